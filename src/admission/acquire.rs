@@ -1,0 +1,159 @@
+//! Waiting for a permit.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use super::limiter::Gate;
+use super::permit::{Permit, Waited};
+use super::rejection::{Reason, Rejection};
+use super::waiting::Verdict;
+use crate::queue::Ticket;
+
+/// The future of [`Limiter::acquire`](super::Limiter::acquire).
+///
+/// # Cancel safety
+/// Dropping it leaves the queue. A permit that was granted but not collected goes to the next in line.
+#[derive(Debug)]
+#[must_use = "nothing happens before the first poll"]
+pub struct Acquire {
+    /// Taken by the permit.
+    gate: Option<Arc<Gate>>,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    Arriving,
+    Waiting { ticket: Ticket, since: Instant, position: u32 },
+    Done,
+}
+
+impl Acquire {
+    pub(super) fn new(gate: Arc<Gate>) -> Self {
+        Acquire { gate: Some(gate), state: State::Arriving }
+    }
+
+    pub(super) fn gate(&self) -> Option<&Arc<Gate>> {
+        self.gate.as_ref()
+    }
+
+    fn permit(&mut self, waited: Option<Waited>) -> Permit {
+        self.state = State::Done;
+        Permit::new(self.gate.take().expect("the gate is present until the permit takes it"), waited)
+    }
+}
+
+impl Future for Acquire {
+    type Output = Result<Permit, Rejection>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        let gate = this.gate.as_ref().expect("polled after completion");
+        match this.state {
+            // Arriving => Waiting | Done
+            State::Arriving => match arrive(gate, cx) {
+                Arrival::Admitted => Poll::Ready(Ok(this.permit(None))),
+                Arrival::Queued(state) => {
+                    this.state = state;
+                    Poll::Pending
+                }
+                Arrival::Rejected(rejection) => {
+                    this.state = State::Done;
+                    Poll::Ready(Err(rejection))
+                }
+            },
+            // Waiting => Done
+            State::Waiting { ticket, since, position } => {
+                let mut waiting = gate.lock();
+                if let Some(waker) = waiting.line.waker_mut(ticket) {
+                    waker.clone_from(cx.waker());
+                    return Poll::Pending;
+                }
+                let verdict = waiting.line.remove(ticket).expect("a waiter that does not wait has a verdict");
+                drop(waiting);
+                let waited = Waited { position, wait: now().saturating_duration_since(since) };
+                match verdict {
+                    Verdict::Granted => Poll::Ready(Ok(this.permit(Some(waited)))),
+                    Verdict::Rejected(reason) => {
+                        let rejection = gate.reject(reason, waited);
+                        this.state = State::Done;
+                        Poll::Ready(Err(rejection))
+                    }
+                }
+            }
+            State::Done => panic!("polled after completion"),
+        }
+    }
+}
+
+enum Arrival {
+    Admitted,
+    Queued(State),
+    Rejected(Rejection),
+}
+
+fn arrive(gate: &Arc<Gate>, cx: &mut Context<'_>) -> Arrival {
+    if gate.try_acquire() {
+        return Arrival::Admitted;
+    }
+    let capacity = gate.settings.queue;
+    // Without the lock, from what is published beside it.
+    let queued = gate.queued.load(Ordering::Relaxed);
+    if gate.is_closed() || queued >= capacity {
+        return refuse(gate, queued);
+    }
+
+    let mut waiting = gate.lock();
+    // From here on every release comes to this lock; what was released before is seen by the next line.
+    gate.set_waiting();
+    if waiting.line.is_empty() && !gate.is_closed() && gate.try_acquire_for_waiter() {
+        gate.publish(&waiting);
+        return Arrival::Admitted;
+    }
+    let ahead = waiting.line.len();
+    if gate.is_closed() || ahead >= capacity {
+        gate.publish(&waiting);
+        drop(waiting);
+        return refuse(gate, ahead);
+    }
+    let since = now();
+    gate.measure(&mut waiting, since);
+    // A timeout too long to be added is no timeout that anybody will see the end of.
+    let deadline = since.checked_add(gate.settings.queue_timeout).unwrap_or(since + Duration::from_secs(86400 * 365));
+    let ticket = waiting.line.push(cx.waker().clone(), deadline);
+    waiting.start_housekeeper(gate);
+    gate.publish(&waiting);
+    Arrival::Queued(State::Waiting { ticket, since, position: ahead + 1 })
+}
+
+fn refuse(gate: &Gate, ahead: u32) -> Arrival {
+    let reason = match gate.settings.queue {
+        _ if gate.is_closed() => Reason::Closed,
+        0 => Reason::NoPermit,
+        _ => Reason::QueueFull,
+    };
+    Arrival::Rejected(gate.reject(reason, Waited { position: ahead.saturating_add(1), wait: Duration::ZERO }))
+}
+
+/// tokio's clock, so that a paused one drives the tests.
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
+impl Drop for Acquire {
+    fn drop(&mut self) {
+        let (Some(gate), State::Waiting { ticket, .. }) = (&self.gate, &self.state) else { return };
+        let verdict = {
+            let mut waiting = gate.lock();
+            let verdict = waiting.line.remove(*ticket);
+            gate.publish(&waiting);
+            verdict
+        };
+        if verdict == Some(Verdict::Granted) {
+            gate.release();
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! The gate itself.
+
+use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use http::Request;
+use tower_service::Service;
+
+use super::acquire::Acquire;
+use super::future::ResponseFuture;
+use super::permit::{Permit, Waited};
+use super::rejection::{Reason, Rejection};
+use super::service::Admitted;
+use super::settings::{LIMIT_MAX, Settings};
+use super::waiting::{Verdict, Waiting, Wakers};
+use super::word::Word;
+
+/// A handle to a limit and its queue. Clones share both.
+#[derive(Debug, Clone)]
+pub struct Limiter(pub(super) Arc<Gate>);
+
+/// What the handles, permits and waiters of one limit share.
+// Aligned so that no neighbour's writes slow the word down: two cache lines, since they are fetched in pairs.
+#[derive(Debug)]
+#[repr(align(128))]
+pub(super) struct Gate {
+    word: Word,
+    /// Permits that came back.
+    completed: AtomicU64,
+    /// How many wait; kept beside the line so that a rejection needs no lock.
+    pub(super) queued: AtomicU32,
+    /// Completions per second, the bits of an `f32`; zero while unknown.
+    drain_rate: AtomicU32,
+    /// Bytes of bodies that waiting requests hold in memory.
+    spooled: AtomicU64,
+    pub(super) settings: Settings,
+    waiting: Mutex<Waiting>,
+}
+
+impl Limiter {
+    /// A limit with nobody in flight. A limit above [`LIMIT_MAX`] is taken as that.
+    pub fn new(settings: Settings) -> Self {
+        Limiter(Arc::new(Gate {
+            word: Word::new(settings.limit.get().min(LIMIT_MAX)),
+            completed: AtomicU64::new(0),
+            queued: AtomicU32::new(0),
+            drain_rate: AtomicU32::new(0),
+            spooled: AtomicU64::new(0),
+            settings,
+            waiting: Mutex::default(),
+        }))
+    }
+
+    /// A permit, now or after waiting in line. Nothing happens before the first poll. Dropping the future leaves the
+    /// queue.
+    ///
+    /// # Errors
+    /// A [`Rejection`] at once when the queue is full, or later when the wait is over.
+    ///
+    /// # Panics
+    /// When it has to wait outside a tokio runtime with time enabled.
+    pub fn acquire(&self) -> Acquire {
+        Acquire::new(self.0.clone())
+    }
+
+    /// A permit if one is free and nobody waits for it.
+    pub fn try_acquire(&self) -> Option<Permit> {
+        self.0.word.try_acquire().then(|| Permit::new(self.0.clone(), None))
+    }
+
+    /// Passes `request` to `service` once it has a permit: [`Admission`](super::Admission) for a single request.
+    pub fn admit<S, B>(&self, request: Request<B>, service: S) -> ResponseFuture<S, B>
+    where
+        S: Service<Admitted<B>>,
+    {
+        ResponseFuture::new(self.acquire(), request, service)
+    }
+
+    /// Changes the limit. Raising it admits waiters at once; lowering it cuts nobody and admits nobody until in-flight
+    /// is below it. A limit above [`LIMIT_MAX`] is taken as that.
+    pub fn set_limit(&self, limit: NonZeroU32) {
+        self.0.word.set_limit(limit.get().min(LIMIT_MAX));
+        self.0.hand_over();
+    }
+
+    /// Ends every wait, and every later attempt, with [`Reason::Closed`]. Permits that are out stay valid.
+    /// Returns how many were waiting.
+    pub fn close(&self) -> u32 {
+        self.0.word.close();
+        let mut closed = 0;
+        self.0.settle_all(|waiting| {
+            let ticket = waiting.line.front()?;
+            closed += 1;
+            waiting.line.settle(ticket, Verdict::Rejected(Reason::Closed))
+        });
+        closed
+    }
+
+    /// The limit in force.
+    pub fn limit(&self) -> u32 {
+        self.0.word.limit()
+    }
+
+    /// Permits that are out.
+    pub fn in_flight(&self) -> u32 {
+        self.0.word.in_flight()
+    }
+
+    /// How many are waiting.
+    pub fn queue_len(&self) -> u32 {
+        self.0.queued.load(Ordering::Relaxed)
+    }
+
+    /// What it was made with.
+    pub fn settings(&self) -> &Settings {
+        &self.0.settings
+    }
+}
+
+impl Gate {
+    pub(super) fn try_acquire(&self) -> bool {
+        self.word.try_acquire()
+    }
+
+    pub(super) fn try_acquire_for_waiter(&self) -> bool {
+        self.word.try_acquire_for_waiter()
+    }
+
+    /// Gives a permit back, to the next in line if there is one.
+    pub(super) fn release(&self) {
+        self.completed.fetch_add(1, Ordering::Relaxed);
+        if self.word.release() {
+            self.hand_over();
+        }
+    }
+
+    /// Hands free permits to whoever is next.
+    pub(super) fn hand_over(&self) {
+        self.settle_all(|waiting| {
+            let ticket = waiting.line.front()?;
+            self.word.try_acquire_for_waiter().then_some(())?;
+            let waker = waiting.line.settle(ticket, Verdict::Granted);
+            debug_assert!(waker.is_some(), "the front of the line was not waiting");
+            waker
+        });
+    }
+
+    /// Settles waiters as long as `next` finds one, and wakes them after unlocking.
+    pub(super) fn settle_all(&self, mut next: impl FnMut(&mut Waiting) -> Option<std::task::Waker>) {
+        loop {
+            let mut wakers = Wakers::default();
+            {
+                let mut waiting = self.lock();
+                while let Some(waker) = (!wakers.is_full()).then(|| next(&mut waiting)).flatten() {
+                    wakers.push(waker);
+                }
+                self.publish(&waiting);
+            }
+            let more = wakers.is_full();
+            wakers.wake();
+            if !more {
+                return;
+            }
+        }
+    }
+
+    /// Makes the flag and the count beside the line agree with it. Called before the lock is released.
+    pub(super) fn publish(&self, waiting: &Waiting) {
+        self.queued.store(waiting.line.len(), Ordering::Relaxed);
+        if waiting.line.is_empty() {
+            self.word.clear_waiting();
+        }
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, Waiting> {
+        // Nothing of ours panics under this lock; a poisoned one would hold the same consistent line.
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn set_waiting(&self) {
+        self.word.set_waiting();
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.word.is_closed()
+    }
+
+    /// A rejection, with what a client needs to know to come back at a better time.
+    pub(super) fn reject(&self, reason: Reason, waited: Waited) -> Rejection {
+        // Those who join a queue measure; without a queue, those who are turned away do. Whoever finds the lock taken
+        // leaves it to the one who has it.
+        if self.settings.queue == 0
+            && let Ok(mut waiting) = self.waiting.try_lock()
+        {
+            self.measure(&mut waiting, Instant::now());
+        }
+        let per_second = f32::from_bits(self.drain_rate.load(Ordering::Relaxed));
+        let ahead = self.queued.load(Ordering::Relaxed).saturating_add(1);
+        let drains_in =
+            (per_second > 0.0).then(|| Duration::try_from_secs_f64(f64::from(ahead) / f64::from(per_second)).ok());
+        Rejection { reason, waited, drains_in: drains_in.flatten() }
+    }
+
+    /// Takes note of how fast permits come back.
+    pub(super) fn measure(&self, waiting: &mut Waiting, now: Instant) {
+        waiting.drain_rate.observe(now, self.completed.load(Ordering::Relaxed));
+        let per_second = waiting.drain_rate.per_second().unwrap_or(0.0) as f32;
+        self.drain_rate.store(per_second.to_bits(), Ordering::Relaxed);
+    }
+
+    /// Whether waiting requests may take more bytes into memory.
+    pub(super) fn has_spool_room(&self) -> bool {
+        self.spooled.load(Ordering::Relaxed) < self.settings.queue_bytes
+    }
+
+    pub(super) fn spool(&self, bytes: u64) {
+        self.spooled.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    pub(super) fn unspool(&self, bytes: u64) {
+        self.spooled.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,41 @@
+//! May this request go now?
+//!
+//! A [`Limiter`] holds a number of permits and a queue. What it promises:
+//!
+//! - **Strict.** In-flight never exceeds the limit: it is counted in the same word as the limit, and a permit is taken
+//!   by one compare-and-swap on that word.
+//! - **Arrival order is admission order.** While somebody waits, a newcomer joins the end of the line.
+//! - **Hand-off.** A permit that comes back goes to the next waiter before that waiter is woken, so capacity never idles
+//!   and nobody slips in between.
+//! - **Bounded.** At most `queue` wait, none much longer than `queue_timeout`; a rejection takes no lock.
+//! - **Exactly once.** A [`Permit`] gives itself back when dropped. A future that is dropped leaves the queue, and gives
+//!   back what it was granted and had not collected.
+//!
+//! As a tower layer, [`AdmissionLayer`] holds a permit from admission to the last frame of the response body. A service
+//! that has to hold it longer implements `Service<Admitted<_>>` and stands directly inside [`Admission`].
+
+mod acquire;
+mod body;
+mod future;
+mod layer;
+mod limiter;
+mod permit;
+mod rejection;
+mod service;
+mod settings;
+mod spool;
+#[cfg(test)]
+mod tests;
+mod waiting;
+mod word;
+
+pub use acquire::Acquire;
+pub use body::PermitBody;
+pub use future::ResponseFuture;
+pub use layer::AdmissionLayer;
+pub use limiter::Limiter;
+pub use permit::{Permit, Waited};
+pub use rejection::{Reason, Rejection};
+pub use service::{Admission, Admitted, Error, HoldPermit};
+pub use settings::{LIMIT_MAX, Settings, default_queue};
+pub use spool::Spool;

@@ -1,0 +1,40 @@
+//! One unit of a limit.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::limiter::Gate;
+
+/// The right to be in flight. It comes back exactly once: when this is dropped.
+#[derive(Debug)]
+pub struct Permit {
+    gate: Arc<Gate>,
+    waited: Option<Waited>,
+}
+
+/// A stay in the queue.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Waited {
+    /// Place in line on arrival: 1 is next.
+    pub position: u32,
+    /// How long it took.
+    pub wait: Duration,
+}
+
+impl Permit {
+    /// Wraps a permit that `gate` has already counted.
+    pub(super) fn new(gate: Arc<Gate>, waited: Option<Waited>) -> Self {
+        Permit { gate, waited }
+    }
+
+    /// How long it took to get this one; `None` if it was free at once.
+    pub fn waited(&self) -> Option<Waited> {
+        self.waited
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.gate.release();
+    }
+}

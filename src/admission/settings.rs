@@ -1,0 +1,45 @@
+//! What a limit is, once the configuration has been checked.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use http::StatusCode;
+
+/// One limit with its queue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// Its name; a route's inline limit has its route's name.
+    pub name: String,
+    /// Permits: how many requests may be in flight, at most [`LIMIT_MAX`].
+    pub limit: NonZeroU32,
+    /// How many may wait; zero rejects at once.
+    pub queue: u32,
+    /// How long one may wait. Default 10 s.
+    pub queue_timeout: Duration,
+    /// Bytes of request bodies that waiting requests may hold in memory, all together. Default 64 MiB.
+    pub queue_bytes: u64,
+    /// Status of rejections for want of capacity. Default 503.
+    pub reject_status: StatusCode,
+}
+
+/// The largest limit: in-flight and limit are 24-bit fields of one word.
+pub const LIMIT_MAX: u32 = (1 << 24) - 1;
+
+impl Settings {
+    /// The defaults around a limit: a queue of four times the limit, between 16 and 1000.
+    pub fn new(name: impl Into<String>, limit: NonZeroU32) -> Self {
+        Settings {
+            name: name.into(),
+            limit,
+            queue: default_queue(limit),
+            queue_timeout: Duration::from_secs(10),
+            queue_bytes: 64 << 20,
+            reject_status: StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+}
+
+/// Four times the limit, at least 16 and at most 1000.
+pub fn default_queue(limit: NonZeroU32) -> u32 {
+    limit.get().saturating_mul(4).clamp(16, 1000)
+}

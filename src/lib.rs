@@ -1,0 +1,7 @@
+//! sluicegate: at most N requests inside your API, the rest wait in line.
+//!
+//! The program is a reverse proxy; see its README. As a library, [`admission`] is a tower layer that bounds how many
+//! requests a service works on, and needs nothing of the proxy.
+
+pub mod admission;
+pub mod queue;

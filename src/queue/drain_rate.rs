@@ -1,0 +1,55 @@
+//! How fast a full limit makes room.
+
+use std::time::{Duration, Instant};
+
+/// Completions per second, measured while somebody asks: the base of `Retry-After`.
+///
+/// Fed the total of completions whenever a request could not be admitted at once, which is when the limit is full and
+/// its completions are what the upstream can do. Windows last a second or more and count half towards the estimate, so
+/// it follows a change within a few seconds.
+#[derive(Debug, Default)]
+pub struct DrainRate {
+    window: Option<Window>,
+    per_second: Option<f64>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Window {
+    start: Instant,
+    seen: Instant,
+    completed: u64,
+}
+
+/// Shorter windows would measure scheduling.
+const WINDOW: Duration = Duration::from_secs(1);
+/// Without a full limit for so long, the old window says nothing about this one.
+const GAP: Duration = Duration::from_secs(10);
+
+impl DrainRate {
+    /// Takes note of the completions so far.
+    pub fn observe(&mut self, now: Instant, completed: u64) {
+        let window = match &mut self.window {
+            Some(window) if now.saturating_duration_since(window.seen) < GAP => window,
+            _ => {
+                self.window = Some(Window { start: now, seen: now, completed });
+                return;
+            }
+        };
+        window.seen = now;
+        let elapsed = now.saturating_duration_since(window.start);
+        let done = completed.saturating_sub(window.completed);
+        if done == 0 || (elapsed < WINDOW && self.per_second.is_some()) || elapsed.is_zero() {
+            return;
+        }
+        let sample = done as f64 / elapsed.as_secs_f64();
+        self.per_second = Some(self.per_second.map_or(sample, |rate| (rate + sample) / 2.0));
+        if elapsed >= WINDOW {
+            self.window = Some(Window { start: now, seen: now, completed });
+        }
+    }
+
+    /// Completions per second. `None` before the first completion has been seen.
+    pub fn per_second(&self) -> Option<f64> {
+        self.per_second
+    }
+}
