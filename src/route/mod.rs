@@ -1,0 +1,22 @@
+//! Which route is this?
+//!
+//! A [`Table`] answers for one request: host first (exact before wildcard before any), then path (exact, with
+//! parameters, longest prefix, none), then the number of method and header conditions. Two routes that one request
+//! could match equally are refused when the table is made, so there is never a tie to break at run time.
+//!
+//! Paths are compared in a normal form (see [`normalize`]), which never leaves this module: what goes upstream is the
+//! path that the client sent.
+
+mod conditions;
+mod host;
+mod normalize;
+mod path;
+mod table;
+#[cfg(test)]
+mod tests;
+
+pub use conditions::{Conditions, HeaderCondition};
+pub use host::{HostPattern, HostPatternError};
+pub use normalize::normalize;
+pub use path::{PathPattern, PathPatternError};
+pub use table::{Conflict, Table};
