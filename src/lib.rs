@@ -6,3 +6,6 @@
 pub mod admission;
 pub mod queue;
 pub mod route;
+mod socket;
+mod timer;
+pub mod upstream;

@@ -1,0 +1,94 @@
+//! A TCP stream shared by the one who reads and writes it and the one who watches it.
+//!
+//! hyper owns the IO that it was given, and tells nobody what it sees there. The connection's own task has to know
+//! when a client hangs up behind unread bytes, and an exchange that has been given up has to tell its upstream so,
+//! while hyper goes on reading. Both need a second handle to the same stream; this is it.
+
+use std::io::{self, IoSlice};
+use std::net::Shutdown;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use socket2::SockRef;
+use tokio::io::{Interest, ReadBuf};
+use tokio::net::TcpStream;
+
+/// A cheap handle to a TCP stream. The stream closes with its last handle.
+#[derive(Debug, Clone)]
+pub(crate) struct Socket(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    stream: TcpStream,
+    closed_for_writing: AtomicBool,
+}
+
+impl Socket {
+    /// Shares `stream`.
+    pub(crate) fn new(stream: TcpStream) -> Self {
+        Socket(Arc::new(Inner { stream, closed_for_writing: AtomicBool::new(false) }))
+    }
+
+    /// Reads into `buf`; zero bytes are the end of the stream. One task at a time may read.
+    pub(crate) fn poll_read(&self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<usize>> {
+        let stream = &self.0.stream;
+        loop {
+            ready!(stream.poll_read_ready(cx))?;
+            let room = buf.remaining();
+            match stream.try_read_buf(buf) {
+                Ok(n) => {
+                    if 0 < n && n < room {
+                        // The kernel has no more: the next read would say so at the price of a system call. Clearing
+                        // the readiness says it for nothing; what arrives later raises an edge of its own.
+                        let _ = stream.try_io(Interest::READABLE, || Err::<(), _>(io::ErrorKind::WouldBlock.into()));
+                    }
+                    return Poll::Ready(Ok(n));
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+    }
+
+    /// Writes some of `bufs`. Once the socket is closed for writing, everything succeeds and vanishes.
+    pub(crate) fn poll_write(&self, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        if self.0.closed_for_writing.load(Ordering::Relaxed) {
+            return Poll::Ready(Ok(bufs.iter().map(|buf| buf.len()).sum()));
+        }
+        let stream = &self.0.stream;
+        loop {
+            ready!(stream.poll_write_ready(cx))?;
+            match stream.try_write_vectored(bufs) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                result => return Poll::Ready(result),
+            }
+        }
+    }
+
+    /// Tells the peer that nothing more will come. Reading goes on.
+    pub(crate) fn close_for_writing(&self) {
+        if !self.0.closed_for_writing.swap(true, Ordering::Relaxed) {
+            // It fails only where the connection is gone already.
+            let _ = SockRef::from(&self.0.stream).shutdown(Shutdown::Write);
+        }
+    }
+
+    /// Makes the coming close a reset, which drops what is still on its way.
+    pub(crate) fn reset_on_close(&self) {
+        let _ = SockRef::from(&self.0.stream).set_linger(Some(Duration::ZERO));
+    }
+
+    /// Whether the peer's FIN or a reset has been seen, also behind unread bytes. Costs no system call.
+    pub(crate) fn is_hung_up(&self) -> bool {
+        self.0.stream.ready(Interest::PRIORITY).now_or_never().is_some()
+    }
+
+    /// Resolves once the peer has hung up, and stays pending over unread bytes: readiness for priority data is what
+    /// carries the read-closed flag without the readable one.
+    pub(crate) async fn hung_up(self) {
+        let _ = self.0.stream.ready(Interest::PRIORITY).await;
+    }
+}

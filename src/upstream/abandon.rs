@@ -1,0 +1,71 @@
+//! Ending an exchange that nobody waits for, honestly.
+//!
+//! The upstream is told, what it still sends is read and dropped, and the exchange has ended when the upstream's side
+//! has: the response is complete, or the connection is closed. One that does not end within `abort_grace` is reset.
+
+use std::pin::Pin;
+
+use http_body::Body;
+use hyper::body::Incoming;
+use tokio::runtime::Handle;
+use tokio::time::timeout;
+
+use super::await_head::HeadFuture;
+use super::exchange::{Exchange, OnClientGone};
+
+/// What an abandoned exchange was waiting for.
+pub(super) enum Phase<B> {
+    Head(HeadFuture<B>),
+    Body(Incoming),
+}
+
+/// Ends `exchange` on a task of its own, as its [`Ending`](super::Ending) says. Never blocks; meant for `Drop`.
+pub(super) fn abandon<B, H>(exchange: Exchange<B, H>, phase: Phase<B>)
+where
+    B: Send + 'static,
+    H: Send + 'static,
+{
+    let tell = match exchange.ending.on_client_gone {
+        OnClientGone::Reset => {
+            reset(&exchange);
+            return;
+        }
+        OnClientGone::Abort => true,
+        // Half a request can't be finished.
+        OnClientGone::Finish => !exchange.is_upload_complete(),
+    };
+    // Outside a runtime, or in one that is going down, there is nobody to wait with.
+    let Ok(runtime) = Handle::try_current() else {
+        reset(&exchange);
+        return;
+    };
+    if tell {
+        exchange.connection.socket.close_for_writing();
+    }
+    runtime.spawn(async move {
+        if timeout(exchange.ending.abort_grace, end_of(phase)).await.is_err() {
+            tracing::debug!(grace = ?exchange.ending.abort_grace, "an abandoned exchange did not end and was reset");
+            reset(&exchange);
+        }
+        exchange.stop();
+        // Only now: the connection is dropped, never pooled, and the permit is back.
+        drop(exchange);
+    });
+}
+
+fn reset<B, H>(exchange: &Exchange<B, H>) {
+    exchange.connection.socket.reset_on_close();
+    exchange.stop();
+}
+
+/// Resolves when the upstream has sent all of its answer, or closed.
+async fn end_of<B>(phase: Phase<B>) {
+    let mut body = match phase {
+        Phase::Head(head) => match head.await {
+            Ok(response) => response.into_body(),
+            Err(_) => return,
+        },
+        Phase::Body(body) => body,
+    };
+    while let Some(Ok(_)) = std::future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {}
+}

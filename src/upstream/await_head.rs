@@ -1,0 +1,140 @@
+//! Waiting for the head of a response.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use http::{Request, Response, StatusCode};
+use hyper::body::Incoming;
+use hyper::client::conn::TrySendError;
+use tokio::time::Instant;
+
+use super::abandon::{Phase, abandon};
+use super::error::Failure;
+use super::exchange::Exchange;
+use super::upload::Upload;
+use crate::timer::Timer;
+
+/// hyper's half of the exchange.
+pub(super) type HeadFuture<B> =
+    Pin<Box<dyn Future<Output = Result<Response<Incoming>, TrySendError<Request<Upload<B>>>>> + Send>>;
+
+/// Resolves to the head, with the exchange that goes on behind it. Dropped before that, it abandons the exchange.
+pub(super) struct AwaitHead<B: Send + 'static, H: Send + 'static> {
+    /// Both are present until it resolves.
+    head: Option<HeadFuture<B>>,
+    exchange: Option<Exchange<B, H>>,
+    patience: Patience,
+}
+
+/// How it can fail, and what is left of the request then.
+pub(super) enum HeadFailed<B, H> {
+    /// Nothing was sent: here is all of it.
+    Unsent { request: Box<Request<Upload<B>>>, error: hyper::Error, held: H },
+    /// The connection is gone, and the request with it.
+    Lost { failure: Failure, held: H },
+    /// The exchange goes on without us.
+    Abandoned(Failure),
+}
+
+/// A head with the exchange that goes on behind it.
+type Begun<B, H> = (Response<Incoming>, Exchange<B, H>);
+
+impl<B: Send + 'static, H: Send + 'static> AwaitHead<B, H> {
+    pub(super) fn new(head: HeadFuture<B>, exchange: Exchange<B, H>, response_timeout: Duration) -> Self {
+        let patience = Patience { timeout: response_timeout, timer: Timer::default(), progress_seen: None };
+        AwaitHead { head: Some(head), exchange: Some(exchange), patience }
+    }
+
+    fn abandon(&mut self) {
+        if let (Some(head), Some(exchange)) = (self.head.take(), self.exchange.take()) {
+            abandon(exchange, Phase::Head(head));
+        }
+    }
+}
+
+impl<B: Send + Unpin + 'static, H: Send + Unpin + 'static> Future for AwaitHead<B, H> {
+    type Output = Result<Begun<B, H>, HeadFailed<B, H>>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        let (Some(head), Some(exchange)) = (&mut this.head, &this.exchange) else { panic!("polled after completion") };
+        match head.as_mut().poll(cx) {
+            Poll::Ready(result) => {
+                this.head = None;
+                let exchange = this.exchange.take().expect("the exchange is present until it resolves");
+                return Poll::Ready(settle(result, exchange));
+            }
+            Poll::Pending => {}
+        }
+        if let Some(upload) = &exchange.upload {
+            upload.register(cx);
+            if let Some(error) = upload.take_error() {
+                this.abandon();
+                return Poll::Ready(Err(HeadFailed::Abandoned(Failure::RequestBody(error))));
+            }
+        }
+        if this.patience.poll_over(exchange, cx).is_ready() {
+            this.abandon();
+            return Poll::Ready(Err(HeadFailed::Abandoned(Failure::Timeout)));
+        }
+        Poll::Pending
+    }
+}
+
+impl<B: Send + 'static, H: Send + 'static> Drop for AwaitHead<B, H> {
+    fn drop(&mut self) {
+        self.abandon();
+    }
+}
+
+fn settle<B, H>(
+    result: Result<Response<Incoming>, TrySendError<Request<Upload<B>>>>,
+    exchange: Exchange<B, H>,
+) -> Result<Begun<B, H>, HeadFailed<B, H>> {
+    match result {
+        // We ask for no upgrade, so what follows is no HTTP.
+        Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
+            exchange.stop();
+            Err(HeadFailed::Lost { failure: Failure::Protocol(None), held: exchange.held })
+        }
+        Ok(response) => Ok((response, exchange)),
+        Err(mut failed) => {
+            exchange.stop();
+            let held = exchange.held;
+            let message = failed.take_message();
+            let error = failed.into_error();
+            Err(match message {
+                Some(request) => HeadFailed::Unsent { request: Box::new(request), error, held },
+                None => HeadFailed::Lost { failure: Failure::of_connection(error), held },
+            })
+        }
+    }
+}
+
+/// How long we wait: `timeout` from the last byte of the request sent, and while it is being sent, `timeout` in which
+/// the upstream takes nothing of what there is.
+struct Patience {
+    timeout: Duration,
+    timer: Timer,
+    /// The upload's progress when the timer was last set; `None` once it is complete.
+    progress_seen: Option<u32>,
+}
+
+impl Patience {
+    fn poll_over<B, H>(&mut self, exchange: &Exchange<B, H>, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            let sending = exchange.upload.as_ref().filter(|upload| !upload.is_complete());
+            let progress = sending.map(|upload| upload.polls());
+            if !self.timer.is_set() || (self.progress_seen.is_some() && progress.is_none()) {
+                self.timer.set(Instant::now().checked_add(self.timeout));
+                self.progress_seen = progress;
+            }
+            std::task::ready!(self.timer.poll(cx));
+            let excused = sending.is_some_and(|upload| upload.is_starved()) || progress != self.progress_seen;
+            if !excused {
+                return Poll::Ready(());
+            }
+        }
+    }
+}

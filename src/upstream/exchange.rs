@@ -1,0 +1,66 @@
+//! One request and its response, and how it ends when nobody waits for it any more.
+//!
+//! The permit of a request bounds what the *upstream* works on. A client that leaves does not make the upstream stop, so
+//! the permit stays with the exchange: dropping an [`Exchange`]'s owner abandons it, and the exchange ends on its own
+//! task, see [`abandon`](super::abandon).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::pool::{Connection, Pools};
+use super::upload::Progress;
+
+/// What happens upstream when the client has left, or a timeout of ours has ended its wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnClientGone {
+    /// Tell the upstream (our side of the connection is closed for writing) and hold on until it ends.
+    #[default]
+    Abort,
+    /// Close the connection, and hold on no longer.
+    Reset,
+    /// Do not tell the upstream; hold on until it ends.
+    Finish,
+}
+
+/// How an abandoned exchange ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ending {
+    /// What the upstream is told.
+    pub on_client_gone: OnClientGone,
+    /// How long it may take before its connection is reset.
+    pub abort_grace: Duration,
+}
+
+/// An exchange under way. `H` is held until it has ended.
+#[derive(Debug)]
+pub(super) struct Exchange<B, H> {
+    pub(super) connection: Connection<B>,
+    pub(super) pools: Arc<Pools<B>>,
+    /// `None` for a request without a body.
+    pub(super) upload: Option<Arc<Progress>>,
+    pub(super) ending: Ending,
+    pub(super) held: H,
+}
+
+impl<B, H> Exchange<B, H> {
+    pub(super) fn is_upload_complete(&self) -> bool {
+        self.upload.as_ref().is_none_or(|upload| upload.is_complete())
+    }
+
+    /// The response has ended. The connection is used again unless the upload has not ended with it.
+    pub(super) fn finish(self) -> H {
+        if self.is_upload_complete() {
+            self.pools.put(self.connection);
+        } else {
+            self.stop();
+        }
+        self.held
+    }
+
+    /// Makes hyper close the connection even if an upload still waits for its client.
+    pub(super) fn stop(&self) {
+        if let Some(upload) = &self.upload {
+            upload.stop();
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! The fields that concern one connection only, and must not be passed on (RFC 9110 §7.6.1).
+
+use http::header::{CONNECTION, HeaderMap, HeaderName, HeaderValue, TE, TRANSFER_ENCODING, UPGRADE};
+
+/// Connection-specific whether or not `Connection` names them.
+const HOP_BY_HOP: [HeaderName; 7] = [
+    CONNECTION,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    HeaderName::from_static("http2-settings"),
+    TE,
+    TRANSFER_ENCODING,
+    UPGRADE,
+];
+
+/// Removes the fields of the connection that the message came on, and those that its `Connection` fields name.
+pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
+    if headers.contains_key(CONNECTION) {
+        let nominated: Vec<HeaderName> = headers
+            .get_all(CONNECTION)
+            .iter()
+            .flat_map(tokens)
+            .filter(|token| !token.eq_ignore_ascii_case(b"close") && !token.eq_ignore_ascii_case(b"keep-alive"))
+            .filter_map(|token| HeaderName::from_bytes(token).ok())
+            .collect();
+        for name in nominated {
+            headers.remove(name);
+        }
+    }
+    for name in HOP_BY_HOP {
+        headers.remove(name);
+    }
+}
+
+/// Whether the sender takes trailers: the one word of `TE` that concerns the next hop as well.
+pub fn accepts_trailers(headers: &HeaderMap) -> bool {
+    headers.get_all(TE).iter().flat_map(tokens).any(|token| token.eq_ignore_ascii_case(b"trailers"))
+}
+
+/// Says that we take trailers (RFC 9110 §10.1.4: `TE` comes with its connection option).
+pub fn accept_trailers(headers: &mut HeaderMap) {
+    headers.insert(TE, HeaderValue::from_static("trailers"));
+    headers.insert(CONNECTION, HeaderValue::from_static("te"));
+}
+
+/// The members of a comma-separated list.
+fn tokens(value: &HeaderValue) -> impl Iterator<Item = &[u8]> {
+    value.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii).filter(|token| !token.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(fields: &[(&'static str, &'static str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in fields {
+            headers.append(*name, HeaderValue::from_static(value));
+        }
+        headers
+    }
+
+    #[test]
+    fn connection_fields_and_those_they_name_are_removed() {
+        let mut fields = headers(&[
+            ("connection", "close, x-secret"),
+            ("connection", " X-Other ,,keep-alive"),
+            ("x-secret", "1"),
+            ("x-other", "2"),
+            ("x-kept", "3"),
+            ("keep-alive", "timeout=5"),
+            ("te", "trailers"),
+            ("transfer-encoding", "chunked"),
+            ("upgrade", "h2c"),
+            ("http2-settings", "AAMAAABk"),
+            ("proxy-connection", "close"),
+        ]);
+        remove_hop_by_hop(&mut fields);
+        assert_eq!(fields, headers(&[("x-kept", "3")]));
+    }
+
+    #[test]
+    fn trailers_are_found_among_the_words_of_te() {
+        assert!(accepts_trailers(&headers(&[("te", "deflate"), ("te", "gzip, Trailers")])));
+        assert!(!accepts_trailers(&headers(&[("te", "deflate")])));
+    }
+}

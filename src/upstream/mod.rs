@@ -1,0 +1,23 @@
+//! How is it sent?
+//!
+//! An [`Upstream`] sends requests over HTTP/1.1 connections of its own pools. What the caller hands over with a request
+//! (its permit) is held until the *exchange* has ended, which may be long after the caller has lost interest. Promised: a request is sent again only where that is safe; an idle connection that the
+//! upstream closed in the meantime is nobody's error; a response that was cut is never taken for complete.
+
+mod abandon;
+mod await_head;
+mod connect;
+mod error;
+mod exchange;
+mod forward;
+pub mod headers;
+mod pool;
+mod response_body;
+mod settings;
+mod upload;
+
+pub use error::{BoxError, Failure};
+pub use exchange::{Ending, OnClientGone};
+pub use forward::Upstream;
+pub use response_body::ResponseBody;
+pub use settings::{Endpoint, HostHeader, Settings};

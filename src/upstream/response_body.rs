@@ -1,0 +1,119 @@
+//! The response body on its way to the client.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use tokio::time::Instant;
+
+use super::abandon::{Phase, abandon};
+use super::error::Failure;
+use super::exchange::Exchange;
+use crate::timer::Timer;
+
+/// A response's body. Holds `H` until its last frame has been taken; dropped before that, it abandons its exchange.
+#[derive(Debug)]
+pub struct ResponseBody<B: Send + 'static, H: Send + 'static> {
+    /// Both are present until the end.
+    body: Option<Incoming>,
+    exchange: Option<Exchange<B, H>>,
+    idle_timeout: Duration,
+    idle: Timer,
+}
+
+impl<B: Send + 'static, H: Send + 'static> ResponseBody<B, H> {
+    pub(super) fn new(body: Incoming, exchange: Exchange<B, H>, idle_timeout: Duration) -> Self {
+        let mut this =
+            ResponseBody { body: Some(body), exchange: Some(exchange), idle_timeout, idle: Timer::default() };
+        if this.body.as_ref().is_some_and(Body::is_end_stream) {
+            this.finish();
+        }
+        this
+    }
+
+    /// The response is complete: what was held goes back, and the connection into its pool.
+    fn finish(&mut self) {
+        self.body = None;
+        if let Some(exchange) = self.exchange.take() {
+            drop(exchange.finish());
+        }
+    }
+
+    fn abandon(&mut self) {
+        if let (Some(body), Some(exchange)) = (self.body.take(), self.exchange.take()) {
+            abandon(exchange, Phase::Body(body));
+        }
+    }
+
+    /// Whether the upstream has been silent for too long. A client that owes it the rest of the request excuses it.
+    fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            if !self.idle.is_set() {
+                self.idle.set(Instant::now().checked_add(self.idle_timeout));
+            }
+            std::task::ready!(self.idle.poll(cx));
+            let upload = self.exchange.as_ref().and_then(|exchange| exchange.upload.as_ref());
+            if upload.is_none_or(|upload| upload.is_complete() || !upload.is_starved()) {
+                return Poll::Ready(());
+            }
+        }
+    }
+}
+
+impl<B: Send + 'static, H: Send + 'static> Body for ResponseBody<B, H>
+where
+    B: Unpin,
+    H: Unpin,
+{
+    type Data = Bytes;
+    type Error = Failure;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
+        let this = &mut *self;
+        let Some(body) = &mut this.body else { return Poll::Ready(None) };
+        match Pin::new(&mut *body).poll_frame(cx) {
+            Poll::Ready(Some(Ok(frame))) => {
+                this.idle.set(None);
+                if frame.is_trailers() || body.is_end_stream() {
+                    this.finish();
+                }
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Poll::Ready(None) => {
+                this.finish();
+                Poll::Ready(None)
+            }
+            Poll::Ready(Some(Err(error))) => {
+                // The connection is gone, and the exchange with it.
+                this.body = None;
+                this.exchange = None;
+                Poll::Ready(Some(Err(Failure::of_connection(error))))
+            }
+            Poll::Pending => {
+                std::task::ready!(this.poll_idle(cx));
+                this.abandon();
+                Poll::Ready(Some(Err(Failure::Timeout)))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_none()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.body {
+            Some(body) => body.size_hint(),
+            None => SizeHint::with_exact(0),
+        }
+    }
+}
+
+impl<B: Send + 'static, H: Send + 'static> Drop for ResponseBody<B, H> {
+    fn drop(&mut self) {
+        self.abandon();
+    }
+}

@@ -1,0 +1,76 @@
+//! What an upstream is, once the configuration has been checked.
+
+use std::time::Duration;
+
+use http::HeaderValue;
+
+/// One upstream: where it is and how patient we are with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// Its name in the configuration (`[upstreams.NAME]`).
+    pub name: String,
+    /// Where to connect.
+    pub endpoint: Endpoint,
+    /// A path put before the path of every request: empty, or `/api` without a slash at its end.
+    pub base_path: String,
+    /// Which `Host` the upstream sees.
+    pub host: HostHeader,
+    /// Longest time for name resolution and TCP connect together. Default 2 s.
+    pub connect_timeout: Duration,
+    /// Longest time from the last byte of the request sent to the response head. Default 60 s.
+    pub response_timeout: Duration,
+    /// Longest silence inside a response body. Default 60 s.
+    pub read_idle_timeout: Duration,
+    /// How long an idle connection may be reused. `None`: the upstream's `Keep-Alive: timeout` less a
+    /// second, else 4 s. Zero: connections are not reused.
+    pub idle_timeout: Option<Duration>,
+    /// How often a request may be sent again (only where that is safe). Default 1.
+    pub retries: u32,
+}
+
+impl Settings {
+    /// The defaults around an endpoint.
+    pub fn new(name: impl Into<String>, endpoint: Endpoint) -> Self {
+        Settings {
+            name: name.into(),
+            endpoint,
+            base_path: String::new(),
+            host: HostHeader::Preserve,
+            connect_timeout: Duration::from_secs(2),
+            response_timeout: Duration::from_secs(60),
+            read_idle_timeout: Duration::from_secs(60),
+            idle_timeout: None,
+            retries: 1,
+        }
+    }
+}
+
+/// A host (name or address) and port to connect to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Name or address, IPv6 without its brackets.
+    pub host: String,
+    /// TCP port.
+    pub port: u16,
+}
+
+impl std::fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.host.contains(':') {
+            write!(f, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{}:{}", self.host, self.port)
+        }
+    }
+}
+
+/// Which `Host` the upstream sees.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HostHeader {
+    /// The one that the client sent.
+    Preserve,
+    /// The endpoint's own `host:port`.
+    Upstream,
+    /// A fixed name.
+    Fixed(HeaderValue),
+}
