@@ -4,6 +4,7 @@
 //! requests a service works on, and needs nothing of the proxy.
 
 pub mod admission;
+pub mod proxy;
 pub mod queue;
 pub mod route;
 mod socket;

@@ -1,0 +1,144 @@
+//! The last step: an admitted request goes upstream, and what comes back goes to the client.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::SystemTime;
+
+use http::header::{CONTENT_LENGTH, EXPECT, HOST, HeaderValue, TRANSFER_ENCODING};
+use http::uri::PathAndQuery;
+use http::{Request, Response, Uri, Version};
+use http_body::Body as _;
+use hyper::body::Incoming;
+use tower_service::Service;
+
+use super::body::Body;
+use super::client::Client;
+use super::handle::Route;
+use super::headers::{X_REQUEST_ID, append_via, requested_host, set_forwarded, set_request_start};
+use super::negotiate::Form;
+use super::reply::{About, Reply, X_QUEUE, queue_value};
+use crate::admission::{Admitted, Permit, Spool, Waited};
+use crate::upstream::headers::{accept_trailers, accepts_trailers, remove_hop_by_hop};
+use crate::upstream::{HostHeader, Settings};
+
+/// What is known of a request on arrival, and needed once it has been admitted or turned away.
+#[derive(Debug, Clone)]
+pub(super) struct Arrival {
+    pub(super) client: Arc<Client>,
+    pub(super) request_id: HeaderValue,
+    pub(super) form: Form,
+    pub(super) arrived: SystemTime,
+    /// Its body is too large to be read and dropped after an answer of our own.
+    pub(super) large: bool,
+}
+
+/// Sends the requests of a route upstream.
+#[derive(Debug, Clone)]
+pub(super) struct Forward {
+    pub(super) route: Arc<Route>,
+    pub(super) worker: usize,
+    pub(super) arrival: Arrival,
+}
+
+impl Service<Admitted<Incoming>> for Forward {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, admitted: Admitted<Incoming>) -> Self::Future {
+        let this = self.clone();
+        Box::pin(async move { Ok(this.forward(admitted.request, Some(admitted.permit)).await) })
+    }
+}
+
+impl Forward {
+    /// Always answers. The permit, if there is one, goes with the exchange.
+    pub(super) async fn forward(self, request: Request<Spool<Incoming>>, permit: Option<Permit>) -> Response<Body> {
+        let waited = permit.as_ref().and_then(Permit::waited);
+        let Route { upstream, settings, .. } = &*self.route;
+        let request = self.prepare(request, upstream.settings());
+        match upstream.send(self.worker, request, settings.ending, permit).await {
+            Ok(response) => pass_on(response.map(Body::Upstream), waited),
+            Err(failure) => {
+                tracing::debug!(route = settings.name, error = &failure as &dyn std::error::Error, "no response");
+                let reply = Reply { waited, ..Reply::failed(&failure) };
+                reply.into_response(&self.arrival.about(Some(&self.route)))
+            }
+        }
+    }
+
+    /// Makes the client's request ours.
+    fn prepare(&self, request: Request<Spool<Incoming>>, upstream: &Settings) -> Request<Spool<Incoming>> {
+        let (mut parts, body) = request.into_parts();
+        let Arrival { client, request_id, arrived, .. } = &self.arrival;
+        let host = requested_host(&parts);
+        let headers = &mut parts.headers;
+        let trailers = accepts_trailers(headers);
+        remove_hop_by_hop(headers);
+        // Answered on the first read of the body, which is the upstream's.
+        headers.remove(EXPECT);
+        set_forwarded(headers, client, host.as_ref());
+        set_request_start(headers, client, *arrived);
+        headers.insert(X_REQUEST_ID, request_id.clone());
+        append_via(headers, parts.version);
+        let host = match &upstream.host {
+            HostHeader::Preserve => host.filter(|host| !host.is_empty()),
+            HostHeader::Fixed(host) => Some(host.clone()),
+            HostHeader::Upstream => None,
+        };
+        headers.insert(HOST, host.unwrap_or_else(|| self.route.authority.clone()));
+        if trailers {
+            accept_trailers(headers);
+        }
+        if !body.is_end_stream() && !headers.contains_key(CONTENT_LENGTH) {
+            // Left to itself, hyper gives a GET with such a body the length zero.
+            headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+        }
+        parts.uri = target(parts.uri, &upstream.base_path);
+        parts.version = Version::HTTP_11;
+        Request::from_parts(parts, body)
+    }
+}
+
+/// The request's target in origin form, behind the upstream's own path.
+fn target(uri: Uri, base_path: &str) -> Uri {
+    if base_path.is_empty() && uri.authority().is_none() {
+        return uri;
+    }
+    let own = uri.path_and_query().map_or("/", PathAndQuery::as_str);
+    let target = match own {
+        "*" => own.to_owned(),
+        own => format!("{base_path}{own}"),
+    };
+    // Two valid paths make a valid path.
+    Uri::try_from(target).unwrap_or(uri)
+}
+
+/// Makes the upstream's response ours.
+fn pass_on(mut response: Response<Body>, waited: Option<Waited>) -> Response<Body> {
+    *response.version_mut() = Version::HTTP_11;
+    let headers = response.headers_mut();
+    remove_hop_by_hop(headers);
+    if let Some(waited) = waited {
+        headers.insert(X_QUEUE, queue_value(waited));
+    }
+    response
+}
+
+impl Arrival {
+    pub(super) fn about<'a>(&'a self, route: Option<&'a Route>) -> About<'a> {
+        About {
+            route: route.map(|route| route.settings.name.as_str()),
+            limit: route.and_then(|route| route.limiter.as_ref()).map(|limiter| limiter.settings().name.as_str()),
+            request_id: &self.request_id,
+            form: self.form,
+            close: self.large,
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! From a request to its answer.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use futures_util::FutureExt;
+use http::header::HeaderValue;
+use http::{Request, Response};
+use http_body::Body as _;
+use hyper::body::Incoming;
+
+use super::body::Body;
+use super::client::Client;
+use super::forward::{Arrival, Forward};
+use super::headers::{new_request_id, request_id};
+use super::negotiate::Form;
+use super::refusal::Refusal;
+use super::reply::{About, Reply};
+use super::settings::{Plan, RouteSettings};
+use crate::admission::{Error, Limiter, Spool};
+use crate::route::{Conflict, Table};
+use crate::upstream::Upstream;
+
+/// What the workers share: the routes with their limits, and the upstreams with their connections.
+#[derive(Debug)]
+pub struct Shared {
+    routes: Table<Arc<Route>>,
+    limiters: Vec<Limiter>,
+    upstreams: Vec<Arc<Upstream<Spool<Incoming>>>>,
+}
+
+/// A route with its limit and its way upstream.
+#[derive(Debug)]
+pub(super) struct Route {
+    pub(super) settings: RouteSettings,
+    pub(super) limiter: Option<Limiter>,
+    pub(super) upstream: Arc<Upstream<Spool<Incoming>>>,
+    /// The upstream's own `host:port`.
+    pub(super) authority: HeaderValue,
+}
+
+/// One worker's way through [`Shared`].
+#[derive(Debug, Clone)]
+pub struct Proxy {
+    shared: Arc<Shared>,
+    worker: usize,
+}
+
+/// Unread bodies up to this size are read and dropped after an answer of our own; larger ones cost the connection.
+const DROPPABLE: u64 = 64 << 10;
+
+impl Shared {
+    /// Makes the routes, limits and upstreams of `plan`, for `workers` workers.
+    ///
+    /// # Errors
+    /// The pairs of routes that one request could match equally well.
+    ///
+    /// # Panics
+    /// When a route's `upstream` is not an index into the plan's upstreams.
+    pub fn try_new(plan: Plan, workers: usize) -> Result<Self, Vec<Conflict>> {
+        let upstreams: Vec<_> =
+            plan.upstreams.into_iter().map(|settings| Arc::new(Upstream::new(settings, workers))).collect();
+        let routes: Vec<_> =
+            plan.routes.into_iter().map(|settings| Arc::new(Route::new(settings, &upstreams))).collect();
+        let limiters = routes.iter().filter_map(|route| route.limiter.clone()).collect();
+        let routes =
+            Table::try_new(routes.into_iter().map(|route| (route.settings.conditions.clone(), route)).collect())?;
+        Ok(Shared { routes, limiters, upstreams })
+    }
+
+    /// Ends every wait with the reason `draining`. Returns how many there were.
+    pub fn close_limits(&self) -> u32 {
+        self.limiters.iter().map(Limiter::close).sum()
+    }
+}
+
+impl Route {
+    fn new(settings: RouteSettings, upstreams: &[Arc<Upstream<Spool<Incoming>>>]) -> Self {
+        let upstream = upstreams[settings.upstream].clone();
+        let endpoint = &upstream.settings().endpoint;
+        let authority = if endpoint.port == 80 && !endpoint.host.contains(':') {
+            endpoint.host.clone()
+        } else {
+            endpoint.to_string()
+        };
+        let authority = HeaderValue::try_from(authority).expect("a checked host is a valid field value");
+        Route { limiter: settings.limit.clone().map(Limiter::new), settings, upstream, authority }
+    }
+}
+
+impl Proxy {
+    /// The way of one worker.
+    pub fn new(shared: Arc<Shared>, worker: usize) -> Self {
+        Proxy { shared, worker }
+    }
+
+    /// Answers a request. Never fails, and a panic on the way becomes a 500.
+    ///
+    /// # Cancel safety
+    /// Dropping it means that the client has left: it leaves the queue, or abandons the exchange.
+    pub async fn handle(&self, client: &Arc<Client>, request: Request<Incoming>) -> Response<Body> {
+        let arrival = Arrival {
+            client: client.clone(),
+            request_id: request_id(request.headers()),
+            form: Form::wanted(request.headers()),
+            arrived: SystemTime::now(),
+            large: request.body().size_hint().lower() > DROPPABLE,
+        };
+        let (form, request_id) = (arrival.form, arrival.request_id.clone());
+        match AssertUnwindSafe(self.pass(request, arrival)).catch_unwind().await {
+            Ok(response) => response,
+            Err(_) => {
+                // The panic's own message has gone to standard error.
+                tracing::error!(?request_id, "a request failed in the proxy");
+                let about = About { route: None, limit: None, request_id: &request_id, form, close: true };
+                Reply::internal().into_response(&about)
+            }
+        }
+    }
+
+    /// Answers what the server refused before there was a request to handle.
+    pub fn refuse(&self, refusal: Refusal) -> Response<Body> {
+        let request_id = new_request_id();
+        let about = About { route: None, limit: None, request_id: &request_id, form: Form::ProblemJson, close: true };
+        Reply::refused(refusal).into_response(&about)
+    }
+
+    /// Closes this worker's idle connections whose time is over. To be called now and then.
+    pub fn prune(&self) {
+        self.shared.upstreams.iter().for_each(|upstream| upstream.prune(self.worker));
+    }
+
+    async fn pass(&self, request: Request<Incoming>, arrival: Arrival) -> Response<Body> {
+        let Some(route) = self.route(&request) else {
+            return Reply::no_route().into_response(&arrival.about(None));
+        };
+        let forward = Forward { route: route.clone(), worker: self.worker, arrival };
+        let Some(limiter) = &route.limiter else {
+            return forward.forward(request.map(Spool::new), None).await;
+        };
+        let arrival = forward.arrival.clone();
+        let reply = match limiter.admit(request, forward).await {
+            Ok(response) => return response,
+            Err(Error::Rejected(rejection)) => Reply::rejected(&rejection, limiter.settings()),
+            Err(Error::Body(error)) => Reply::body_failed(&error),
+            Err(Error::Inner(never)) => match never {},
+        };
+        reply.into_response(&arrival.about(Some(route)))
+    }
+
+    fn route(&self, request: &Request<Incoming>) -> Option<&Arc<Route>> {
+        let uri = request.uri();
+        let host = match uri.authority() {
+            Some(authority) => Some(authority.as_str()),
+            None => request.headers().get(http::header::HOST).and_then(|host| host.to_str().ok()),
+        };
+        self.shared.routes.find(request.method(), host, uri.path(), request.headers())
+    }
+}

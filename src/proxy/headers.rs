@@ -1,0 +1,157 @@
+//! What a request says of its way: who asked for what, through whom, and when.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use http::header::{FORWARDED, HOST, VIA};
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use super::client::Client;
+
+pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const X_REQUEST_START: HeaderName = HeaderName::from_static("x-request-start");
+
+/// Writes the forwarded fields: appended to what a trusted peer sent, in place of what anybody else did.
+///
+/// `host` is what the client asked for.
+pub(super) fn set_forwarded(headers: &mut HeaderMap, client: &Client, host: Option<&HeaderValue>) {
+    if client.trusted {
+        let chain = match joined(headers, &X_FORWARDED_FOR) {
+            Some(chain) => concat(&[&chain, b", ", client.address.as_bytes()]),
+            None => client.address.clone(),
+        };
+        headers.insert(X_FORWARDED_FOR, chain);
+        headers.entry(X_FORWARDED_PROTO).or_insert(HeaderValue::from_static("http"));
+        if let Some(host) = host {
+            headers.entry(X_FORWARDED_HOST).or_insert_with(|| host.clone());
+        }
+    } else {
+        headers.insert(X_FORWARDED_FOR, client.address.clone());
+        headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static("http"));
+        match host {
+            Some(host) => headers.insert(X_FORWARDED_HOST, host.clone()),
+            None => headers.remove(X_FORWARDED_HOST),
+        };
+        headers.remove(FORWARDED);
+    }
+}
+
+/// Adds us to `Via` (RFC 9110 §7.6.3).
+pub(super) fn append_via(headers: &mut HeaderMap, version: http::Version) {
+    let received = if version == http::Version::HTTP_10 { "1.0 sluicegate" } else { "1.1 sluicegate" };
+    let via = match joined(headers, &VIA) {
+        Some(before) => concat(&[&before, b", ", received.as_bytes()]),
+        None => HeaderValue::from_static(received),
+    };
+    headers.insert(VIA, via);
+}
+
+/// Tells application monitoring when the request arrived here, so that it shows the queue.
+pub(super) fn set_request_start(headers: &mut HeaderMap, client: &Client, arrived: SystemTime) {
+    if client.trusted && headers.contains_key(X_REQUEST_START) {
+        return;
+    }
+    let millis = arrived.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+    headers.insert(X_REQUEST_START, HeaderValue::try_from(format!("t={millis}")).expect("digits"));
+}
+
+/// The client's request id, if it is at most 128 visible ASCII characters; else a new one.
+pub(super) fn request_id(headers: &HeaderMap) -> HeaderValue {
+    match headers.get(X_REQUEST_ID) {
+        Some(id) if (1..=128).contains(&id.len()) && id.as_bytes().iter().all(u8::is_ascii_graphic) => id.clone(),
+        _ => new_request_id(),
+    }
+}
+
+/// 128 random bits.
+pub(super) fn new_request_id() -> HeaderValue {
+    HeaderValue::try_from(format!("{:032x}", fastrand::u128(..))).expect("hexadecimal digits")
+}
+
+/// The host that a request is for: of its target if that has one, else of its `Host` field (RFC 9112 §3.2.2).
+pub(super) fn requested_host(parts: &http::request::Parts) -> Option<HeaderValue> {
+    match parts.uri.authority() {
+        Some(authority) => HeaderValue::from_str(authority.as_str()).ok(),
+        None => parts.headers.get(HOST).cloned(),
+    }
+}
+
+/// All values of a field as one list.
+fn joined(headers: &HeaderMap, name: &HeaderName) -> Option<Vec<u8>> {
+    let mut values = headers.get_all(name).iter();
+    let mut list = values.next()?.as_bytes().to_vec();
+    for value in values {
+        list.extend_from_slice(b", ");
+        list.extend_from_slice(value.as_bytes());
+    }
+    Some(list)
+}
+
+fn concat(parts: &[&[u8]]) -> HeaderValue {
+    HeaderValue::from_bytes(&parts.concat()).expect("parts of values make a value")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proxy::TrustedProxies;
+
+    fn client(trusted: bool) -> Client {
+        let networks = if trusted { vec!["192.0.2.0/24".parse().unwrap()] } else { Vec::new() };
+        Client::new("192.0.2.1".parse().unwrap(), &TrustedProxies::new(networks))
+    }
+
+    fn spoofed() -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.append("x-forwarded-for", "203.0.113.9".parse().unwrap());
+        headers.append("x-forwarded-for", "198.51.100.1".parse().unwrap());
+        headers.append("x-forwarded-proto", "https".parse().unwrap());
+        headers.append("forwarded", "for=203.0.113.9".parse().unwrap());
+        headers
+    }
+
+    #[test]
+    fn fields_of_an_untrusted_peer_are_replaced() {
+        let mut headers = spoofed();
+        set_forwarded(&mut headers, &client(false), Some(&HeaderValue::from_static("api.test")));
+        assert_eq!(headers["x-forwarded-for"], "192.0.2.1");
+        assert_eq!(headers.get_all("x-forwarded-for").iter().count(), 1);
+        assert_eq!(headers["x-forwarded-proto"], "http");
+        assert_eq!(headers["x-forwarded-host"], "api.test");
+        assert!(!headers.contains_key("forwarded"));
+    }
+
+    #[test]
+    fn fields_of_a_trusted_peer_are_appended_to() {
+        let mut headers = spoofed();
+        set_forwarded(&mut headers, &client(true), Some(&HeaderValue::from_static("api.test")));
+        assert_eq!(headers["x-forwarded-for"], "203.0.113.9, 198.51.100.1, 192.0.2.1");
+        assert_eq!(headers["x-forwarded-proto"], "https");
+        assert_eq!(headers["forwarded"], "for=203.0.113.9");
+    }
+
+    #[test]
+    fn a_request_id_is_kept_only_if_it_is_short_and_visible() {
+        let id = |value: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(X_REQUEST_ID, HeaderValue::from_bytes(value.as_bytes()).unwrap());
+            request_id(&headers)
+        };
+        assert_eq!(id("abc-123"), "abc-123");
+        assert_eq!(id(&"x".repeat(128)).len(), 128);
+        for bad in ["", "has space", "\u{e9}", &"x".repeat(129)] {
+            assert_eq!(id(bad).len(), 32, "{bad:?}");
+        }
+        assert_ne!(new_request_id(), new_request_id());
+    }
+
+    #[test]
+    fn via_grows() {
+        let mut headers = HeaderMap::new();
+        append_via(&mut headers, http::Version::HTTP_10);
+        append_via(&mut headers, http::Version::HTTP_11);
+        assert_eq!(headers["via"], "1.0 sluicegate, 1.1 sluicegate");
+    }
+}

@@ -1,0 +1,23 @@
+//! How do the steps join?
+//!
+//! A [`Proxy`] takes a request from the server, finds its route, lets it through the route's limit and sends it
+//! upstream. Whatever goes wrong becomes an answer here: nothing that the server sees is an error. The permit goes with
+//! the exchange, not with the client: see [`upstream`](crate::upstream).
+
+mod body;
+mod client;
+mod forward;
+mod handle;
+mod headers;
+mod negotiate;
+mod refusal;
+mod reply;
+mod settings;
+mod trusted;
+
+pub use body::Body;
+pub use client::Client;
+pub use handle::{Proxy, Shared};
+pub use refusal::Refusal;
+pub use settings::{Plan, RouteSettings};
+pub use trusted::{Network, NetworkError, TrustedProxies};

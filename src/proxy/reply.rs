@@ -1,0 +1,184 @@
+//! Answers of our own: the one home of their statuses, reasons and form.
+
+use std::error::Error as StdError;
+use std::io;
+
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderName, HeaderValue, Response, StatusCode};
+use http_body_util::Full;
+use serde::Serialize;
+
+use super::body::Body;
+use super::headers::X_REQUEST_ID;
+use super::negotiate::Form;
+use super::refusal::Refusal;
+use crate::admission::{self, Rejection, Waited};
+use crate::upstream::Failure;
+
+pub(super) const X_REASON: HeaderName = HeaderName::from_static("x-sluicegate-reason");
+pub(super) const X_LIMIT: HeaderName = HeaderName::from_static("x-sluicegate-limit");
+pub(super) const X_QUEUE: HeaderName = HeaderName::from_static("x-sluicegate-queue");
+
+/// What an answer of ours says. The words of [`reason`](Reply::reason) are closed and stable.
+#[derive(Debug)]
+pub(super) struct Reply {
+    pub(super) status: StatusCode,
+    pub(super) reason: &'static str,
+    pub(super) detail: &'static str,
+    /// In seconds. Only on shed load.
+    pub(super) retry_after: Option<u64>,
+    pub(super) waited: Option<Waited>,
+}
+
+/// What an answer says about its request.
+#[derive(Debug, Clone)]
+pub(super) struct About<'a> {
+    pub(super) route: Option<&'a str>,
+    pub(super) limit: Option<&'a str>,
+    pub(super) request_id: &'a HeaderValue,
+    pub(super) form: Form,
+    /// The request's body is too large to be read and dropped.
+    pub(super) close: bool,
+}
+
+impl Reply {
+    fn new(status: StatusCode, reason: &'static str, detail: &'static str) -> Self {
+        Reply { status, reason, detail, retry_after: None, waited: None }
+    }
+
+    pub(super) fn no_route() -> Self {
+        Reply::new(StatusCode::NOT_FOUND, "no_route", "No route takes this request.")
+    }
+
+    pub(super) fn internal() -> Self {
+        Reply::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "The proxy failed on this request.")
+    }
+
+    pub(super) fn refused(refusal: Refusal) -> Self {
+        let (reason, detail) = match refusal {
+            Refusal::Malformed(detail) => ("bad_request", detail),
+            Refusal::TransferCoding => ("bad_request", "The only transfer coding that is supported is chunked."),
+            Refusal::HeaderTooLarge => ("header_too_large", "The request's head is too large."),
+            Refusal::Timeout => ("request_timeout", "The request did not arrive in time."),
+        };
+        Reply::new(refusal.status(), reason, detail)
+    }
+
+    pub(super) fn rejected(rejection: &Rejection, settings: &admission::Settings) -> Self {
+        use admission::Reason;
+        let capacity = settings.reject_status;
+        let (status, reason, detail) = match rejection.reason {
+            Reason::NoPermit => (capacity, "no_permit", "As many requests as the limit allows are in flight."),
+            Reason::QueueFull => (capacity, "queue_full", "As many requests as the queue holds are waiting."),
+            Reason::QueueTimeout => (capacity, "queue_timeout", "The request waited for as long as it may."),
+            Reason::Closed => (StatusCode::SERVICE_UNAVAILABLE, "draining", "The proxy is shutting down."),
+        };
+        // Jitter, so that those who were turned away together do not come back together.
+        let seconds = rejection.drains_in.map_or(0.0, |time| time.as_secs_f64()) * (0.8 + 0.4 * fastrand::f64());
+        let retry_after = Some(seconds.ceil().clamp(1.0, 60.0) as u64);
+        Reply { retry_after, waited: Some(rejection.waited), ..Reply::new(status, reason, detail) }
+    }
+
+    pub(super) fn failed(failure: &Failure) -> Self {
+        let gateway = |reason, detail| Reply::new(StatusCode::BAD_GATEWAY, reason, detail);
+        match failure {
+            Failure::Connect(_) => gateway("connect_failed", "The upstream can't be reached."),
+            Failure::Reset(_) => gateway("upstream_reset", "The upstream closed the connection before it answered."),
+            Failure::Protocol(_) => gateway("upstream_protocol", "The upstream's answer is not valid HTTP."),
+            Failure::Timeout => {
+                Reply::new(StatusCode::GATEWAY_TIMEOUT, "upstream_timeout", "The upstream took too long to answer.")
+            }
+            Failure::RequestBody(error) => Reply::body_failed(error.as_ref()),
+        }
+    }
+
+    /// A request's body that failed on our side: what the wire said about it is at the bottom of the error.
+    pub(super) fn body_failed(error: &(dyn StdError + 'static)) -> Self {
+        let bottom = std::iter::successors(Some(error), |error| (*error).source()).last();
+        let kind = bottom.and_then(|error| error.downcast_ref::<io::Error>()).map(io::Error::kind);
+        Reply::refused(match kind {
+            Some(io::ErrorKind::TimedOut) => Refusal::Timeout,
+            _ => Refusal::Malformed("The request's body is malformed or incomplete."),
+        })
+    }
+
+    pub(super) fn into_response(self, about: &About<'_>) -> Response<Body> {
+        let (content_type, body) = self.render(about);
+        let mut response = Response::new(Body::Own(Full::new(body)));
+        *response.status_mut() = self.status;
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.insert(X_REASON, HeaderValue::from_static(self.reason));
+        headers.insert(X_REQUEST_ID, about.request_id.clone());
+        if let Some(limit) = about.limit.and_then(|limit| HeaderValue::from_str(limit).ok()) {
+            headers.insert(X_LIMIT, limit);
+        }
+        if let Some(seconds) = self.retry_after {
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if let Some(waited) = self.waited {
+            headers.insert(X_QUEUE, queue_value(waited));
+        }
+        if about.close {
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
+    }
+
+    fn render(&self, about: &About<'_>) -> (&'static str, Bytes) {
+        let title = self.status.canonical_reason().unwrap_or("Error");
+        let Reply { reason, detail, .. } = self;
+        match about.form {
+            Form::ProblemJson => {
+                let problem = Problem {
+                    r#type: "about:blank",
+                    title,
+                    status: self.status.as_u16(),
+                    detail,
+                    reason,
+                    limit: about.limit,
+                    route: about.route,
+                    retry_after: self.retry_after,
+                    request_id: about.request_id.to_str().unwrap_or_default(),
+                };
+                let body = serde_json::to_vec(&problem).expect("strings and numbers always serialize");
+                ("application/problem+json", body.into())
+            }
+            // Nothing of the request is in here, so there is nothing to escape.
+            Form::Html => {
+                let status = self.status.as_u16();
+                let page = format!(
+                    "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>{status} {title}</title>\
+                     <h1>{title}</h1><p>{detail}</p><p><small>{reason}</small></p></html>\n"
+                );
+                ("text/html; charset=utf-8", page.into())
+            }
+            Form::Text => ("text/plain; charset=utf-8", format!("{title}: {detail} ({reason})\n").into()),
+        }
+    }
+}
+
+/// The value of `x-sluicegate-queue`: the place in line on arrival (1 is next), and the seconds spent there.
+pub(super) fn queue_value(waited: Waited) -> HeaderValue {
+    let value = format!("position={};wait={:.3}", waited.position, waited.wait.as_secs_f64());
+    HeaderValue::try_from(value).expect("digits and punctuation")
+}
+
+/// RFC 9457.
+#[derive(Serialize)]
+struct Problem<'a> {
+    r#type: &'static str,
+    title: &'a str,
+    status: u16,
+    detail: &'a str,
+    reason: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limit: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    route: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_after: Option<u64>,
+    request_id: &'a str,
+}
