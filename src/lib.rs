@@ -7,6 +7,7 @@ pub mod admission;
 pub mod proxy;
 pub mod queue;
 pub mod route;
+pub mod server;
 mod socket;
 mod timer;
 pub mod upstream;

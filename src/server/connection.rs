@@ -1,0 +1,203 @@
+//! One client's connection, from accept to close.
+
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use http::header::{CONNECTION, HeaderValue};
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::io::ReadBuf;
+use tokio::time::{Instant, timeout};
+
+use super::body::WireBody;
+use super::drain::Stage;
+use super::wire::{InExchange, Phase, Signals, Wire};
+use super::worker::Worker;
+use crate::proxy::Client;
+use crate::socket::Socket;
+use crate::timer::Timer;
+
+/// A connection and all that its task needs.
+pub(super) struct Connection {
+    worker: Arc<Worker>,
+    socket: Socket,
+    client: Arc<Client>,
+    signals: Arc<Signals>,
+    timer: Timer,
+    /// The progress and the stage that the timer was last set for.
+    timed: Option<(u32, Stage)>,
+    /// Present while nobody else would see the client leave.
+    watch: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+}
+
+/// Why hyper is no longer polled.
+enum End {
+    /// It has said all that it had to say.
+    Finished,
+    /// The connection is of no use any more.
+    Dead,
+}
+
+/// How long, and up to how many bytes, we read what is left of a request that has been answered.
+const LINGER: Duration = Duration::from_secs(5);
+const DISCARD: u64 = 64 << 10;
+/// During a drain, an idle connection closes after this.
+const DRAIN_IDLE: Duration = Duration::from_secs(1);
+
+impl Connection {
+    pub(super) fn new(worker: Arc<Worker>, socket: Socket, client: Arc<Client>, signals: Arc<Signals>) -> Self {
+        Connection { worker, socket, client, signals, timer: Timer::default(), timed: None, watch: None }
+    }
+
+    /// Serves the connection to its end. Dropping this drops what is under way on it.
+    pub(super) async fn run(mut self) {
+        let mut wire = Wire::new(self.socket.clone(), self.signals.clone(), self.worker.settings.max_header_bytes);
+        loop {
+            let service = {
+                let (worker, client, signals) = (self.worker.clone(), self.client.clone(), self.signals.clone());
+                service_fn(move |request| answer(worker.clone(), client.clone(), signals.clone(), request))
+            };
+            // hyper's buffer takes a whole head; its own bounds come after the wire's.
+            let max_buf_size = (self.worker.settings.max_header_bytes * 2).max(64 << 10);
+            let mut http =
+                http1::Builder::new().max_buf_size(max_buf_size).serve_connection(TokioIo::new(wire), service);
+            let end = {
+                let mut http = pin!(&mut http);
+                poll_fn(|cx| self.poll(cx, |cx| http.as_mut().poll(cx).map(|result| result.is_ok()))).await
+            };
+            if let End::Dead = end {
+                return;
+            }
+            wire = http.into_parts().io.into_inner();
+            let resume = !self.signals.is_closing() && self.stage() == Stage::Serving && wire.can_resume(DISCARD);
+            if !(resume && discard(&mut wire).await) {
+                break;
+            }
+        }
+        self.socket.close_for_writing();
+        if wire.has_unread() && !self.socket.is_hung_up() {
+            let _ = timeout(LINGER, read_to_end(&self.socket)).await;
+        }
+    }
+
+    /// Polls hyper, and does what it leaves undone: watches for a hang-up where it is blind, and keeps the times.
+    fn poll(&mut self, cx: &mut Context<'_>, mut http: impl FnMut(&mut Context<'_>) -> Poll<bool>) -> Poll<End> {
+        let mut seen = None;
+        loop {
+            match http(cx) {
+                Poll::Ready(true) => return Poll::Ready(End::Finished),
+                Poll::Ready(false) => return Poll::Ready(End::Dead),
+                Poll::Pending => {}
+            }
+            if self.signals.is_hung_up() {
+                return Poll::Ready(End::Dead);
+            }
+            // hyper does not know that the wire holds the next request. Once it has been asked and has not moved, it is
+            // about to close.
+            if self.signals.is_next_ready() && seen.replace(self.signals.progress()) != Some(self.signals.progress()) {
+                continue;
+            }
+            if self.timed.is_none() {
+                self.signals.task.register(cx.waker());
+            }
+            let stage = self.stage();
+            if stage >= Stage::Cut {
+                if self.signals.in_exchange() && !self.signals.has_begun() {
+                    self.worker.control.lost.fetch_add(1, Relaxed);
+                }
+                return Poll::Ready(End::Dead);
+            }
+            if self.poll_hang_up(cx).is_ready() {
+                return Poll::Ready(End::Dead);
+            }
+            ready!(self.poll_overdue(cx, stage));
+            match self.signals.phase() {
+                _ if self.signals.is_write_blocked() => return Poll::Ready(End::Dead),
+                Phase::Idle | Phase::Answer => return Poll::Ready(End::Dead),
+                // The wire says so to hyper, and the client gets an answer.
+                Phase::Head | Phase::Body => self.signals.set_overdue(),
+            }
+        }
+    }
+
+    /// hyper sees a hang-up when it reads. While it does not, because a body waits to be read or bytes lie behind a
+    /// message, we look ourselves.
+    fn poll_hang_up(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.signals.is_reading() || !self.signals.in_exchange() {
+            self.watch = None;
+            return Poll::Pending;
+        }
+        let socket = &self.socket;
+        let watch = self.watch.get_or_insert_with(|| Box::pin(socket.clone().hung_up()));
+        watch.as_mut().poll(cx)
+    }
+
+    /// Ready when what we wait for is overdue. The time starts anew with every step of progress.
+    fn poll_overdue(&mut self, cx: &mut Context<'_>, stage: Stage) -> Poll<()> {
+        let now = (self.signals.progress(), stage);
+        if self.timed != Some(now) {
+            self.timed = Some(now);
+            let settings = &self.worker.settings;
+            let patience = match self.signals.phase() {
+                _ if self.signals.is_write_blocked() => Some(settings.write_idle_timeout),
+                Phase::Idle if stage >= Stage::Draining => Some(settings.idle_timeout.min(DRAIN_IDLE)),
+                Phase::Idle => Some(settings.idle_timeout),
+                Phase::Head => Some(settings.header_timeout),
+                Phase::Body => Some(settings.body_idle_timeout),
+                Phase::Answer => None,
+            };
+            self.timer.set(patience.and_then(|patience| Instant::now().checked_add(patience)));
+        }
+        ready!(self.timer.poll(cx));
+        if self.signals.phase() == Phase::Body && !self.signals.is_reading() && !self.signals.is_write_blocked() {
+            // Nobody asks for the body: it is not the client that is late.
+            self.timed = None;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        Poll::Ready(())
+    }
+
+    fn stage(&self) -> Stage {
+        self.worker.control.stage()
+    }
+}
+
+/// Answers one request of this connection.
+async fn answer(
+    worker: Arc<Worker>,
+    client: Arc<Client>,
+    signals: Arc<Signals>,
+    request: Request<Incoming>,
+) -> Result<Response<WireBody>, Infallible> {
+    let exchange = InExchange(signals);
+    let mut response = match exchange.0.take_refusal() {
+        Some(refusal) => worker.proxy.refuse(refusal),
+        None => worker.proxy.handle(&client, request).await,
+    };
+    if worker.control.stage() != Stage::Serving {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    exchange.0.begin_response(response.headers().contains_key(CONNECTION));
+    Ok(response.map(|body| WireBody::new(body, exchange)))
+}
+
+/// Reads and drops the rest of a request's body. True if the connection can go on behind it.
+async fn discard(wire: &mut Wire) -> bool {
+    let mut most = DISCARD;
+    timeout(LINGER, poll_fn(|cx| wire.poll_discard(cx, &mut most))).await.unwrap_or(false)
+}
+
+/// Reads and drops until the client has closed too.
+async fn read_to_end(socket: &Socket) {
+    let mut scratch = vec![0; 16 << 10];
+    while poll_fn(|cx| socket.poll_read(cx, &mut ReadBuf::new(&mut scratch))).await.is_ok_and(|n| n > 0) {}
+}

@@ -1,0 +1,109 @@
+//! Stopping without losing anything.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
+
+use tokio::sync::{Notify, watch};
+use tokio::time::{Instant, sleep, timeout_at};
+
+use super::settings::Settings;
+use crate::proxy::Shared;
+
+/// How far the server is from its end. Each worker and each connection follows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+#[repr(u8)]
+pub(super) enum Stage {
+    #[default]
+    Serving = 0,
+    /// No new connections; those that are open finish what they have.
+    Draining = 1,
+    /// Time is over: connections are cut.
+    Cut = 2,
+    /// Workers end.
+    Stopped = 3,
+}
+
+/// What the workers share of the server's life.
+#[derive(Debug)]
+pub(super) struct Control {
+    /// The stage, for whoever looks at it on the way; and its changes, for whoever waits for them.
+    stage: AtomicU8,
+    changes: watch::Sender<Stage>,
+    pub(super) connections: AtomicUsize,
+    pub(super) listeners: AtomicUsize,
+    /// A connection or a listener has ended.
+    pub(super) ended: Notify,
+    /// Requests that were cut before their response had begun.
+    pub(super) lost: AtomicUsize,
+}
+
+/// How a drain has gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Drained {
+    /// Requests that got no answer, or were told to go while they waited.
+    pub lost: usize,
+}
+
+/// What those who were turned away at the very end get to take their answer.
+const LAST_WORDS: Duration = Duration::from_millis(250);
+/// What cut connections get to end.
+const LAST_BREATH: Duration = Duration::from_secs(1);
+
+impl Control {
+    pub(super) fn new() -> Self {
+        Control {
+            stage: AtomicU8::new(Stage::Serving as u8),
+            changes: watch::Sender::default(),
+            connections: AtomicUsize::new(0),
+            listeners: AtomicUsize::new(0),
+            ended: Notify::new(),
+            lost: AtomicUsize::new(0),
+        }
+    }
+
+    pub(super) fn stage(&self) -> Stage {
+        match self.stage.load(Relaxed) {
+            0 => Stage::Serving,
+            1 => Stage::Draining,
+            2 => Stage::Cut,
+            _ => Stage::Stopped,
+        }
+    }
+
+    pub(super) fn changes(&self) -> watch::Receiver<Stage> {
+        self.changes.subscribe()
+    }
+
+    fn enter(&self, stage: Stage) {
+        self.stage.store(stage as u8, Relaxed);
+        self.changes.send_replace(stage);
+    }
+
+    /// Runs the drain to its end. The workers may go after it.
+    pub(super) async fn drain(self: &Arc<Self>, settings: &Settings, proxy: &Shared) -> Drained {
+        let deadline = Instant::now() + settings.drain_timeout;
+        sleep(settings.drain_delay.min(settings.drain_timeout)).await;
+        self.enter(Stage::Draining);
+        if timeout_at(deadline, self.quiet()).await.is_err() {
+            let turned_away = proxy.close_limits();
+            self.lost.fetch_add(turned_away as usize, Relaxed);
+            let _ = timeout_at(Instant::now() + LAST_WORDS, self.quiet()).await;
+            self.enter(Stage::Cut);
+            let _ = timeout_at(Instant::now() + LAST_BREATH, self.quiet()).await;
+        }
+        self.enter(Stage::Stopped);
+        Drained { lost: self.lost.load(Relaxed) }
+    }
+
+    /// Resolves when nobody listens and nobody is connected.
+    async fn quiet(&self) {
+        loop {
+            let ended = self.ended.notified();
+            if self.listeners.load(Relaxed) == 0 && self.connections.load(Relaxed) == 0 {
+                return;
+            }
+            ended.await;
+        }
+    }
+}

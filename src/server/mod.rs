@@ -1,0 +1,19 @@
+//! Who is connected?
+//!
+//! One worker per processor, each a thread with a runtime, a listening socket and upstream pools of its own; the kernel
+//! spreads connections among them. A [`Server`] starts them, and drains them: what is in flight or waiting when the
+//! drain begins is finished, what does not finish in time is cut and counted.
+
+mod body;
+mod connection;
+mod drain;
+mod listener;
+mod register;
+mod settings;
+mod start;
+mod wire;
+mod worker;
+
+pub use drain::Drained;
+pub use settings::Settings;
+pub use start::{Server, StartError};

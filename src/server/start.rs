@@ -1,0 +1,99 @@
+//! Starting the workers.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::thread;
+
+use super::drain::{Control, Drained};
+use super::listener::bind;
+use super::settings::Settings;
+use super::worker::Worker;
+use crate::proxy::{Plan, Proxy, Shared};
+use crate::route::Conflict;
+
+/// A running server. Dropped without [`drain`](Server::drain), it goes on until the process ends.
+#[derive(Debug)]
+pub struct Server {
+    addresses: Vec<SocketAddr>,
+    settings: Arc<Settings>,
+    proxy: Arc<Shared>,
+    control: Arc<Control>,
+    threads: Vec<thread::JoinHandle<()>>,
+}
+
+/// Why a server does not start. Nothing is left running then.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Routes that one request could match equally well.
+    #[error("{} pairs of routes can match the same request equally", .0.len())]
+    Routes(Vec<Conflict>),
+    /// An address can't be listened on.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// Which.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// No thread, or no runtime in it.
+    #[error("cannot start a worker")]
+    Worker(#[source] io::Error),
+}
+
+impl Server {
+    /// Listens, and starts the workers' threads.
+    ///
+    /// # Errors
+    /// When an address is taken, or a worker can't be started.
+    pub fn start(settings: Settings, plan: Plan) -> Result<Self, StartError> {
+        let workers = settings.threads.get();
+        let settings = Arc::new(settings);
+        let proxy = Arc::new(Shared::try_new(plan, workers).map_err(StartError::Routes)?);
+        let control = Arc::new(Control::new());
+
+        let mut addresses = Vec::new();
+        let mut listeners: Vec<Vec<_>> = (0..workers).map(|_| Vec::new()).collect();
+        for address in &settings.listen {
+            let (bound, sockets) = bind(*address, workers, &settings)
+                .map_err(|source| StartError::Listen { address: *address, source })?;
+            addresses.push(bound);
+            listeners.iter_mut().zip(sockets).for_each(|(worker, socket)| worker.push(socket));
+        }
+        // Counted here, so that a drain that begins at once waits for workers that have not begun.
+        control.listeners.store(addresses.len() * workers, Relaxed);
+
+        let mut threads = Vec::new();
+        for (index, listeners) in listeners.into_iter().enumerate() {
+            let worker = Worker::new(Proxy::new(proxy.clone(), index), settings.clone(), control.clone());
+            let runtime =
+                tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::Worker)?;
+            let thread = thread::Builder::new()
+                .name(format!("worker-{index}"))
+                .spawn(move || runtime.block_on(worker.run(listeners)))
+                .map_err(StartError::Worker)?;
+            threads.push(thread);
+        }
+        Ok(Server { addresses, settings, proxy, control, threads })
+    }
+
+    /// Where it listens, with the real ports.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Stops accepting, finishes what is in flight or waiting, and ends. What has not finished `drain_timeout` from now
+    /// is cut.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves the server in the middle of its drain, without an end.
+    pub async fn drain(self) -> Drained {
+        let drained = self.control.drain(&self.settings, &self.proxy).await;
+        for thread in self.threads {
+            // The workers end at once now; one that has panicked has lost what it had, which was counted or not.
+            let _ = thread.join();
+        }
+        drained
+    }
+}

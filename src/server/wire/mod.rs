@@ -1,0 +1,319 @@
+//! The bytes between a client and hyper.
+//!
+//! From inside a service a request's head is gone, and hyper's own timeouts, refusals and closes are not the ones that
+//! we promise. So this stands between the socket and hyper's HTTP/1 server. It follows the messages, and
+//! - looks at each head before hyper does; one that is refused is handed on as a bare request with the verdict beside
+//!   it, so that the answer takes its turn behind earlier ones;
+//! - holds back what follows a message until its response has ended, and so sees a client hang up behind pipelined
+//!   requests, where hyper would be blind;
+//! - says what it is waiting for, and for how long, so that the connection's task can time it;
+//! - leaves the closing to that task, which lingers where bytes are unread.
+
+mod chunked;
+mod head;
+mod signals;
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, BytesMut};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use self::chunked::BadChunk;
+use self::head::{Framing, Head, Scan};
+pub(crate) use self::signals::{InExchange, Phase, Signals};
+use crate::proxy::Refusal;
+use crate::socket::Socket;
+
+/// One client's end of a connection, as hyper sees it.
+#[derive(Debug)]
+pub(crate) struct Wire {
+    socket: Socket,
+    signals: Arc<Signals>,
+    max_head: usize,
+    state: State,
+    /// Bytes that have been read and not handed on. The first `deliver` of them are hyper's for the taking.
+    held: BytesMut,
+    deliver: usize,
+    keep_alive: bool,
+}
+
+#[derive(Debug)]
+enum State {
+    /// Between messages, or in a head of which `seen` bytes have been looked at.
+    Head {
+        seen: usize,
+    },
+    Body(Framing),
+    /// The message is complete, and its response has not ended. What comes now belongs to the next one.
+    Complete,
+    /// The body could not be followed.
+    Broken,
+    /// Nothing that still comes is looked at.
+    Refused,
+}
+
+/// Stands for a refused request. `close` ends the connection after the answer.
+const REFUSED: &[u8] = b"GET / HTTP/1.1\r\nhost: refused\r\nconnection: close\r\n\r\n";
+/// How much of the next messages we read while a response is under way: enough to see what is behind a few requests.
+const MAX_PIPELINED: usize = 64 << 10;
+
+impl Wire {
+    pub(crate) fn new(socket: Socket, signals: Arc<Signals>, max_head: usize) -> Self {
+        let held = BytesMut::new();
+        Wire { socket, signals, max_head, state: State::Head { seen: 0 }, held, deliver: 0, keep_alive: true }
+    }
+
+    /// After hyper has finished: bytes were sent to us that nobody has read. Closing now would reset the connection,
+    /// and the client might never see the answer.
+    pub(crate) fn has_unread(&self) -> bool {
+        !matches!(self.state, State::Head { .. } | State::Complete) || !self.held.is_empty()
+    }
+
+    /// After hyper has finished because a request's body was not read: whether it may be dropped, and the next request
+    /// read. `most` bounds what a body of known length may have left.
+    pub(crate) fn can_resume(&self, most: u64) -> bool {
+        self.keep_alive
+            && match &self.state {
+                State::Body(Framing::Length(left)) => *left <= most,
+                State::Body(_) => true,
+                _ => false,
+            }
+    }
+
+    /// Reads and drops up to `most` bytes of the body. True once its end has been reached.
+    pub(crate) fn poll_discard(&mut self, cx: &mut Context<'_>, most: &mut u64) -> Poll<bool> {
+        let mut scratch = [0; 4096];
+        loop {
+            if matches!(self.state, State::Complete) {
+                self.state = State::Head { seen: 0 };
+                self.signals.enter(Phase::Idle);
+                return Poll::Ready(true);
+            }
+            let mut buf = ReadBuf::new(&mut scratch);
+            match ready!(self.poll_message(cx, &mut buf)) {
+                Ok(()) if buf.filled().is_empty() => return Poll::Ready(false),
+                Ok(()) if buf.filled().len() as u64 > *most => return Poll::Ready(false),
+                Ok(()) => *most -= buf.filled().len() as u64,
+                Err(_) => return Poll::Ready(false),
+            }
+        }
+    }
+
+    /// Some bytes for hyper; none at all mean that the client has hung up.
+    fn poll_message(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        loop {
+            if self.deliver > 0 {
+                let now = self.deliver.min(buf.remaining());
+                buf.put_slice(&self.held[..now]);
+                self.held.advance(now);
+                self.deliver -= now;
+                return Poll::Ready(Ok(()));
+            }
+            match &mut self.state {
+                // Head => Body | Complete | Refused
+                State::Head { seen } => {
+                    if self.signals.take_overdue() {
+                        self.refuse(Refusal::Timeout);
+                        continue;
+                    }
+                    skip_empty_lines(&mut self.held, seen);
+                    if !self.held.is_empty() {
+                        match head::scan(&self.held, *seen, self.max_head) {
+                            Scan::Complete(head) => {
+                                self.deliver = head.len;
+                                self.begin(head);
+                                continue;
+                            }
+                            Scan::Refused(refusal) => {
+                                self.refuse(refusal);
+                                continue;
+                            }
+                            Scan::Incomplete(so_far) => {
+                                *seen = so_far;
+                                self.signals.enter(Phase::Head);
+                            }
+                        }
+                    }
+                    let start = buf.filled().len();
+                    if ready!(self.poll_socket(cx, buf))? == 0 || self.take_whole_head(buf, start) {
+                        return Poll::Ready(Ok(()));
+                    }
+                }
+                // Body => Complete | Broken
+                State::Body(_) => return self.poll_body(cx, buf),
+                // Complete => Head
+                State::Complete => {
+                    if !self.signals.in_exchange() {
+                        self.signals.set_pipelined(false);
+                        self.state = State::Head { seen: 0 };
+                        continue;
+                    }
+                    if self.held.len() >= MAX_PIPELINED {
+                        self.signals.set_reading(false);
+                        return Poll::Pending;
+                    }
+                    let start = buf.filled().len();
+                    if ready!(self.poll_socket(cx, buf))? == 0 {
+                        return Poll::Ready(Ok(()));
+                    }
+                    self.hold_back(buf, start);
+                }
+                State::Broken => return Poll::Ready(Err(io::ErrorKind::InvalidData.into())),
+                State::Refused => return Poll::Pending,
+            }
+        }
+    }
+
+    /// The common case: a whole head in one read, with no bytes before it, stays where it was read to. True if so.
+    fn take_whole_head(&mut self, buf: &mut ReadBuf<'_>, start: usize) -> bool {
+        let fresh = &buf.filled()[start..];
+        if self.held.is_empty()
+            && !fresh.starts_with(b"\r")
+            && let Scan::Complete(head) = head::scan(fresh, 0, self.max_head)
+        {
+            let body = start + head.len;
+            self.begin(head);
+            // A body that breaks here is reported on its own first read, after the head has been acted on.
+            let used = self.follow(&buf.filled()[body..]).unwrap_or(0);
+            self.hold_back(buf, body + used);
+            return true;
+        }
+        self.hold_back(buf, start);
+        false
+    }
+
+    fn poll_body(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.signals.take_overdue() {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        if self.held.is_empty() {
+            self.signals.enter(Phase::Body);
+            let start = buf.filled().len();
+            if ready!(self.poll_socket(cx, buf))? == 0 {
+                return Poll::Ready(Ok(()));
+            }
+            self.signals.step();
+            let used = self.follow(&buf.filled()[start..]);
+            self.hold_back(buf, start + *used.as_ref().unwrap_or(&0));
+            Poll::Ready(used.map(drop))
+        } else {
+            let mut now = self.held.split_to(self.held.len().min(buf.remaining()));
+            let used = self.follow(&now)?;
+            buf.put_slice(&now[..used]);
+            let mut rest = now.split_off(used);
+            rest.unsplit(self.held.split());
+            self.held = rest;
+            self.signals.set_pipelined(matches!(self.state, State::Complete) && !self.held.is_empty());
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    /// Follows the message through `bytes`, and returns how many of them are part of it.
+    fn follow(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let (used, complete) = match &mut self.state {
+            State::Body(Framing::Length(left)) => {
+                let used = usize::try_from(*left).unwrap_or(usize::MAX).min(bytes.len());
+                *left -= used as u64;
+                (used, *left == 0)
+            }
+            State::Body(Framing::Chunked(body)) => match body.advance(bytes) {
+                Ok(used) => (used, body.is_end()),
+                Err(BadChunk) => {
+                    self.state = State::Broken;
+                    return Err(io::ErrorKind::InvalidData.into());
+                }
+            },
+            _ => (0, true),
+        };
+        if complete {
+            self.state = State::Complete;
+            self.signals.enter(Phase::Answer);
+        }
+        Ok(used)
+    }
+
+    /// Takes back what was read from `start` on.
+    fn hold_back(&mut self, buf: &mut ReadBuf<'_>, start: usize) {
+        let fresh = &buf.filled()[start..];
+        if !fresh.is_empty() {
+            self.held.extend_from_slice(fresh);
+            buf.set_filled(start);
+            self.signals.set_pipelined(matches!(self.state, State::Complete));
+        }
+    }
+
+    fn begin(&mut self, head: Head) {
+        self.keep_alive = head.keep_alive;
+        self.signals.begin_exchange();
+        self.signals.enter(Phase::Answer);
+        self.state = match head.framing {
+            Framing::Bodiless => State::Complete,
+            framing => State::Body(framing),
+        };
+    }
+
+    fn refuse(&mut self, refusal: Refusal) {
+        self.signals.refuse(refusal);
+        self.signals.begin_exchange();
+        self.signals.enter(Phase::Answer);
+        self.held.clear();
+        self.held.extend_from_slice(REFUSED);
+        self.deliver = REFUSED.len();
+        self.state = State::Refused;
+    }
+
+    fn poll_socket(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<usize>> {
+        let read = self.socket.poll_read(cx, buf);
+        self.signals.set_reading(read.is_pending());
+        if let Poll::Ready(Ok(0) | Err(_)) = read {
+            self.signals.set_hung_up();
+        }
+        read
+    }
+}
+
+/// An empty line or two before a request line are ignored (RFC 9112 §2.2).
+fn skip_empty_lines(held: &mut BytesMut, seen: &mut usize) {
+    while *seen <= 1 && held.starts_with(b"\r\n") {
+        held.advance(2);
+        *seen = 0;
+    }
+}
+
+impl AsyncRead for Wire {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        self.poll_message(cx, buf)
+    }
+}
+
+impl AsyncWrite for Wire {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(cx, &[IoSlice::new(buf)])
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = self.socket.poll_write(cx, bufs);
+        self.signals.set_write_blocked(written.is_pending());
+        written
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    /// Closing is the connection's own: hyper only says that it has finished.
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
