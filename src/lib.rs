@@ -4,6 +4,8 @@
 //! requests a service works on, and needs nothing of the proxy.
 
 pub mod admission;
+pub mod cli;
+pub mod config;
 pub mod proxy;
 pub mod queue;
 pub mod route;

@@ -1,0 +1,202 @@
+//! The commands.
+//!
+//! A command says how it ended; which exit code that is, `main.rs` knows.
+
+mod check;
+mod run;
+
+use std::fmt::Display;
+use std::io::Write;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{self, Flags, Loaded, Sources};
+
+/// How a command ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// It did what it was asked to do.
+    Done,
+    /// Something went wrong while it ran.
+    Failed,
+    /// The command line or the configuration is wrong.
+    Misused,
+}
+
+/// At most N requests inside your API, the rest wait in line.
+#[derive(Debug, Parser)]
+#[command(name = "sluicegate", version, about, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+
+    /// Check the configuration instead of serving, as `check` does.
+    #[arg(short = 't')]
+    check: bool,
+
+    /// With -t, let warnings fail the check.
+    #[arg(long, requires = "check")]
+    strict: bool,
+
+    #[command(flatten)]
+    run: RunArguments,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve (the default).
+    Run(RunArguments),
+    /// Load and check everything, and say all that is wrong.
+    Check(CheckArguments),
+}
+
+#[derive(Debug, Args)]
+struct RunArguments {
+    /// Configuration file; may be given several times, later files win.
+    #[arg(short, long = "config", value_name = "FILE")]
+    config: Vec<PathBuf>,
+
+    /// Where requests go: the URL of upstreams.default.
+    #[arg(long, value_name = "URL")]
+    upstream: Option<String>,
+
+    /// How many requests may be in flight, or "none": the limit of routes.default.
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
+    limit: Option<String>,
+
+    /// How many requests may wait; 0 rejects at once.
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
+    queue: Option<String>,
+
+    /// How long a request may wait, such as 10s.
+    #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
+    queue_timeout: Option<String>,
+
+    /// Address and port to listen on; may be given several times [default: 0.0.0.0:8080].
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Vec<String>,
+
+    /// Worker threads, or "auto" for one per processor.
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
+    threads: Option<String>,
+}
+
+#[derive(Debug, Args)]
+struct CheckArguments {
+    /// Configuration file; may be given several times, later files win.
+    #[arg(short, long = "config", value_name = "FILE")]
+    config: Vec<PathBuf>,
+
+    /// Let warnings fail the check.
+    #[arg(long)]
+    strict: bool,
+}
+
+impl RunArguments {
+    fn sources(self) -> Result<Sources, config::Error> {
+        let flags = Flags {
+            upstream: self.upstream,
+            limit: self.limit,
+            queue: self.queue,
+            queue_timeout: self.queue_timeout,
+            listen: self.listen,
+            threads: self.threads,
+        };
+        Sources::try_from_process(self.config, flags)
+    }
+}
+
+/// Does what the command line of this process says.
+pub fn main() -> Ending {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // `--help` and `--version` come this way too. If nobody takes the text, there is no one to tell.
+            let _ = error.print();
+            return if error.use_stderr() { Ending::Misused } else { Ending::Done };
+        }
+    };
+    match cli.command {
+        Some(Command::Check(arguments)) => {
+            check::check(Sources::try_from_process(arguments.config, Flags::default()), arguments.strict)
+        }
+        Some(Command::Run(arguments)) => serve(arguments),
+        None if cli.check => check::check(cli.run.sources(), cli.strict),
+        None => serve(cli.run),
+    }
+}
+
+fn serve(arguments: RunArguments) -> Ending {
+    match arguments.sources().and_then(|sources| config::load(&sources)) {
+        Ok(Loaded { settings, warnings }) => {
+            print_warnings(&warnings);
+            run::run(settings)
+        }
+        Err(error) => misused(&error),
+    }
+}
+
+fn misused(error: &config::Error) -> Ending {
+    print_error(error);
+    Ending::Misused
+}
+
+fn print_warnings(warnings: &[config::Problem]) {
+    for warning in warnings {
+        print_error(format_args!("warning: {warning}\n"));
+    }
+}
+
+fn print_error(text: impl Display) {
+    // If nobody takes it, there is no one to tell, and that is no reason to panic.
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn parse(words: &[&str]) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from([&["sluicegate"], words].concat())
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn serving_is_the_default_command() {
+        let short = parse(&["-c", "a.toml", "-c", "b.toml", "--limit", "5"]).unwrap();
+        assert!(short.command.is_none());
+        assert_eq!(short.run.config, [PathBuf::from("a.toml"), PathBuf::from("b.toml")]);
+        let long = parse(&["run", "--limit", "5", "--listen", "a:1", "--listen", "b:2"]).unwrap();
+        let Some(Command::Run(arguments)) = long.command else { panic!("not run") };
+        assert_eq!(arguments.limit.as_deref(), Some("5"));
+        assert_eq!(arguments.listen, ["a:1", "b:2"]);
+    }
+
+    #[test]
+    fn check_has_a_short_form() {
+        let cli = parse(&["-t", "-c", "a.toml", "--strict"]).unwrap();
+        assert!(cli.check && cli.strict);
+        let cli = parse(&["check", "-c", "a.toml", "--strict"]).unwrap();
+        assert!(matches!(cli.command, Some(Command::Check(CheckArguments { strict: true, .. }))));
+    }
+
+    #[test]
+    fn values_are_not_judged_here() {
+        // A bad number is reported like any other mistake of the configuration, together with the rest.
+        assert_eq!(parse(&["--limit", "-5"]).unwrap().run.limit.as_deref(), Some("-5"));
+    }
+
+    #[test]
+    fn what_is_not_a_command_is_refused() {
+        for words in [&["--strict"][..], &["serve"], &["check", "--limit", "5"], &["-c", "a", "run"], &["--limit"]] {
+            assert!(parse(words).is_err(), "{words:?}");
+        }
+    }
+}

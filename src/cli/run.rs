@@ -1,0 +1,92 @@
+//! `run`: serve.
+
+use std::io::IsTerminal;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+use super::{Ending, print_error};
+use crate::config::Settings;
+use crate::proxy::{Plan, RouteSettings};
+use crate::server::Server;
+
+/// Serves until a signal says to stop, then drains.
+pub(super) fn run(settings: Settings) -> Ending {
+    log_to_stderr(settings.log_level.as_deref());
+    // Signals and the drain; requests are served by the workers' own runtimes.
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&error),
+    };
+    runtime.block_on(serve(settings))
+}
+
+async fn serve(settings: Settings) -> Ending {
+    // Before anything is started: a signal that comes now is not lost.
+    let (mut terminate, mut interrupt) = match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
+        (Ok(terminate), Ok(interrupt)) => (terminate, interrupt),
+        (Err(error), _) | (_, Err(error)) => return failed(&error),
+    };
+    let summary = summary(&settings.plan);
+    let server = match Server::start(settings.server, settings.plan) {
+        Ok(server) => server,
+        Err(error) => return failed(&error),
+    };
+    let listening: Vec<String> = server.addresses().iter().map(|address| format!("http://{address}")).collect();
+    print_error(format_args!("sluicegate: listening on {}, {summary}", listening.join(" and ")));
+
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::info!("draining");
+    let drained = tokio::select! {
+        drained = server.drain() => drained,
+        // Whoever asks twice does not want to wait.
+        _ = interrupt.recv() => return Ending::Failed,
+    };
+    if drained.lost > 0 {
+        tracing::warn!(lost = drained.lost, "requests were cut at the end of the drain");
+        return Ending::Failed;
+    }
+    tracing::info!("drained");
+    Ending::Done
+}
+
+/// What the start line says about the way of requests.
+fn summary(plan: &Plan) -> String {
+    match (plan.routes.as_slice(), plan.upstreams.as_slice()) {
+        ([route], [upstream]) => {
+            format!("upstream http://{}{}, {}", upstream.endpoint, upstream.base_path, limit(route))
+        }
+        (routes, upstreams) => format!("{} routes, {} upstreams", routes.len(), upstreams.len()),
+    }
+}
+
+fn limit(route: &RouteSettings) -> String {
+    match &route.limit {
+        Some(limit) => format!("limit {}, queue {}", limit.limit, limit.queue),
+        None => "no limit".to_owned(),
+    }
+}
+
+/// Logs to standard error, as `level` says: a level, or directives such as `sluicegate::upstream=debug`.
+fn log_to_stderr(level: Option<&str>) {
+    let filter = EnvFilter::try_new(level.unwrap_or("info")).unwrap_or_else(|_| EnvFilter::new("info"));
+    let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    // A second call in one process would find a subscriber there; the first one stays.
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(colour)
+        .with_target(false)
+        .try_init();
+}
+
+/// Says what went wrong, with all its causes on one line.
+fn failed(error: &(dyn std::error::Error + 'static)) -> Ending {
+    let causes: Vec<String> =
+        std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string).collect();
+    print_error(format_args!("error: {}", causes.join(": ")));
+    Ending::Failed
+}

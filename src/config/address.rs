@@ -1,0 +1,157 @@
+//! Addresses: where to listen, where to connect.
+
+use std::net::{Ipv6Addr, SocketAddr, ToSocketAddrs};
+
+use config::Value;
+use http::HeaderValue;
+
+use super::value::{Taken, as_text, wrong, wrong_with_help};
+use crate::upstream::{Endpoint, HostHeader};
+
+/// `host:port`, where the host may be a name with several addresses.
+pub(super) fn listen(value: &Value) -> Taken<Vec<SocketAddr>> {
+    const EXPECTED: &str = "must be an address and port such as \"0.0.0.0:8080\"";
+    let Some(text) = as_text(value) else { return wrong(EXPECTED) };
+    if let Some(scheme) = ["tls:", "unix:", "fd:"].iter().find(|scheme| text.starts_with(**scheme)) {
+        return wrong(format!("must be an address and port: \"{scheme}\" is not supported by this version"));
+    }
+    match host_and_port(text) {
+        Some((_, Some(_))) => match text.to_socket_addrs() {
+            Ok(addresses) => Ok(addresses.collect()),
+            Err(error) => wrong(format!("names a host without an address: {error}")),
+        },
+        Some((port, None)) if port.parse::<u16>().is_ok() => {
+            wrong_with_help(EXPECTED, format!("there is no address: write \"0.0.0.0:{port}\""))
+        }
+        Some((_, None)) => wrong_with_help(EXPECTED, format!("there is no port: write \"{text}:8080\"")),
+        None => wrong_with_help(EXPECTED, "0.0.0.0 means every IPv4 address, [::] every address"),
+    }
+}
+
+/// The endpoint and base path of `http://host:port/base`.
+pub(super) fn url(value: &Value) -> Taken<(Endpoint, String)> {
+    const EXPECTED: &str = "must be a URL such as \"http://127.0.0.1:3000\"";
+    let Some(text) = as_text(value) else { return wrong(EXPECTED) };
+    if let Some(scheme) = ["https:", "h2c:", "unix:"].iter().find(|scheme| text.starts_with(**scheme)) {
+        let scheme = scheme.trim_end_matches(':');
+        return wrong(format!("must be an http:// URL: {scheme} is not supported by this version"));
+    }
+    let Some(rest) = text.strip_prefix("http://") else {
+        let help = format!("write \"http://{}\"", text.rsplit("//").next().unwrap_or(text));
+        return wrong_with_help(EXPECTED, help);
+    };
+    if rest.contains(['?', '#']) {
+        return wrong_with_help("must have neither query nor fragment", "each request has its own");
+    }
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    if authority.contains('@') {
+        return wrong("must not hold a user or password");
+    }
+    let (host, port) = match host_and_port(authority) {
+        Some((host, port)) if port != Some(0) => (host, port.unwrap_or(80)),
+        _ => return wrong_with_help(EXPECTED, format!("\"{authority}\" is not a host, or a host and port")),
+    };
+    let base_path = path.trim_end_matches('/');
+    if !base_path.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(&byte)) {
+        return wrong_with_help("has a character in its path that no path can hold", "escape it as %XX");
+    }
+    Ok((Endpoint { host: host.to_owned(), port }, base_path.to_owned()))
+}
+
+/// `preserve`, `upstream`, or a fixed name.
+pub(super) fn host_header(value: &Value) -> Taken<HostHeader> {
+    match as_text(value) {
+        Some("preserve") => Ok(HostHeader::Preserve),
+        Some("upstream") => Ok(HostHeader::Upstream),
+        Some(name) if host_and_port(name).is_some() => match HeaderValue::from_str(name) {
+            Ok(name) => Ok(HostHeader::Fixed(name)),
+            Err(_) => wrong("must be a host name"),
+        },
+        _ => wrong("must be \"preserve\", \"upstream\" or a host name"),
+    }
+}
+
+/// A name or address, IPv6 without its brackets, and a port if there is one.
+fn host_and_port(text: &str) -> Option<(&str, Option<u16>)> {
+    let (host, port) = match text.strip_prefix('[') {
+        Some(rest) => {
+            let (address, port) = rest.split_once(']')?;
+            address.parse::<Ipv6Addr>().ok()?;
+            (address, if port.is_empty() { None } else { Some(port.strip_prefix(':')?) })
+        }
+        None => match text.split_once(':') {
+            Some((host, port)) => (host, Some(port)),
+            None => (text, None),
+        },
+    };
+    let is_name = host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
+    if host.is_empty() || !(is_name || text.starts_with('[')) {
+        return None;
+    }
+    let port = match port {
+        // A sign would be read as part of the number.
+        Some(port) if port.bytes().all(|byte| byte.is_ascii_digit()) => Some(port.parse().ok()?),
+        Some(_) => return None,
+        None => None,
+    };
+    Some((host, port))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_have_an_endpoint_and_a_base_path() {
+        for (text, endpoint, base_path) in [
+            ("http://127.0.0.1:3000", "127.0.0.1:3000", ""),
+            ("http://api", "api:80", ""),
+            ("http://api/", "api:80", ""),
+            ("http://my_api:8080/v1/", "my_api:8080", "/v1"),
+            ("http://[::1]:3000/a/b", "[::1]:3000", "/a/b"),
+            ("http://[::1]", "[::1]:80", ""),
+        ] {
+            let (read, path) = url(&Value::new(None, text)).unwrap();
+            assert_eq!((read.to_string().as_str(), path.as_str()), (endpoint, base_path), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_http_url_is_refused() {
+        for text in [
+            "",
+            "api:80",
+            "//api",
+            "http://",
+            "http://:80",
+            "http://a:0",
+            "http://a:99999",
+            "http://a:+80",
+            "http://a b",
+            "http://a/?x=1",
+            "http://a/#x",
+            "http://u:p@a",
+            "http://[::1",
+            "http://::1",
+            "https://a",
+            "h2c://a",
+            "ftp://a",
+            "unix:/run/api.sock",
+            "http://a/ä",
+            "http://a:80:80",
+        ] {
+            assert!(url(&Value::new(None, text)).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn addresses_to_listen_on_are_resolved() {
+        let read = |text: &str| listen(&Value::new(None, text));
+        assert_eq!(read("127.0.0.1:0").unwrap(), ["127.0.0.1:0".parse().unwrap()]);
+        assert_eq!(read("[::]:8080").unwrap(), ["[::]:8080".parse().unwrap()]);
+        assert!(read("localhost:8080").unwrap().iter().all(|address| address.ip().is_loopback()));
+        for text in ["8080", ":8080", "*:8080", "localhost", "a:b", "tls:0.0.0.0:443", "unix:/x", "fd:web", "::1:80"] {
+            assert!(read(text).is_err(), "{text}");
+        }
+    }
+}

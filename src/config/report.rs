@@ -1,0 +1,76 @@
+//! Problems as they are found.
+
+use std::cell::RefCell;
+
+use super::origins::Origins;
+use super::problem::{Error, Problem};
+use super::{Loaded, Settings};
+
+/// Collects what is wrong, so that one run says everything.
+#[derive(Debug, Default)]
+pub(super) struct Report {
+    /// Where everything was written.
+    pub origins: Origins,
+    // Sections report while others of them are open, hence the cells.
+    errors: RefCell<Vec<Problem>>,
+    warnings: RefCell<Vec<Problem>>,
+}
+
+/// A problem about to be reported.
+pub(super) fn problem(place: &str, key: impl Into<String>, message: impl Into<String>) -> Problem {
+    let (place, key, message) = (place.to_owned(), key.into(), message.into());
+    Problem { place, also: None, key, message, help: None, excerpts: [None, None] }
+}
+
+impl Problem {
+    /// Says what to do.
+    pub(super) fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// Names a second place.
+    pub(super) fn also(mut self, place: &str) -> Self {
+        self.also = Some(place.to_owned());
+        self
+    }
+}
+
+impl Report {
+    pub(super) fn error(&self, problem: Problem) {
+        self.errors.borrow_mut().push(self.with_excerpts(problem));
+    }
+
+    pub(super) fn warning(&self, problem: Problem) {
+        self.warnings.borrow_mut().push(self.with_excerpts(problem));
+    }
+
+    /// How many errors there have been.
+    pub(super) fn errors(&self) -> usize {
+        self.errors.borrow().len()
+    }
+
+    /// The place to blame for what is missing: that of the table where it should be, else the file.
+    pub(super) fn place_of(&self, path: &str) -> String {
+        self.origins.key(path).or_else(|| self.origins.first_file()).unwrap_or_default().to_owned()
+    }
+
+    /// The errors, of which there must be some.
+    pub(super) fn into_error(self) -> Error {
+        Error(self.errors.into_inner())
+    }
+
+    /// The settings, if there was no error; there are none only if there was one.
+    pub(super) fn finish(self, settings: Option<Settings>) -> Result<Loaded, Error> {
+        match settings {
+            Some(settings) if self.errors() == 0 => Ok(Loaded { settings, warnings: self.warnings.into_inner() }),
+            _ => Err(self.into_error()),
+        }
+    }
+
+    fn with_excerpts(&self, mut problem: Problem) -> Problem {
+        let excerpt = |place: &str| self.origins.excerpt(place);
+        problem.excerpts = [excerpt(&problem.place), problem.also.as_deref().and_then(excerpt)];
+        problem
+    }
+}

@@ -1,0 +1,173 @@
+//! `[routes.NAME]`.
+
+use std::collections::HashSet;
+
+use config::Value;
+use http::{HeaderName, HeaderValue, Method};
+
+use super::limits::{self, Effective, Overridable};
+use super::report::{Report, problem};
+use super::section::{Section, closest};
+use super::value::{Taken, as_text, list, parsed, some, text, wrong, wrong_with_help};
+use crate::proxy::RouteSettings;
+use crate::route::{Conditions, HeaderCondition, Table};
+use crate::upstream::Ending;
+
+pub(super) const NOT_YET: &[&str] = &[
+    "limits",
+    "cost",
+    "priority",
+    "timeout",
+    "deadline",
+    "trust_headers",
+    "upgrade",
+    "max_duration",
+    "buffer_request",
+    "buffer_response",
+    "queue_events",
+    "strip_prefix",
+    "set_headers",
+    "set_response_headers",
+    "log",
+];
+
+/// Keys that only a route itself can have so far, not the defaults.
+pub(super) const OWN_KEYS: &[&str] = &["host", "path", "method", "header", "upstream"];
+
+/// A route as far as it could be read, and where it was written.
+#[derive(Debug)]
+pub(super) struct Route {
+    name: String,
+    place: String,
+    /// `None` if one is wrong: without it, the route would seem to conflict with others.
+    conditions: Option<Conditions>,
+    /// Upstream and limit, `None` if one of them is wrong.
+    rest: Option<(usize, Effective)>,
+}
+
+/// Reads the keys of one route. What is wrong has been reported, and is `None`.
+pub(super) fn read(
+    name: String,
+    mut section: Section<'_>,
+    defaults: &Overridable,
+    upstreams: &[String],
+    report: &Report,
+) -> Route {
+    let errors_before = report.errors();
+    let s = &mut section;
+    let conditions = Conditions {
+        host: s.take("host", parsed("a host such as \"api.example.com\" or \"*.example.com\"")),
+        path: s.take("path", parsed("a path such as \"/users/{id}\" or \"/v1/*\"")),
+        methods: s.take_or("method", some(list(method)), Vec::new()),
+        headers: headers(s, report),
+    };
+    let conditions = (report.errors() == errors_before).then_some(conditions);
+    let upstream = s.take("upstream", text);
+    let own = Overridable::take(s, report);
+    let upstream = upstream_index(upstream, upstreams, &section, report);
+    let effective = own.over(defaults, &name, &section, report);
+    let place = section.place();
+    section.finish(&[NOT_YET, limits::NOT_YET].concat());
+    Route { name, place, conditions, rest: upstream.zip(effective) }
+}
+
+impl Route {
+    /// The settings, if nothing was wrong.
+    pub(super) fn settings(self) -> Option<RouteSettings> {
+        let (upstream, Effective { limit, on_client_gone, abort_grace }) = self.rest?;
+        let conditions = self.conditions?;
+        Some(RouteSettings {
+            name: self.name,
+            conditions,
+            upstream,
+            limit,
+            ending: Ending { on_client_gone, abort_grace },
+        })
+    }
+}
+
+/// Reports every two routes that one request can match equally.
+pub(super) fn check_conflicts(routes: &[Route], report: &Report) {
+    let readable: Vec<&Route> = routes.iter().filter(|route| route.conditions.is_some()).collect();
+    let conditions = readable.iter().filter_map(|route| Some((route.conditions.clone()?, ()))).collect();
+    for conflict in Table::try_new(conditions).err().unwrap_or_default() {
+        let (first, second) = (readable[conflict.first], readable[conflict.second]);
+        let key = format!("routes.{}", first.name);
+        let message = format!("and routes.{} can match the same request equally", second.name);
+        let help = "give one of them a narrower host or path, or one more method or header condition";
+        report.error(problem(&first.place, key, message).also(&second.place).help(help));
+    }
+}
+
+fn upstream_index(
+    wanted: Option<String>,
+    upstreams: &[String],
+    section: &Section<'_>,
+    report: &Report,
+) -> Option<usize> {
+    let names = || upstreams.join(", ");
+    let problem = |message: String| section.problem("upstream", message);
+    match (wanted, upstreams) {
+        (Some(wanted), _) => {
+            let index = upstreams.iter().position(|name| *name == wanted);
+            // With no upstream at all, that is what is reported.
+            if index.is_none() && !upstreams.is_empty() {
+                let problem = problem(format!("names an upstream that is not there: \"{wanted}\""));
+                report.error(match closest(&wanted, upstreams.iter().map(String::as_str)) {
+                    Some(meant) => problem.help(format!("did you mean \"{meant}\"?")),
+                    None => problem.help(format!("the upstreams are {}", names())),
+                });
+            }
+            index
+        }
+        (None, _) if section.was_written("upstream") => None,
+        (None, []) => None,
+        (None, [_]) => Some(0),
+        (None, _) => {
+            report.error(
+                problem("is missing: there is more than one upstream".to_owned())
+                    .help(format!("name one of {}", names())),
+            );
+            None
+        }
+    }
+}
+
+fn method(value: &Value) -> Taken<Method> {
+    const EXPECTED: &str = "must be a method such as \"GET\", or a list of methods";
+    let text = as_text(value).unwrap_or_default();
+    match Method::from_bytes(text.as_bytes()) {
+        Ok(_) if text.bytes().any(|byte| byte.is_ascii_lowercase()) => {
+            wrong_with_help(EXPECTED, format!("methods are in upper case: \"{}\"", text.to_ascii_uppercase()))
+        }
+        Ok(Method::CONNECT | Method::TRACE) => {
+            wrong("must be a method that is forwarded, which CONNECT and TRACE are not")
+        }
+        Ok(method) => Ok(method),
+        Err(_) => wrong(EXPECTED),
+    }
+}
+
+fn headers(section: &mut Section<'_>, report: &Report) -> Vec<(HeaderName, HeaderCondition)> {
+    let entries = section.entries("header", header);
+    let mut seen = HashSet::new();
+    for (written, (name, _)) in &entries {
+        if !seen.insert(name.clone()) {
+            let message = "is there twice: names of headers are the same in upper and lower case";
+            report.error(section.problem(&format!("header.{written}"), message));
+        }
+    }
+    entries.into_iter().map(|(_, condition)| condition).collect()
+}
+
+fn header(name: &str, value: &Value) -> Taken<(HeaderName, HeaderCondition)> {
+    let Ok(name) = HeaderName::from_bytes(name.as_bytes()) else { return wrong("is not the name of a header") };
+    match as_text(value) {
+        Some("*") => Ok((name, HeaderCondition::Present)),
+        Some(text) => match HeaderValue::from_str(text) {
+            Ok(value) => Ok((name, HeaderCondition::Equals(value))),
+            Err(_) => wrong("holds a character that the value of a header cannot have"),
+        },
+        None => wrong("must be the value of a header in quotes, or \"*\" for any"),
+    }
+}

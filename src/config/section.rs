@@ -1,0 +1,236 @@
+//! One table of the merged tree, read key by key.
+
+use std::collections::BTreeMap;
+
+use config::{Map, Value, ValueKind};
+
+use super::environment;
+use super::excerpt::without_secrets;
+use super::problem::Problem;
+use super::report::{Report, problem};
+use super::value::{Taken, is_outside_files};
+
+/// A table whose keys are taken one after the other. What is left at the end is not known.
+#[derive(Debug)]
+pub(super) struct Section<'a> {
+    path: String,
+    entries: BTreeMap<String, Value>,
+    /// The keys that were asked for.
+    known: Vec<&'static str>,
+    /// Those of them that were there.
+    written: Vec<&'static str>,
+    report: &'a Report,
+}
+
+impl<'a> Section<'a> {
+    /// The table around all others.
+    pub(super) fn root(tree: Map<String, Value>, report: &'a Report) -> Self {
+        Section::new(String::new(), tree, report)
+    }
+
+    fn new(path: String, entries: Map<String, Value>, report: &'a Report) -> Self {
+        Section { path, entries: entries.into_iter().collect(), known: Vec::new(), written: Vec::new(), report }
+    }
+
+    /// Its dotted path.
+    pub(super) fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// The value of a key, if it is there and right. What is wrong with it has been reported.
+    pub(super) fn take<T>(&mut self, key: &'static str, read: impl FnOnce(&Value) -> Taken<T>) -> Option<T> {
+        let value = self.remove(key)?;
+        self.read(key, &value, read)
+    }
+
+    /// The value of a key, or its default.
+    pub(super) fn take_or<T>(&mut self, key: &'static str, read: impl FnOnce(&Value) -> Taken<T>, default: T) -> T {
+        self.take(key, read).unwrap_or(default)
+    }
+
+    /// The value of a key that must be there.
+    pub(super) fn require<T>(
+        &mut self,
+        key: &'static str,
+        read: impl FnOnce(&Value) -> Taken<T>,
+        help: &str,
+    ) -> Option<T> {
+        let value = self.remove(key);
+        if value.is_none() {
+            self.report.error(self.problem(key, "is missing").help(help));
+        }
+        self.read(key, &value?, read)
+    }
+
+    /// Whether a key that was taken was there, right or wrong.
+    pub(super) fn was_written(&self, key: &str) -> bool {
+        self.written.contains(&key)
+    }
+
+    /// The table of a key. One that is not there is empty.
+    pub(super) fn section(&mut self, key: &'static str) -> Section<'a> {
+        let path = self.path_of(key);
+        let entries = self.remove(key).and_then(|value| self.table(&path, value));
+        Section::new(path, entries.unwrap_or_default(), self.report)
+    }
+
+    /// The tables with names of the operator's choice below a key, in the order of the names.
+    pub(super) fn named_sections(&mut self, key: &'static str) -> Vec<(String, Section<'a>)> {
+        let outer = self.section(key);
+        let tables = outer.entries.into_iter().filter_map(|(name, value)| {
+            let path = format!("{}.{name}", outer.path);
+            if !is_name(&name) {
+                let help = "a letter from a to z, then letters, digits and single underscores between them";
+                self.report.error(problem(&self.report.place_of(&path), &*path, "is not a valid name").help(help));
+            }
+            let entries = self.table(&path, value)?;
+            Some((name, Section::new(path, entries, self.report)))
+        });
+        tables.collect()
+    }
+
+    /// The entries of a table with names of the operator's choice and values of one type.
+    pub(super) fn entries<T>(
+        &mut self,
+        key: &'static str,
+        read: impl Fn(&str, &Value) -> Taken<T>,
+    ) -> Vec<(String, T)> {
+        let section = self.section(key);
+        let entries = section.entries.iter();
+        entries
+            .filter_map(|(name, value)| Some((name.clone(), section.read(name, value, |v| read(name, v))?)))
+            .collect()
+    }
+
+    /// Reports what nobody asked for. `not_yet` are keys that a later version will have.
+    pub(super) fn finish(self, not_yet: &[&str]) {
+        for (key, value) in &self.entries {
+            if not_yet.contains(&key.as_str()) {
+                self.report.error(self.problem(key, "is not supported by this version"));
+                continue;
+            }
+            let unknown = self.problem(key, "is not a known key");
+            let place = self.report.origins.key(&self.path_of(key)).or(value.origin()).unwrap_or_default();
+            let help = match closest(key, self.known.iter().copied()) {
+                Some(meant) => format!("did you mean {}?", self.as_written(meant, place)),
+                None => format!("the keys here are {}", self.known.join(", ")),
+            };
+            self.report.error(unknown.help(help));
+        }
+    }
+
+    /// A problem with a key, at its place or, if it is missing, that of the table.
+    pub(super) fn problem(&self, key: &str, message: impl Into<String>) -> Problem {
+        let path = self.path_of(key);
+        let place = match self.report.origins.key(&path) {
+            Some(place) => place.to_owned(),
+            None => self.place(),
+        };
+        problem(&place, path, message)
+    }
+
+    /// Where the table was written.
+    pub(super) fn place(&self) -> String {
+        self.report.place_of(&self.path)
+    }
+
+    fn remove(&mut self, key: &'static str) -> Option<Value> {
+        self.known.push(key);
+        let value = self.entries.remove(key)?;
+        self.written.push(key);
+        Some(value)
+    }
+
+    fn read<T>(&self, key: &str, value: &Value, read: impl FnOnce(&Value) -> Taken<T>) -> Option<T> {
+        let wrongs = match read(value) {
+            Ok(taken) => return Some(taken),
+            Err(wrongs) => wrongs,
+        };
+        let path = self.path_of(key);
+        for wrong in wrongs {
+            // A table lost its origin when it was merged; its key did not.
+            let key_place = self.report.origins.key(&path);
+            let place = wrong.place.as_deref().or(value.origin()).or(key_place).unwrap_or_default();
+            let mut message = wrong.message;
+            // There is no line to show, so the value is shown.
+            if is_outside_files(place)
+                && let ValueKind::String(text) = &value.kind
+            {
+                message = format!("{message}, not \"{}\"", without_secrets(text));
+            }
+            let mut problem = problem(place, &*path, message);
+            problem.help = wrong.help;
+            self.report.error(problem);
+        }
+        None
+    }
+
+    fn table(&self, path: &str, value: Value) -> Option<Map<String, Value>> {
+        match value.kind {
+            ValueKind::Table(entries) => Some(entries),
+            _ => {
+                let place = value.origin().unwrap_or_default();
+                self.report
+                    .error(problem(place, path, "must be a table").help(format!("write [{path}] above its keys")));
+                None
+            }
+        }
+    }
+
+    fn path_of(&self, key: &str) -> String {
+        if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
+    }
+
+    /// A key of this table in the form that its place calls for.
+    fn as_written(&self, key: &str, place: &str) -> String {
+        let Some(variable) = place.strip_prefix(environment::PLACE) else { return format!("`{key}`") };
+        let depth = self.path.split('.').filter(|name| !name.is_empty()).count() + 1;
+        let key = key.to_ascii_uppercase();
+        let names = variable.split("__").enumerate().map(|(at, name)| if at == depth { &*key } else { name });
+        names.collect::<Vec<&str>>().join("__")
+    }
+}
+
+/// What was probably meant by a word that is not known.
+pub(super) fn closest<'w>(word: &str, known: impl IntoIterator<Item = &'w str>) -> Option<&'w str> {
+    let similarity = |known: &str| strsim::jaro_winkler(&word.to_ascii_lowercase(), &known.to_ascii_lowercase());
+    // Below four fifths, suggestions were more often odd than right.
+    known
+        .into_iter()
+        .map(|known| (similarity(known), known))
+        .filter(|(similarity, _)| *similarity > 0.8)
+        .max_by(|(one, _), (other, _)| one.total_cmp(other))
+        .map(|(_, known)| known)
+}
+
+/// `[a-z][a-z0-9_]*` without two underscores in a row or one at the end, so that a variable can name it.
+fn is_name(name: &str) -> bool {
+    name.starts_with(|first: char| first.is_ascii_lowercase())
+        && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
+        && !name.contains("__")
+        && !name.ends_with('_')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_fit_into_variables() {
+        for name in ["a", "api", "api_v2", "a1_b2"] {
+            assert!(is_name(name), "{name}");
+        }
+        for name in ["", "1a", "_a", "a_", "a__b", "A", "a-b", "a.b", "ä"] {
+            assert!(!is_name(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_closest_word_is_suggested_if_it_is_close() {
+        let known = ["queue", "queue_timeout", "queue_bytes", "limit"];
+        assert_eq!(closest("limt", known), Some("limit"));
+        assert_eq!(closest("queue_timout", known), Some("queue_timeout"));
+        assert_eq!(closest("LIMIT", known), Some("limit"));
+        assert_eq!(closest("wait", known), None);
+    }
+}

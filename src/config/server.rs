@@ -1,0 +1,100 @@
+//! `[server]`.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use config::Value;
+
+use super::address;
+use super::report::Report;
+use super::section::Section;
+use super::units::show_duration;
+use super::value::{self, Taken, as_text, list, not_an_integer, size, some, wrong_with_help};
+use crate::proxy::{Network, TrustedProxies};
+use crate::server::Settings;
+
+/// More threads than any machine has processors.
+const THREADS_MAX: usize = 1024;
+
+/// Timeouts: so long that nobody waits for the end, but not so long that a point in time overflows.
+pub(super) const TIMEOUT: std::ops::RangeInclusive<Duration> = Duration::from_millis(1)..=YEAR;
+/// The same where zero has a meaning.
+pub(super) const TIMEOUT_OR_ZERO: std::ops::RangeInclusive<Duration> = Duration::ZERO..=YEAR;
+const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
+
+const NOT_YET: &[&str] =
+    &["max_connections", "max_body", "h2_max_streams", "proxy_protocol", "preflight", "health_path", "tls"];
+
+/// Reads the keys of the client side.
+pub(super) fn read(mut section: Section<'_>, report: &Report) -> Settings {
+    let default = Settings::new(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8080)));
+    // TCP counts keep-alive in seconds.
+    let keepalive = Duration::from_secs(1)..=Duration::from_secs(32_767);
+    let s = &mut section;
+    let settings = Settings {
+        listen: s.take("listen", some(list(address::listen))).map_or(default.listen, distinct),
+        threads: s.take_or("threads", threads, default.threads),
+        tcp_keepalive: s.take_or("tcp_keepalive", value::duration(keepalive), default.tcp_keepalive),
+        header_timeout: s.take_or("header_timeout", value::duration(TIMEOUT), default.header_timeout),
+        idle_timeout: s.take_or("idle_timeout", value::duration(TIMEOUT), default.idle_timeout),
+        body_idle_timeout: s.take_or("body_idle_timeout", value::duration(TIMEOUT), default.body_idle_timeout),
+        write_idle_timeout: s.take_or("write_idle_timeout", value::duration(TIMEOUT), default.write_idle_timeout),
+        max_header_bytes: s.take_or("max_header_bytes", header_bytes, default.max_header_bytes),
+        trusted_proxies: s.take("trusted_proxies", list(networks)).map_or(default.trusted_proxies, trusted),
+        drain_delay: s.take_or("drain_delay", value::duration(TIMEOUT_OR_ZERO), default.drain_delay),
+        drain_timeout: s.take_or("drain_timeout", value::duration(TIMEOUT_OR_ZERO), default.drain_timeout),
+    };
+    if settings.drain_delay > settings.drain_timeout {
+        let timeout = show_duration(settings.drain_timeout);
+        let message = format!("is longer than server.drain_timeout (\"{timeout}\"), which includes it");
+        report.error(section.problem("drain_delay", message).help("raise drain_timeout, or lower drain_delay"));
+    }
+    section.finish(NOT_YET);
+    settings
+}
+
+/// Names may have addresses in common.
+fn distinct(lists: Vec<Vec<SocketAddr>>) -> Vec<SocketAddr> {
+    let mut distinct = Vec::new();
+    for address in lists.into_iter().flatten() {
+        if !distinct.contains(&address) {
+            distinct.push(address);
+        }
+    }
+    distinct
+}
+
+fn threads(value: &Value) -> Taken<NonZeroUsize> {
+    if as_text(value) == Some("auto") {
+        return Ok(std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN));
+    }
+    let threads = value::as_integer(value).and_then(|threads| usize::try_from(threads).ok());
+    match threads.filter(|threads| *threads <= THREADS_MAX).and_then(NonZeroUsize::new) {
+        Some(threads) => Ok(threads),
+        None => not_an_integer(value, format!("must be a whole number from 1 to {THREADS_MAX}, or \"auto\"")),
+    }
+}
+
+fn header_bytes(value: &Value) -> Taken<usize> {
+    // The HTTP library reads heads into a buffer of at least 8 KiB.
+    let bytes = size(8 << 10..=16 << 20)(value)?;
+    Ok(usize::try_from(bytes).expect("16 MiB fit into memory"))
+}
+
+fn networks(value: &Value) -> Taken<Vec<Network>> {
+    match as_text(value) {
+        Some("private") => Ok(Network::PRIVATE.to_vec()),
+        text => match text.unwrap_or_default().parse() {
+            Ok(network) => Ok(vec![network]),
+            Err(_) => wrong_with_help(
+                "must be a list of networks such as \"10.0.0.0/8\", addresses, or \"private\"",
+                "\"private\" stands for loopback, RFC 1918 and unique local addresses",
+            ),
+        },
+    }
+}
+
+fn trusted(networks: Vec<Vec<Network>>) -> TrustedProxies {
+    TrustedProxies::new(networks.concat())
+}

@@ -1,0 +1,104 @@
+//! Which layer wins.
+
+use std::time::Duration;
+
+use super::*;
+
+#[test]
+fn an_upstream_and_a_limit_are_enough() {
+    let Settings { server, plan, log_level } = Given::minimal().settings();
+    assert_eq!(server.listen, ["0.0.0.0:8080".parse().unwrap()]);
+    assert_eq!(log_level, None);
+    assert_eq!(plan.upstreams[0].endpoint.to_string(), "127.0.0.1:3000");
+    let [route] = &plan.routes[..] else { panic!("{plan:?}") };
+    assert_eq!(route.name, "default");
+    assert_eq!(route.limit, Some(crate::admission::Settings::new("default", 20.try_into().unwrap())));
+}
+
+#[test]
+fn short_variables_do_as_well_as_flags() {
+    let given = Given::default()
+        .variable("SLUICEGATE_UPSTREAM", "http://api")
+        .variable("SLUICEGATE_LIMIT", "7")
+        .variable("SLUICEGATE_QUEUE", "9")
+        .variable("SLUICEGATE_QUEUE_TIMEOUT", "4s")
+        .variable("SLUICEGATE_LISTEN", "127.0.0.1:1, 127.0.0.1:2")
+        .variable("SLUICEGATE_LOG", "debug");
+    let Settings { server, plan, log_level } = given.settings();
+    assert_eq!(server.listen, ["127.0.0.1:1".parse().unwrap(), "127.0.0.1:2".parse().unwrap()]);
+    let limit = plan.routes[0].limit.as_ref().unwrap();
+    assert_eq!((limit.limit.get(), limit.queue, limit.queue_timeout), (7, 9, Duration::from_secs(4)));
+    assert_eq!(log_level.as_deref(), Some("debug"));
+}
+
+#[test]
+fn each_layer_wins_over_the_one_before() {
+    fn limit(given: &Given) -> u32 {
+        given.settings().plan.routes[0].limit.as_ref().unwrap().limit.get()
+    }
+    const UPSTREAM: &str = "[upstreams.default]\nurl = \"http://a\"\n[routes.default]\n";
+    let mut given = Given::default().file(UPSTREAM).file("[defaults]\nlimit = 1\n");
+    assert_eq!(limit(&given), 1);
+    given = given.file("[routes.default]\nlimit = 2\n");
+    assert_eq!(limit(&given), 2);
+    given = given.file("[routes.default]\nlimit = 3\n");
+    assert_eq!(limit(&given), 3);
+    given = given.variable("SLUICEGATE__DEFAULTS__LIMIT", "99");
+    assert_eq!(limit(&given), 3, "a default stays a default wherever it comes from");
+    given = given.variable("SLUICEGATE__ROUTES__DEFAULT__LIMIT", "4");
+    assert_eq!(limit(&given), 4);
+    given = given.variable("SLUICEGATE_LIMIT", "5");
+    assert_eq!(limit(&given), 5);
+    given = given.flag_limit("6");
+    assert_eq!(limit(&given), 6);
+}
+
+#[test]
+fn the_default_file_is_read_if_nothing_else_was_asked_for() {
+    const FILE: &str = "[upstreams.api]\nurl = \"http://a\"\n[routes.api]\nlimit = 1\n";
+    assert_eq!(Given::default().default_file(FILE).settings().plan.routes[0].name, "api");
+    let with_listen = Given::default().default_file(FILE).variable("SLUICEGATE_LISTEN", "127.0.0.1:1");
+    assert_eq!(with_listen.settings().plan.routes[0].name, "api");
+    assert_eq!(Given::minimal().default_file(FILE).settings().plan.routes[0].name, "default");
+    let by_variables = Given::default().variable("SLUICEGATE_UPSTREAM", "http://b").variable("SLUICEGATE_LIMIT", "1");
+    assert_eq!(by_variables.default_file(FILE).settings().plan.routes[0].name, "default");
+    let other = FILE.replace("api", "other");
+    assert_eq!(Given::default().default_file(FILE).file(&other).settings().plan.routes[0].name, "other");
+}
+
+#[test]
+fn files_can_be_named_by_a_variable_unless_flags_name_some() {
+    let mut given = Given::default();
+    let first = given.write("[upstreams.a]\nurl = \"http://a\"\n[routes.a]\nlimit = 1\n");
+    let second = given.write("[routes.a]\nlimit = 2\n");
+    let given = given.variable("SLUICEGATE_CONFIG", &format!("{},{}", first.display(), second.display()));
+    assert_eq!(given.settings().plan.routes[0].limit.as_ref().unwrap().limit.get(), 2);
+    let given = given.file("[upstreams.b]\nurl = \"http://b\"\n[routes.b]\nlimit = 3\n");
+    assert_eq!(given.settings().plan.routes[0].name, "b");
+}
+
+#[test]
+fn flags_stand_over_the_default_tables_of_a_file() {
+    let file = "[upstreams.default]\nurl = \"http://a\"\nretries = 3\n[routes.default]\nlimit = 1\nqueue = 2\n";
+    let plan = Given::minimal().file(file).settings().plan;
+    assert_eq!((plan.upstreams[0].endpoint.to_string().as_str(), plan.upstreams[0].retries), ("127.0.0.1:3000", 3));
+    let limit = plan.routes[0].limit.as_ref().unwrap();
+    assert_eq!((limit.limit.get(), limit.queue), (20, 2));
+}
+
+#[test]
+fn an_upstream_by_flag_takes_its_limit_from_the_defaults() {
+    let given = Given::default().flag_upstream("http://a").file("[defaults]\nlimit = 8\n");
+    assert_eq!(given.settings().plan.routes[0].limit.as_ref().unwrap().limit.get(), 8);
+}
+
+#[test]
+fn variables_of_kubernetes_are_passed_over_in_silence() {
+    let given = Given::minimal()
+        .variable("SLUICEGATE_SERVICE_HOST", "10.0.0.1")
+        .variable("SLUICEGATE_SERVICE_PORT", "80")
+        .variable("SLUICEGATE_SERVICE_PORT_HTTP", "80")
+        .variable("SLUICEGATE_PORT", "tcp://10.0.0.1:80")
+        .variable("SLUICEGATE_PORT_80_TCP_ADDR", "10.0.0.1");
+    assert_eq!(given.warnings(), Vec::<String>::new());
+}

@@ -1,0 +1,199 @@
+//! Configurations with one mistake each, and what is said about them.
+
+use super::*;
+
+/// What surrounds a mistake: it is written into one of the tables, at the line and column that follow.
+const TABLES: [(&str, &str); 5] = [
+    ("server", "[server]\n"),
+    ("upstream", "[routes.a]\nlimit = 1\n[upstreams.a]\n"),
+    ("url", "[routes.a]\nlimit = 1\n[upstreams.a]\nurl = \"http://a\"\n"),
+    ("route", "[upstreams.a]\nurl = \"http://a\"\n[routes.a]\n"),
+    ("limit", "[upstreams.a]\nurl = \"http://a\"\n[routes.a]\nlimit = 5\n"),
+];
+
+fn problems_of(table: &str, line: &str) -> Vec<String> {
+    let (_, before) = TABLES.iter().find(|(name, _)| *name == table).expect("the table has a name");
+    let given = if table == "server" { Given::minimal() } else { Given::default() };
+    given.file(&format!("{before}{line}\n")).problems()
+}
+
+#[test]
+fn a_mistake_is_reported_with_its_place_and_key() {
+    for (table, line, expected) in [
+        ("server", "listen = 8080", "0:2:10 server.listen must be an address and port"),
+        (
+            "server",
+            r#"listen = "8080""#,
+            r#"0:2:10 server.listen must be an address and port such as "0.0.0.0:8080" (there is no address: write "0.0.0.0:8080")"#,
+        ),
+        (
+            "server",
+            r#"listen = ["127.0.0.1:1", "x"]"#,
+            r#"0:2:26 server.listen must be an address and port such as "0.0.0.0:8080" (there is no port"#,
+        ),
+        ("server", "listen = []", "0:2:10 server.listen must not be empty"),
+        (
+            "server",
+            r#"listen = "tls:0.0.0.0:443""#,
+            r#"0:2:10 server.listen must be an address and port: "tls:" is not supported"#,
+        ),
+        (
+            "server",
+            r#"listen = "unix:/run/x""#,
+            r#"0:2:10 server.listen must be an address and port: "unix:" is not supported"#,
+        ),
+        ("server", "threads = 0", r#"0:2:11 server.threads must be a whole number from 1 to 1024, or "auto""#),
+        (
+            "server",
+            r#"threads = "4""#,
+            r#"0:2:11 server.threads must be a whole number from 1 to 1024, or "auto" (write it without quotes: 4)"#,
+        ),
+        (
+            "server",
+            "header_timeout = 10",
+            r#"0:2:18 server.header_timeout must be a duration such as "250ms", "10s" or "1m30s" (a duration has a unit: "10s""#,
+        ),
+        (
+            "server",
+            r#"header_timeout = "0s""#,
+            r#"0:2:18 server.header_timeout must be a duration from "1ms" to "8760h""#,
+        ),
+        ("server", "idle_timeout = 07:32:00", "0:2:16 server.idle_timeout must be a duration"),
+        ("server", r#"tcp_keepalive = "10ms""#, r#"0:2:17 server.tcp_keepalive must be a duration from "1s""#),
+        ("server", r#"max_header_bytes = "1KB""#, r#"0:2:20 server.max_header_bytes must be a size such as "64KiB""#),
+        ("server", "max_header_bytes = 1", "0:2:20 server.max_header_bytes must be a size from 8KiB to 16MiB"),
+        (
+            "server",
+            r#"trusted_proxies = ["private", "10.0.0.0/33"]"#,
+            "0:2:31 server.trusted_proxies must be a list of networks",
+        ),
+        ("server", r#"drain_delay = "26s""#, r#"0:2:1 server.drain_delay is longer than server.drain_timeout ("25s")"#),
+        ("server", "theads = 4", "0:2:1 server.theads is not a known key (did you mean `threads`?)"),
+        ("server", "zebra = 4", "0:2:1 server.zebra is not a known key (the keys here are listen, threads,"),
+        ("server", "max_connections = 4", "0:2:1 server.max_connections is not supported by this version"),
+        ("upstream", "url = 5", "0:4:7 upstreams.a.url must be a URL"),
+        (
+            "upstream",
+            r#"url = "a:80""#,
+            r#"0:4:7 upstreams.a.url must be a URL such as "http://127.0.0.1:3000" (write "http://a:80")"#,
+        ),
+        (
+            "upstream",
+            r#"url = "https://a""#,
+            "0:4:7 upstreams.a.url must be an http:// URL: https is not supported by this version",
+        ),
+        ("upstream", r#"url = "http://a/?x""#, "0:4:7 upstreams.a.url must have neither query nor fragment"),
+        ("upstream", r#"url = "http://u:p@a""#, "0:4:7 upstreams.a.url must not hold a user or password"),
+        ("upstream", r#"url = "http://a:0""#, "0:4:7 upstreams.a.url must be a URL"),
+        ("upstream", "", "0:3:12 upstreams.a.url is missing (write url ="),
+        ("url", r#"host = "a b""#, r#"0:5:8 upstreams.a.host must be "preserve", "upstream" or a host name"#),
+        ("url", "retries = 11", "0:5:11 upstreams.a.retries must be a whole number from 0 to 10"),
+        ("url", "retries = 99999999999999999999", "0:5:11 upstreams.a.retries must be a whole number from 0 to 10"),
+        ("url", "slots = 4", "0:5:1 upstreams.a.slots is not supported by this version"),
+        (
+            "url",
+            r#"connect_timout = "1s""#,
+            "0:5:1 upstreams.a.connect_timout is not a known key (did you mean `connect_timeout`?)",
+        ),
+        ("route", r#"limit = "many""#, r#"0:4:9 routes.a.limit must be a whole number from 1 to 16777215, or "none""#),
+        (
+            "route",
+            r#"limit = "50""#,
+            r#"0:4:9 routes.a.limit must be a whole number from 1 to 16777215, or "none" (write it without quotes: 50)"#,
+        ),
+        ("route", "limit = 0", "0:4:9 routes.a.limit must be a whole number from 1"),
+        ("route", "limit = 16777216", "0:4:9 routes.a.limit must be a whole number from 1"),
+        (
+            "route",
+            r#"limit = "slots""#,
+            r#"0:4:9 routes.a.limit must be a number or "none": "slots" is not supported by this version"#,
+        ),
+        (
+            "route",
+            r#"limit = { adaptive = "knee" }"#,
+            r#"0:4:1 routes.a.limit must be a number or "none": an adaptive limit is not supported"#,
+        ),
+        ("route", "", "0:3:9 routes.a.limit is missing: a route has a limit of its own or from [defaults]"),
+        ("route", "limit = \"none\"\nqueue = 5", r#"0:5:1 routes.a.queue says nothing beside limit = "none""#),
+        ("limit", "queue = -1", "0:5:9 routes.a.queue must be a whole number from 0"),
+        ("limit", "queue = 1.5", "0:5:9 routes.a.queue must be a whole number from 0"),
+        ("limit", r#"queue_timeout = "0s""#, "0:5:17 routes.a.queue_timeout must not be zero (queue = 0 rejects"),
+        (
+            "limit",
+            r#"queue_timeout = "10""#,
+            r#"0:5:17 routes.a.queue_timeout must be a duration such as "250ms", "10s" or "1m30s" (a duration has a unit: "10s""#,
+        ),
+        ("limit", r#"queue_timeout = "1s1m""#, "0:5:17 routes.a.queue_timeout must be a duration"),
+        ("limit", r#"queue_bytes = "1TiB""#, "0:5:15 routes.a.queue_bytes must be a size"),
+        ("limit", "reject_status = 200", "0:5:17 routes.a.reject_status must be a whole number from 400 to 599"),
+        (
+            "limit",
+            r#"on_client_gone = "abbort""#,
+            r#"0:5:18 routes.a.on_client_gone must be one of "abort", "reset", "finish" (did you mean "abort"?)"#,
+        ),
+        ("limit", "abort_grace = true", "0:5:15 routes.a.abort_grace must be a duration"),
+        (
+            "limit",
+            r#"host = "a:80""#,
+            r#"0:5:8 routes.a.host must be a host such as "api.example.com" or "*.example.com" (`a:80` names a port"#,
+        ),
+        (
+            "limit",
+            r#"path = "v1""#,
+            r#"0:5:8 routes.a.path must be a path such as "/users/{id}" or "/v1/*" (`v1` does not begin with a slash)"#,
+        ),
+        ("limit", "path = 1", "0:5:8 routes.a.path must be a path"),
+        (
+            "limit",
+            r#"method = "get""#,
+            r#"0:5:10 routes.a.method must be a method such as "GET", or a list of methods (methods are in upper case: "GET")"#,
+        ),
+        ("limit", r#"method = ["GET", ""]"#, "0:5:18 routes.a.method must be a method"),
+        ("limit", r#"method = "CONNECT""#, "0:5:10 routes.a.method must be a method that is forwarded"),
+        ("limit", r#"header = { "a b" = "1" }"#, "0:5:20 routes.a.header.a b is not the name of a header"),
+        ("limit", "header = { a = 1 }", "0:5:16 routes.a.header.a must be the value of a header in quotes"),
+        ("limit", r#"header = { A = "1", a = "2" }"#, "0:5:21 routes.a.header.a is there twice"),
+        ("limit", r#"header = "a""#, "0:5:10 routes.a.header must be a table"),
+        (
+            "limit",
+            r#"upstream = "b""#,
+            r#"0:5:1 routes.a.upstream names an upstream that is not there: "b" (the upstreams are a)"#,
+        ),
+        ("limit", r#"limits = ["x"]"#, "0:5:1 routes.a.limits is not supported by this version"),
+        ("limit", "per_key = 3", "0:5:1 routes.a.per_key is not supported by this version"),
+        (
+            "limit",
+            r#"queue_timout = "3s""#,
+            "0:5:1 routes.a.queue_timout is not a known key (did you mean `queue_timeout`?)",
+        ),
+        (
+            "limit",
+            "[upstreams.b]\nurl = \"http://b\"",
+            "0:3:9 routes.a.upstream is missing: there is more than one upstream (name one of a, b)",
+        ),
+        ("limit", "[routes.B]\npath = \"/b\"\nlimit = 1", "0:5:9 routes.B is not a valid name"),
+        ("limit", "[routes.b_]\npath = \"/b\"\nlimit = 1", "0:5:9 routes.b_ is not a valid name"),
+        ("limit", "[routes.b]\nlimit = 1", "0:3:9 routes.a and routes.b can match the same request equally"),
+        ("limit", "[defaults]\nqueue = \"x\"", "0:6:9 defaults.queue must be a whole number"),
+        ("limit", "[defaults]\npath = \"/x\"", "0:6:1 defaults.path is not supported by this version"),
+        (
+            "limit",
+            "[log]\nlevel = \"verbose\"",
+            r#"0:6:9 log.level must be "error", "warn", "info", "debug" or "trace", or directives"#,
+        ),
+        (
+            "limit",
+            "[log]\nlevel = \"inof\"",
+            r#"0:6:9 log.level must be "error", "warn", "info", "debug" or "trace", or directives (did you mean "info"?)"#,
+        ),
+        ("limit", "[log]\nlevel = \"x=loud\"", r#"0:6:9 log.level must be "error""#),
+        ("limit", "[log]\nformat = \"json\"", "0:6:1 log.format is not supported by this version"),
+        ("limit", "[admin]\nlisten = \"off\"", "0:5:2 admin is not supported by this version"),
+        ("limit", "[route.b]\nlimit = 1", "0:5:2 route is not a known key (did you mean `routes`?)"),
+        ("limit", "[[log]]\nlevel = \"info\"", "0:5:1 log must be a table"),
+    ] {
+        let problems = problems_of(table, line);
+        assert!(problems[0].starts_with(expected), "{line}\nexpected {expected}\ngot      {problems:#?}");
+        assert_eq!(problems.len(), 1, "{line}: {problems:#?}");
+    }
+}

@@ -1,0 +1,50 @@
+//! `[upstreams.NAME]`.
+
+use super::address;
+use super::section::Section;
+use super::server::{TIMEOUT, TIMEOUT_OR_ZERO};
+use super::value::{duration, integer};
+use crate::upstream::{Endpoint, Settings};
+
+const NOT_YET: &[&str] = &[
+    "endpoints",
+    "slots",
+    "balance",
+    "upgrade_idle_timeout",
+    "max_connections",
+    "resolve",
+    "respect_retry_after",
+    "health",
+    "eject",
+    "wait_for_endpoint",
+    "set_headers",
+    "secret_headers",
+    "forwarded",
+    "via",
+    "tls",
+];
+
+const URL_HELP: &str = "write url = \"http://127.0.0.1:3000\" in the table, or use --upstream URL";
+
+/// Reads the keys of one upstream. `None` if it has no URL that could be used.
+pub(super) fn read(name: &str, mut section: Section<'_>) -> Option<Settings> {
+    let s = &mut section;
+    let url = s.require("url", address::url, URL_HELP);
+    // Without a URL the other keys are read all the same, for what is wrong with them.
+    let nowhere = || (Endpoint { host: String::new(), port: 0 }, String::new());
+    let (endpoint, base_path) = url.clone().unwrap_or_else(nowhere);
+    let default = Settings::new(name, endpoint);
+    let settings = Settings {
+        host: s.take_or("host", address::host_header, default.host),
+        connect_timeout: s.take_or("connect_timeout", duration(TIMEOUT), default.connect_timeout),
+        response_timeout: s.take_or("response_timeout", duration(TIMEOUT), default.response_timeout),
+        read_idle_timeout: s.take_or("read_idle_timeout", duration(TIMEOUT), default.read_idle_timeout),
+        idle_timeout: s.take("idle_timeout", duration(TIMEOUT_OR_ZERO)),
+        retries: s.take_or("retries", integer(0..=10), default.retries),
+        base_path,
+        name: default.name,
+        endpoint: default.endpoint,
+    };
+    section.finish(NOT_YET);
+    url.map(|_| settings)
+}
