@@ -21,3 +21,6 @@ pub use handle::{Proxy, Shared};
 pub use refusal::Refusal;
 pub use settings::{Plan, RouteSettings};
 pub use trusted::{Network, NetworkError, TrustedProxies};
+
+pub use crate::route::Conflict;
+pub use crate::upstream::Failure;

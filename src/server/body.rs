@@ -7,8 +7,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
 use super::wire::InExchange;
-use crate::proxy;
-use crate::upstream::Failure;
+use crate::proxy::{self, Failure};
 
 /// hyper drops it once it has taken the last frame.
 #[derive(Debug)]

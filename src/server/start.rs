@@ -10,8 +10,7 @@ use super::drain::{Control, Drained};
 use super::listener::bind;
 use super::settings::Settings;
 use super::worker::Worker;
-use crate::proxy::{Plan, Proxy, Shared};
-use crate::route::Conflict;
+use crate::proxy::{Conflict, Plan, Proxy, Shared};
 
 /// A running server. Dropped without [`drain`](Server::drain), it goes on until the process ends.
 #[derive(Debug)]

@@ -4,6 +4,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
@@ -88,13 +89,27 @@ impl<B: Send + 'static, H: Send + 'static> Drop for AwaitHead<B, H> {
     }
 }
 
+/// Whether a head that hyper has parsed can be passed on. We ask for no upgrade, so what follows a 101 is no HTTP; and
+/// framing that can be read in two ways (RFC 9112 §6.3), or with a coding that we do not have, is not passed on.
+fn is_acceptable(response: &Response<Incoming>) -> bool {
+    let headers = response.headers();
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    let framing = match (codings.next(), codings.next()) {
+        (None, _) => true,
+        (Some(coding), None) => {
+            coding.as_bytes().eq_ignore_ascii_case(b"chunked") && !headers.contains_key(CONTENT_LENGTH)
+        }
+        (Some(_), Some(_)) => false,
+    };
+    framing && response.status() != StatusCode::SWITCHING_PROTOCOLS
+}
+
 fn settle<B, H>(
     result: Result<Response<Incoming>, TrySendError<Request<Upload<B>>>>,
     exchange: Exchange<B, H>,
 ) -> Result<Begun<B, H>, HeadFailed<B, H>> {
     match result {
-        // We ask for no upgrade, so what follows is no HTTP.
-        Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
+        Ok(response) if !is_acceptable(&response) => {
             exchange.stop();
             Err(HeadFailed::Lost { failure: Failure::Protocol(None), held: exchange.held })
         }

@@ -110,6 +110,7 @@ impl Wire {
                 buf.put_slice(&self.held[..now]);
                 self.held.advance(now);
                 self.deliver -= now;
+                self.signals.set_pipelined(matches!(self.state, State::Complete) && self.held.len() > self.deliver);
                 return Poll::Ready(Ok(()));
             }
             match &mut self.state {

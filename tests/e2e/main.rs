@@ -1,0 +1,21 @@
+//! The real binary between clients and an upstream that does as it is told. Each test's name is a claim.
+
+#![allow(unreachable_pub, reason = "the harness reads as a library of its own")]
+
+mod abandoned;
+mod bodies;
+mod drain;
+mod endings;
+mod forwarding;
+mod harness;
+mod leaving;
+mod load;
+mod refusals;
+mod rejections;
+mod routes;
+mod startup;
+mod storm;
+mod strictness;
+mod support;
+mod timeouts;
+mod uploads;

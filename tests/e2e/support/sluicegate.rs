@@ -1,0 +1,228 @@
+//! The real binary, on a port of its own choice.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+use tokio::sync::watch;
+
+use super::quiet::{Ticket, beside_others};
+use super::{Client, Upstream, soon};
+
+/// A running sluicegate. Dropping it kills it.
+pub struct Sluicegate {
+    pub address: SocketAddr,
+    /// The line with which it said that it listens.
+    pub start_line: String,
+    child: Child,
+    stderr: watch::Receiver<String>,
+    config: Option<PathBuf>,
+    _ticket: Rc<Ticket>,
+}
+
+/// A run that is over.
+#[derive(Debug)]
+pub struct Ended {
+    pub code: Option<i32>,
+    pub stderr: String,
+}
+
+impl Sluicegate {
+    /// Begins the description of one with one upstream, one route and this limit.
+    pub fn with_limit(limit: usize) -> Setup {
+        Setup::default().route(&format!("limit = {limit}"))
+    }
+
+    /// Runs with a configuration file.
+    pub async fn configured(text: &str) -> Self {
+        let file = write_config(text);
+        let mut this = Self::run(&["-c", file.to_str().expect("a path in UTF-8")]).await;
+        this.config = Some(file);
+        this
+    }
+
+    /// Runs with flags and waits until it listens.
+    pub async fn run(args: &[&str]) -> Self {
+        let ticket = beside_others();
+        let mut child = spawn(args);
+        let mut stderr = collect(&mut child);
+        let started = stderr.wait_for(|text| listening_on(text).is_some());
+        let started = soon("the start line", started).await.is_ok();
+        let text = stderr.borrow().clone();
+        assert!(started, "it ended instead of listening: {text}");
+        let (address, start_line) = listening_on(&text).expect("just seen");
+        Sluicegate { address, start_line, child, stderr, config: None, _ticket: ticket }
+    }
+
+    /// Runs it where it must end by itself.
+    pub async fn run_to_end(args: &[&str]) -> Ended {
+        let mut child = spawn(args);
+        let mut stderr = collect(&mut child);
+        let status = soon("the process to end", child.wait()).await.expect("our child");
+        while stderr.changed().await.is_ok() {}
+        Ended { code: status.code(), stderr: stderr.borrow().clone() }
+    }
+
+    /// Runs with a configuration file where it must end by itself.
+    pub async fn run_config_to_end(text: &str) -> Ended {
+        let file = write_config(text);
+        let ended = Self::run_to_end(&["-c", file.to_str().expect("a path in UTF-8")]).await;
+        let _ = std::fs::remove_file(file);
+        ended
+    }
+
+    pub async fn client(&self) -> Client {
+        Client::connect(self.address).await
+    }
+
+    /// A new client that has sent a GET.
+    pub async fn get(&self, target: &str) -> Client {
+        let mut client = self.client().await;
+        client.get(target).await;
+        client
+    }
+
+    /// A new client whose GET waits in the queue.
+    pub async fn waiting(&self, target: &str) -> Client {
+        let mut client = self.get(target).await;
+        client.settled().await;
+        assert!(client.hears_nothing().await, "{target} was to wait, but: {:?}", client.try_answer().await);
+        client
+    }
+
+    /// A new client whose GET finds a place in the queue, as soon as there is one.
+    pub async fn waiting_soon(&self, target: &str) -> Client {
+        let start = std::time::Instant::now();
+        loop {
+            let mut client = self.get(target).await;
+            client.settled().await;
+            if client.hears_nothing().await {
+                return client;
+            }
+            let answer = client.answer().await;
+            assert_eq!(answer.reason().as_deref(), Some("queue_full"), "{answer:?}");
+            assert!(start.elapsed() < super::PATIENCE, "no place in the queue came free");
+        }
+    }
+
+    /// Sends a signal by its name, without `SIG`.
+    pub fn signal(&self, name: &str) {
+        let pid = self.child.id().expect("it runs");
+        let sent = std::process::Command::new("sh").args(["-c", &format!("kill -{name} {pid}")]).status();
+        assert!(sent.expect("a shell").success());
+    }
+
+    /// Asks it to drain.
+    pub fn terminate(&self) {
+        self.signal("TERM");
+    }
+
+    /// Waits for the end and its exit code.
+    pub async fn exit_code(mut self) -> Option<i32> {
+        soon("the process to end", self.child.wait()).await.expect("our child").code()
+    }
+}
+
+impl Drop for Sluicegate {
+    fn drop(&mut self) {
+        // The child is killed by its own drop.
+        if let Some(file) = &self.config {
+            let _ = std::fs::remove_file(file);
+        }
+        if std::thread::panicking() {
+            eprintln!("--- stderr of sluicegate at {}:\n{}", self.address, *self.stderr.borrow());
+        }
+    }
+}
+
+/// A configuration with one upstream and one route that takes everything.
+#[derive(Default, Clone)]
+pub struct Setup {
+    server: String,
+    upstream: String,
+    route: String,
+}
+
+impl Setup {
+    pub fn queue(self, queue: usize) -> Self {
+        self.route(&format!("queue = {queue}"))
+    }
+
+    /// A line for `[server]`.
+    pub fn server(mut self, line: &str) -> Self {
+        self.server += &format!("{line}\n");
+        self
+    }
+
+    /// A line for `[upstreams.default]`.
+    pub fn upstream(mut self, line: &str) -> Self {
+        self.upstream += &format!("{line}\n");
+        self
+    }
+
+    /// A line for `[routes.default]`.
+    pub fn route(mut self, line: &str) -> Self {
+        self.route += &format!("{line}\n");
+        self
+    }
+
+    pub async fn in_front_of(&self, upstream: &Upstream) -> Sluicegate {
+        self.in_front_of_url(&upstream.url()).await
+    }
+
+    pub async fn in_front_of_url(&self, url: &str) -> Sluicegate {
+        Sluicegate::configured(&self.text(url)).await
+    }
+
+    fn text(&self, url: &str) -> String {
+        let Setup { server, upstream, route } = self;
+        let patience = if route.contains("queue_timeout") { "" } else { "queue_timeout = \"60s\"\n" };
+        format!(
+            "[server]\nlisten = [\"127.0.0.1:0\"]\nthreads = 2\n{server}\n\
+             [upstreams.default]\nurl = \"{url}\"\n{upstream}\n\
+             [routes.default]\n{route}{patience}"
+        )
+    }
+}
+
+/// Writes a configuration file of its own.
+pub fn write_config(text: &str) -> PathBuf {
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+    let name = format!("sluicegate-{}-{}.toml", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+    std::fs::write(&path, text).expect("cargo's directory for tests can be written");
+    path
+}
+
+fn spawn(args: &[&str]) -> Child {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sluicegate"));
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("SLUICEGATE_")) {
+        command.env_remove(name);
+    }
+    command.args(args).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
+    command.spawn().expect("the binary has been built")
+}
+
+/// Gathers stderr; the sender is gone when the process has closed it.
+fn collect(child: &mut Child) -> watch::Receiver<String> {
+    let mut lines = BufReader::new(child.stderr.take().expect("piped")).lines();
+    let (sender, receiver) = watch::channel(String::new());
+    tokio::spawn(async move {
+        while let Ok(Some(line)) = lines.next_line().await {
+            sender.send_modify(|text| *text += &(line + "\n"));
+        }
+    });
+    receiver
+}
+
+/// The address and the line in which it is told, once that has been written.
+fn listening_on(stderr: &str) -> Option<(SocketAddr, String)> {
+    let line = stderr.lines().find(|line| line.contains("listening on http://"))?;
+    let rest = line.split("listening on http://").nth(1)?;
+    let address = rest.split([',', ' ']).next()?;
+    Some((address.parse().ok()?, line.to_owned()))
+}

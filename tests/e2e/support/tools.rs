@@ -1,0 +1,33 @@
+//! Programs of others that some tests need: skipped loudly where one is missing.
+
+use std::path::PathBuf;
+use std::process::Stdio;
+
+use tokio::process::Command;
+
+/// Whether a program is there. If not, says so where a reader of the test's output sees it.
+pub fn has(program: &str) -> bool {
+    let paths = std::env::var_os("PATH").unwrap_or_default();
+    let found =
+        std::env::split_paths(&paths).chain([PathBuf::from("/usr/sbin")]).any(|dir| dir.join(program).is_file());
+    if !found {
+        // Past the test's capture, so that it is seen although the test passes.
+        use std::io::Write;
+        let _ = writeln!(std::io::stderr().lock(), "SKIPPED: {program} is not installed, its test has shown nothing");
+    }
+    found
+}
+
+/// Runs a program to its end and returns what it wrote to stdout; stderr follows.
+pub async fn output_of(program: &str, args: &[&str]) -> String {
+    let mut command = Command::new(program);
+    command.args(args).stdin(Stdio::null()).kill_on_drop(true);
+    let output = super::soon(program, command.output()).await.unwrap_or_else(|e| panic!("{program}: {e}"));
+    let text = [output.stdout, output.stderr].concat();
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+/// How often a repeated test repeats: its own number, or the one in this variable.
+pub fn times(variable: &str, default: usize) -> usize {
+    std::env::var(variable).ok().and_then(|n| n.parse().ok()).unwrap_or(default)
+}
