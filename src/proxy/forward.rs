@@ -20,15 +20,16 @@ use super::headers::{X_REQUEST_ID, append_via, requested_host, set_forwarded, se
 use super::negotiate::Form;
 use super::reply::{About, Reply, X_QUEUE, queue_value};
 use crate::admission::{Admitted, Permit, Spool, Waited};
+use crate::upstream::HostHeader;
 use crate::upstream::headers::{accept_trailers, accepts_trailers, remove_hop_by_hop};
-use crate::upstream::{HostHeader, Settings};
 
 /// What is known of a request on arrival, and needed once it has been admitted or turned away.
 #[derive(Debug, Clone)]
 pub(super) struct Arrival {
     pub(super) client: Arc<Client>,
     pub(super) request_id: HeaderValue,
-    pub(super) form: Form,
+    /// Its first `Accept`, which is looked at only if the answer is ours.
+    pub(super) accept: Option<HeaderValue>,
     pub(super) arrived: SystemTime,
     /// Its body is too large to be read and dropped after an answer of our own.
     pub(super) large: bool,
@@ -42,40 +43,46 @@ pub(super) struct Forward {
     pub(super) arrival: Arrival,
 }
 
+/// The future of [`Forward`].
+pub(super) type Forwarding = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
 impl Service<Admitted<Incoming>> for Forward {
     type Response = Response<Body>;
     type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+    type Future = Forwarding;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, admitted: Admitted<Incoming>) -> Self::Future {
-        let this = self.clone();
-        Box::pin(async move { Ok(this.forward(admitted.request, Some(admitted.permit)).await) })
+        self.clone().forward(admitted.request, Some(admitted.permit))
     }
 }
 
 impl Forward {
     /// Always answers. The permit, if there is one, goes with the exchange.
-    pub(super) async fn forward(self, request: Request<Spool<Incoming>>, permit: Option<Permit>) -> Response<Body> {
+    pub(super) fn forward(self, request: Request<Spool<Incoming>>, permit: Option<Permit>) -> Forwarding {
         let waited = permit.as_ref().and_then(Permit::waited);
-        let Route { upstream, settings, .. } = &*self.route;
-        let request = self.prepare(request, upstream.settings());
-        match upstream.send(self.worker, request, settings.ending, permit).await {
-            Ok(response) => pass_on(response.map(Body::Upstream), waited),
-            Err(failure) => {
-                tracing::debug!(route = settings.name, error = &failure as &dyn std::error::Error, "no response");
-                let reply = Reply { waited, ..Reply::failed(&failure) };
-                reply.into_response(&self.arrival.about(Some(&self.route)))
-            }
-        }
+        let request = self.prepare(request);
+        // Boxed here, and only what is needed from here on: hyper moves the whole future of every request once.
+        Box::pin(async move {
+            let Route { upstream, settings, .. } = &*self.route;
+            Ok(match upstream.send(self.worker, request, settings.ending, permit).await {
+                Ok(response) => pass_on(response.map(Body::Upstream), waited),
+                Err(failure) => {
+                    tracing::debug!(route = settings.name, error = &failure as &dyn std::error::Error, "no response");
+                    let reply = Reply { waited, ..Reply::failed(&failure) };
+                    reply.into_response(&self.arrival.about(Some(&self.route)))
+                }
+            })
+        })
     }
 
     /// Makes the client's request ours.
-    fn prepare(&self, request: Request<Spool<Incoming>>, upstream: &Settings) -> Request<Spool<Incoming>> {
+    fn prepare(&self, request: Request<Spool<Incoming>>) -> Request<Spool<Incoming>> {
         let (mut parts, body) = request.into_parts();
+        let upstream = self.route.upstream.settings();
         let Arrival { client, request_id, arrived, .. } = &self.arrival;
         let host = requested_host(&parts);
         let headers = &mut parts.headers;
@@ -137,7 +144,7 @@ impl Arrival {
             route: route.map(|route| route.settings.name.as_str()),
             limit: route.and_then(|route| route.limiter.as_ref()).map(|limiter| limiter.settings().name.as_str()),
             request_id: &self.request_id,
-            form: self.form,
+            form: Form::wanted(self.accept.as_ref()),
             close: self.large,
         }
     }

@@ -1,11 +1,13 @@
 //! From a request to its answer.
 
-use std::panic::AssertUnwindSafe;
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::SystemTime;
 
-use futures_util::FutureExt;
-use http::header::HeaderValue;
+use http::header::{ACCEPT, HeaderValue};
 use http::{Request, Response};
 use http_body::Body as _;
 use hyper::body::Incoming;
@@ -103,16 +105,22 @@ impl Proxy {
         let arrival = Arrival {
             client: client.clone(),
             request_id: request_id(request.headers()),
-            form: Form::wanted(request.headers()),
+            accept: request.headers().get(ACCEPT).cloned(),
             arrived: SystemTime::now(),
             large: request.body().size_hint().lower() > DROPPABLE,
         };
-        let (form, request_id) = (arrival.form, arrival.request_id.clone());
-        match AssertUnwindSafe(self.pass(request, arrival)).catch_unwind().await {
+        let (accept, request_id) = (arrival.accept.clone(), arrival.request_id.clone());
+        let mut passing = pin!(self.pass(request, arrival));
+        let passed = poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| passing.as_mut().poll(cx))) {
+            Ok(poll) => poll.map(Ok),
+            Err(panic) => Poll::Ready(Err(panic)),
+        });
+        match passed.await {
             Ok(response) => response,
             Err(_) => {
                 // The panic's own message has gone to standard error.
                 tracing::error!(?request_id, "a request failed in the proxy");
+                let form = Form::wanted(accept.as_ref());
                 let about = About { route: None, limit: None, request_id: &request_id, form, close: true };
                 Reply::internal().into_response(&about)
             }
@@ -137,7 +145,8 @@ impl Proxy {
         };
         let forward = Forward { route: route.clone(), worker: self.worker, arrival };
         let Some(limiter) = &route.limiter else {
-            return forward.forward(request.map(Spool::new), None).await;
+            let Ok(response) = forward.forward(request.map(Spool::new), None).await;
+            return response;
         };
         let arrival = forward.arrival.clone();
         let reply = match limiter.admit(request, forward).await {

@@ -67,7 +67,14 @@ pub(super) fn request_id(headers: &HeaderMap) -> HeaderValue {
 
 /// 128 random bits.
 pub(super) fn new_request_id() -> HeaderValue {
-    HeaderValue::try_from(format!("{:032x}", fastrand::u128(..))).expect("hexadecimal digits")
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut bits = fastrand::u128(..);
+    let id = [(); 32].map(|()| {
+        let digit = DIGITS[(bits & 15) as usize];
+        bits >>= 4;
+        digit
+    });
+    HeaderValue::from_bytes(&id).expect("hexadecimal digits")
 }
 
 /// The host that a request is for: of its target if that has one, else of its `Host` field (RFC 9112 §3.2.2).

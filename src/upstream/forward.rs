@@ -115,7 +115,8 @@ where
                 return Ok(connection);
             }
         }
-        connect(&self.settings, worker).await.map_err(Failure::Connect)
+        // Boxed, as is all that is seldom needed: the future of every request has room for it.
+        Box::pin(connect(&self.settings, worker)).await.map_err(Failure::Connect)
     }
 }
 
@@ -124,7 +125,7 @@ where
 async fn is_ready<B>(connection: &mut Connection<B>) -> bool {
     match poll_fn(|cx| Poll::Ready(connection.sender.poll_ready(cx))).await {
         Poll::Ready(ready) => ready.is_ok(),
-        Poll::Pending => timeout(TURN, connection.sender.ready()).await.is_ok_and(|ready| ready.is_ok()),
+        Poll::Pending => Box::pin(timeout(TURN, connection.sender.ready())).await.is_ok_and(|ready| ready.is_ok()),
     }
 }
 

@@ -15,6 +15,10 @@ const HOP_BY_HOP: [HeaderName; 7] = [
 
 /// Removes the fields of the connection that the message came on, and those that its `Connection` fields name.
 pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
+    // Most messages have none of them, and looking is cheaper than removing.
+    if !headers.keys().any(is_hop_by_hop) {
+        return;
+    }
     if headers.contains_key(CONNECTION) {
         let nominated: Vec<HeaderName> = headers
             .get_all(CONNECTION)
@@ -29,6 +33,19 @@ pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
     }
     for name in HOP_BY_HOP {
         headers.remove(name);
+    }
+}
+
+fn is_hop_by_hop(name: &HeaderName) -> bool {
+    let name = name.as_str();
+    match name.len() {
+        2 => name == "te",
+        7 => name == "upgrade",
+        10 => name == "connection" || name == "keep-alive",
+        14 => name == "http2-settings",
+        16 => name == "proxy-connection",
+        17 => name == "transfer-encoding",
+        _ => false,
     }
 }
 
@@ -77,6 +94,14 @@ mod tests {
         ]);
         remove_hop_by_hop(&mut fields);
         assert_eq!(fields, headers(&[("x-kept", "3")]));
+    }
+
+    #[test]
+    fn those_that_are_looked_for_are_those_that_are_removed() {
+        assert!(HOP_BY_HOP.iter().all(is_hop_by_hop));
+        for name in ["connections", "host", "x", "content-encodings"] {
+            assert!(!is_hop_by_hop(&HeaderName::from_static(name)), "{name}");
+        }
     }
 
     #[test]
