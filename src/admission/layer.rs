@@ -9,18 +9,24 @@ use super::service::{Admission, HoldPermit};
 ///
 /// # Example
 /// ```
+/// use std::convert::Infallible;
 /// use std::num::NonZeroU32;
-/// use sluicegate::admission::{AdmissionLayer, Limiter, Settings};
-/// use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
+///
+/// use bytes::Bytes;
+/// use http::{Request, Response};
+/// use http_body_util::{Empty, Full};
+/// use sluicegate::admission::{AdmissionLayer, Limiter, Settings, Spool};
+/// use tower::{Layer, Service, service_fn};
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() {
 /// let limiter = Limiter::new(Settings::new("reports", NonZeroU32::new(3).unwrap()));
-/// let mut service = ServiceBuilder::new().layer(AdmissionLayer::new(limiter.clone())).service(service_fn(
-///     |_request| async { Ok::<_, std::convert::Infallible>(http::Response::new(http_body_util::Full::from("hello"))) },
-/// ));
-/// let request = http::Request::new(http_body_util::Empty::<bytes::Bytes>::new());
-/// let response = service.ready().await.unwrap().call(request).await.unwrap();
+/// let hello = service_fn(|_: Request<Spool<Empty<Bytes>>>| async {
+///     Ok::<_, Infallible>(Response::new(Full::new(Bytes::from("hello"))))
+/// });
+/// let mut service = AdmissionLayer::new(limiter.clone()).layer(hello);
+///
+/// let response = service.call(Request::new(Empty::new())).await.unwrap();
 /// assert_eq!(limiter.in_flight(), 1);
 /// drop(response);
 /// assert_eq!(limiter.in_flight(), 0);
