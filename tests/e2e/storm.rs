@@ -37,7 +37,7 @@ async fn storm(on_client_gone: &str) {
     })
     .await;
     // Only the upstream's own ending may bring a permit back: the grace outlasts the test.
-    let setup = Sluicegate::with_limit(LIMIT).queue(24).route("abort_grace = \"10m\"");
+    let setup = Sluicegate::with_limit(LIMIT).queue(1000).route("abort_grace = \"10m\"");
     let gate = setup.route(&format!("on_client_gone = \"{on_client_gone}\"")).in_front_of(&upstream).await;
 
     let left = Arc::new(AtomicUsize::new(requests));
@@ -49,7 +49,7 @@ async fn storm(on_client_gone: &str) {
     }
     upstream.until_inside(0).await;
     println!("{requests} requests, {} reached the upstream, {answered} were answered", upstream.total());
-    assert!(upstream.total() > requests / 20, "only {} reached the upstream", upstream.total());
+    assert!(upstream.total() > requests / 5, "only {} reached the upstream", upstream.total());
     assert_eq!(upstream.peak(), LIMIT, "the limit is reached, and never exceeded");
 
     // A waiter of the storm may be admitted at this very moment, its departure noticed a moment too late.
