@@ -63,6 +63,10 @@ impl Socket {
             ready!(stream.poll_write_ready(cx))?;
             match stream.try_write_vectored(bufs) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                // Closed for writing by another thread in the middle of this.
+                Err(_) if self.0.closed_for_writing.load(Ordering::Relaxed) => {
+                    return Poll::Ready(Ok(bufs.iter().map(|buf| buf.len()).sum()));
+                }
                 result => return Poll::Ready(result),
             }
         }

@@ -29,6 +29,17 @@ fn a_right_configuration_is_summed_up_in_one_line() {
 }
 
 #[test]
+fn routes_can_share_a_limit() {
+    let output = sluicegate(&["check", "--strict", "-c", &example("shared.toml")], &[]);
+    assert_eq!(text(&output.stderr), "");
+    assert_eq!(text(&output.stdout), "ok: 3 routes, 1 upstream, listening on 0.0.0.0:8080\n");
+    let unknown = [("SLUICEGATE__ROUTES__SEARCH__LIMITS", "databse")];
+    let output = sluicegate(&["check", "-c", &example("shared.toml")], &unknown);
+    assert!(text(&output.stderr).contains("= help: did you mean \"database\"?"), "{output:?}");
+    assert_eq!(output.status.code(), Some(2));
+}
+
+#[test]
 fn a_wrong_configuration_is_explained_on_the_error_stream() {
     let output = sluicegate(&["check", "-c", &example("sluicegate.toml")], &[("SLUICEGATE__LOG__LEVEL", "loud")]);
     assert_eq!(text(&output.stdout), "");

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::limiter::Gate;
 use super::permit::{Permit, Waited};
 use super::rejection::{Reason, Rejection};
-use super::waiting::Verdict;
+use super::waiting::{Verdict, start_housekeeper};
 use crate::queue::Ticket;
 
 /// The future of [`Limiter::acquire`](super::Limiter::acquire).
@@ -22,6 +22,30 @@ pub struct Acquire {
     /// Taken by the permit.
     gate: Option<Arc<Gate>>,
     state: State,
+    budget: Budget,
+}
+
+/// How long a request may wait, at all its limits together.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Budget {
+    /// The smallest of the limits so far, unless it is known to be this.
+    queue_timeout: Option<Duration>,
+    /// When it first had to wait: nothing before that took any time.
+    since: Option<Instant>,
+}
+
+impl Budget {
+    pub(super) fn new(queue_timeout: Duration) -> Self {
+        Budget { queue_timeout: Some(queue_timeout), since: None }
+    }
+
+    /// Starts the time unless it runs, and says since when and until when. `own` is the timeout of the gate itself.
+    fn begin(&mut self, now: Instant, own: Duration) -> (Instant, Instant) {
+        let since = *self.since.get_or_insert(now);
+        let queue_timeout = self.queue_timeout.map_or(own, |all| all.min(own));
+        // A timeout too long to be added is none that anybody will see the end of.
+        (since, since.checked_add(queue_timeout).unwrap_or(now + Duration::from_secs(86400 * 365)))
+    }
 }
 
 #[derive(Debug)]
@@ -32,8 +56,13 @@ enum State {
 }
 
 impl Acquire {
-    pub(super) fn new(gate: Arc<Gate>) -> Self {
-        Acquire { gate: Some(gate), state: State::Arriving }
+    pub(super) fn new(gate: Arc<Gate>, budget: Budget) -> Self {
+        Acquire { gate: Some(gate), state: State::Arriving, budget }
+    }
+
+    /// What is left of the budget, for the next limit.
+    pub(super) fn budget(&self) -> Budget {
+        self.budget
     }
 
     pub(super) fn gate(&self) -> Option<&Arc<Gate>> {
@@ -54,7 +83,7 @@ impl Future for Acquire {
         let gate = this.gate.as_ref().expect("polled after completion");
         match this.state {
             // Arriving => Waiting | Done
-            State::Arriving => match arrive(gate, cx) {
+            State::Arriving => match arrive(gate, &mut this.budget, cx) {
                 Arrival::Admitted => Poll::Ready(Ok(this.permit(None))),
                 Arrival::Queued(state) => {
                     this.state = state;
@@ -75,6 +104,7 @@ impl Future for Acquire {
                 let verdict = waiting.line.remove(ticket).expect("a waiter that does not wait has a verdict");
                 drop(waiting);
                 let waited = Waited { position, wait: now().saturating_duration_since(since) };
+                gate.counters.waited(waited.wait, verdict == Verdict::Granted);
                 match verdict {
                     Verdict::Granted => Poll::Ready(Ok(this.permit(Some(waited)))),
                     Verdict::Rejected(reason) => {
@@ -95,15 +125,15 @@ enum Arrival {
     Rejected(Rejection),
 }
 
-fn arrive(gate: &Arc<Gate>, cx: &mut Context<'_>) -> Arrival {
+fn arrive(gate: &Arc<Gate>, budget: &mut Budget, cx: &mut Context<'_>) -> Arrival {
     if gate.try_acquire() {
         return Arrival::Admitted;
     }
-    let capacity = gate.settings.queue;
+    let capacity = gate.queue();
     // Without the lock, from what is published beside it.
     let queued = gate.queued.load(Ordering::Relaxed);
     if gate.is_closed() || queued >= capacity {
-        return refuse(gate, queued);
+        return refuse(gate, budget, queued);
     }
 
     let mut waiting = gate.lock();
@@ -117,25 +147,30 @@ fn arrive(gate: &Arc<Gate>, cx: &mut Context<'_>) -> Arrival {
     if gate.is_closed() || ahead >= capacity {
         gate.publish(&waiting);
         drop(waiting);
-        return refuse(gate, ahead);
+        return refuse(gate, budget, ahead);
     }
-    let since = now();
-    gate.measure(&mut waiting, since);
-    // A timeout too long to be added is no timeout that anybody will see the end of.
-    let deadline = since.checked_add(gate.settings.queue_timeout).unwrap_or(since + Duration::from_secs(86400 * 365));
-    let ticket = waiting.line.push(cx.waker().clone(), deadline);
-    waiting.start_housekeeper(gate);
+    let now = now();
+    gate.measure(&mut waiting, now);
+    let (since, deadline) = budget.begin(now, gate.queue_timeout());
+    let housekeeping = waiting.engage_housekeeper();
+    gate.counters.queued();
+    let ticket = waiting.line.push(cx.waker().clone(), since, deadline);
     gate.publish(&waiting);
+    drop(waiting);
+    if let Some(runtime) = housekeeping {
+        start_housekeeper(gate, &runtime);
+    }
     Arrival::Queued(State::Waiting { ticket, since, position: ahead + 1 })
 }
 
-fn refuse(gate: &Gate, ahead: u32) -> Arrival {
-    let reason = match gate.settings.queue {
+fn refuse(gate: &Gate, budget: &Budget, ahead: u32) -> Arrival {
+    let reason = match gate.queue() {
         _ if gate.is_closed() => Reason::Closed,
         0 => Reason::NoPermit,
         _ => Reason::QueueFull,
     };
-    Arrival::Rejected(gate.reject(reason, Waited { position: ahead.saturating_add(1), wait: Duration::ZERO }))
+    let wait = budget.since.map_or(Duration::ZERO, |since| now().saturating_duration_since(since));
+    Arrival::Rejected(gate.reject(reason, Waited { position: ahead.saturating_add(1), wait }))
 }
 
 /// tokio's clock, so that a paused one drives the tests.

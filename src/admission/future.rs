@@ -10,8 +10,8 @@ use http_body::Body;
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use super::acquire::Acquire;
 use super::body::PermitBody;
+use super::limits::AcquireAll;
 use super::permit::Permit;
 use super::service::{Admitted, Error};
 use super::spool::Spool;
@@ -35,7 +35,7 @@ pin_project! {
     #[project = StateProj]
     #[project_replace = StateOwned]
     enum State<S, B, F> {
-        Waiting { acquire: Acquire, request: Request<Spool<B>>, inner: S },
+        Waiting { acquire: AcquireAll, request: Request<Spool<B>>, inner: S },
         Readying { admitted: Option<Admitted<B>>, inner: S },
         Answering { #[pin] response: F },
         Rejected,
@@ -46,7 +46,7 @@ impl<S, B> ResponseFuture<S, B>
 where
     S: Service<Admitted<B>>,
 {
-    pub(super) fn new(acquire: Acquire, request: Request<B>, inner: S) -> Self {
+    pub(super) fn new(acquire: AcquireAll, request: Request<B>, inner: S) -> Self {
         ResponseFuture { state: State::Waiting { acquire, request: request.map(Spool::new), inner } }
     }
 }

@@ -2,10 +2,10 @@
 
 use tower_layer::Layer;
 
-use super::limiter::Limiter;
+use super::limits::Limits;
 use super::service::{Admission, HoldPermit};
 
-/// Puts a [`Limiter`] in front of a service, and holds each permit until the last frame of the response body.
+/// Puts [`Limits`] in front of a service, and holds each permit until the last frame of the response body.
 ///
 /// # Example
 /// ```
@@ -34,13 +34,13 @@ use super::service::{Admission, HoldPermit};
 /// ```
 #[derive(Debug, Clone)]
 pub struct AdmissionLayer {
-    limiter: Limiter,
+    limits: Limits,
 }
 
 impl AdmissionLayer {
-    /// Admits through `limiter`, which other layers and routes may share.
-    pub fn new(limiter: Limiter) -> Self {
-        AdmissionLayer { limiter }
+    /// Admits through `limits`: a [`Limiter`](super::Limiter) or several, which other layers may share.
+    pub fn new(limits: impl Into<Limits>) -> Self {
+        AdmissionLayer { limits: limits.into() }
     }
 }
 
@@ -48,6 +48,6 @@ impl<S> Layer<S> for AdmissionLayer {
     type Service = Admission<HoldPermit<S>>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Admission::new(self.limiter.clone(), HoldPermit::new(inner))
+        Admission::new(self.limits.clone(), HoldPermit::new(inner))
     }
 }

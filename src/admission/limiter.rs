@@ -5,14 +5,10 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use http::Request;
-use tower_service::Service;
-
-use super::acquire::Acquire;
-use super::future::ResponseFuture;
+use super::acquire::{Acquire, Budget};
+use super::counts::{Counters, Counts};
 use super::permit::{Permit, Waited};
 use super::rejection::{Reason, Rejection};
-use super::service::Admitted;
 use super::settings::{LIMIT_MAX, Settings};
 use super::waiting::{Verdict, Waiting, Wakers};
 use super::word::Word;
@@ -36,6 +32,10 @@ pub(super) struct Gate {
     /// Bytes of bodies that waiting requests hold in memory.
     spooled: AtomicU64,
     pub(super) settings: Settings,
+    /// What of the settings can change: how many may wait, and for how many milliseconds.
+    queue: AtomicU32,
+    queue_timeout: AtomicU64,
+    pub(super) counters: Counters,
     waiting: Mutex<Waiting>,
 }
 
@@ -48,6 +48,9 @@ impl Limiter {
             queued: AtomicU32::new(0),
             drain_rate: AtomicU32::new(0),
             spooled: AtomicU64::new(0),
+            queue: AtomicU32::new(settings.queue),
+            queue_timeout: AtomicU64::new(millis(settings.queue_timeout)),
+            counters: Counters::default(),
             settings,
             waiting: Mutex::default(),
         }))
@@ -62,7 +65,7 @@ impl Limiter {
     /// # Panics
     /// When it has to wait outside a tokio runtime with time enabled.
     pub fn acquire(&self) -> Acquire {
-        Acquire::new(self.0.clone())
+        Acquire::new(self.0.clone(), Budget::default())
     }
 
     /// A permit if one is free and nobody waits for it.
@@ -70,19 +73,21 @@ impl Limiter {
         self.0.word.try_acquire().then(|| Permit::new(self.0.clone(), None))
     }
 
-    /// Passes `request` to `service` once it has a permit: [`Admission`](super::Admission) for a single request.
-    pub fn admit<S, B>(&self, request: Request<B>, service: S) -> ResponseFuture<S, B>
-    where
-        S: Service<Admitted<B>>,
-    {
-        ResponseFuture::new(self.acquire(), request, service)
-    }
-
     /// Changes the limit. Raising it admits waiters at once; lowering it cuts nobody and admits nobody until in-flight
     /// is below it. A limit above [`LIMIT_MAX`] is taken as that.
     pub fn set_limit(&self, limit: NonZeroU32) {
         self.0.word.set_limit(limit.get().min(LIMIT_MAX));
         self.0.hand_over();
+    }
+
+    /// Changes how many may wait. Who waits already goes on waiting.
+    pub fn set_queue(&self, queue: u32) {
+        self.0.queue.store(queue, Ordering::Relaxed);
+    }
+
+    /// Changes how long one may wait, for those who come from now on.
+    pub fn set_queue_timeout(&self, queue_timeout: Duration) {
+        self.0.queue_timeout.store(millis(queue_timeout), Ordering::Relaxed);
     }
 
     /// Ends every wait, and every later attempt, with [`Reason::Closed`]. Permits that are out stay valid.
@@ -111,6 +116,35 @@ impl Limiter {
     /// How many are waiting.
     pub fn queue_len(&self) -> u32 {
         self.0.queued.load(Ordering::Relaxed)
+    }
+
+    /// How many may wait.
+    pub fn queue(&self) -> u32 {
+        self.0.queue.load(Ordering::Relaxed)
+    }
+
+    /// How long one may wait.
+    pub fn queue_timeout(&self) -> Duration {
+        Duration::from_millis(self.0.queue_timeout.load(Ordering::Relaxed))
+    }
+
+    /// How long the one who is next has waited.
+    pub fn oldest_wait(&self) -> Option<Duration> {
+        let since = self.0.lock().line.front_since()?;
+        Some(tokio::time::Instant::now().into_std().saturating_duration_since(since))
+    }
+
+    /// What it has done so far.
+    pub fn counts(&self) -> Counts {
+        // Read in this order, no permit is counted twice.
+        let in_flight = u64::from(self.in_flight());
+        self.0.counters.read(self.0.completed.load(Ordering::Relaxed) + in_flight)
+    }
+
+    /// Completions per second while permits were wanted; `None` until that has been measured.
+    pub fn drain_rate(&self) -> Option<f64> {
+        let per_second = f32::from_bits(self.0.drain_rate.load(Ordering::Relaxed));
+        (per_second > 0.0).then_some(f64::from(per_second))
     }
 
     /// What it was made with.
@@ -183,15 +217,24 @@ impl Gate {
         self.word.set_waiting();
     }
 
+    pub(super) fn queue(&self) -> u32 {
+        self.queue.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn queue_timeout(&self) -> Duration {
+        Duration::from_millis(self.queue_timeout.load(Ordering::Relaxed))
+    }
+
     pub(super) fn is_closed(&self) -> bool {
         self.word.is_closed()
     }
 
     /// A rejection, with what a client needs to know to come back at a better time.
     pub(super) fn reject(&self, reason: Reason, waited: Waited) -> Rejection {
+        self.counters.rejected(reason);
         // Those who join a queue measure; without a queue, those who are turned away do. Whoever finds the lock taken
         // leaves it to the one who has it.
-        if self.settings.queue == 0
+        if self.queue() == 0
             && let Ok(mut waiting) = self.waiting.try_lock()
         {
             self.measure(&mut waiting, Instant::now());
@@ -200,7 +243,7 @@ impl Gate {
         let ahead = self.queued.load(Ordering::Relaxed).saturating_add(1);
         let drains_in =
             (per_second > 0.0).then(|| Duration::try_from_secs_f64(f64::from(ahead) / f64::from(per_second)).ok());
-        Rejection { reason, waited, drains_in: drains_in.flatten() }
+        Rejection { reason, limit: 0, waited, drains_in: drains_in.flatten() }
     }
 
     /// Takes note of how fast permits come back.
@@ -222,4 +265,9 @@ impl Gate {
     pub(super) fn unspool(&self, bytes: u64) {
         self.spooled.fetch_sub(bytes, Ordering::Relaxed);
     }
+}
+
+/// In whole milliseconds, but never none at all.
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX).max(1)
 }

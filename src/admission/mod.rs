@@ -16,9 +16,11 @@
 
 mod acquire;
 mod body;
+mod counts;
 mod future;
 mod layer;
 mod limiter;
+mod limits;
 mod permit;
 mod rejection;
 mod service;
@@ -31,9 +33,11 @@ mod word;
 
 pub use acquire::Acquire;
 pub use body::PermitBody;
+pub use counts::{Counts, WAIT_BOUNDS, WaitCounts};
 pub use future::ResponseFuture;
 pub use layer::AdmissionLayer;
 pub use limiter::Limiter;
+pub use limits::{AcquireAll, Limits};
 pub use permit::{Permit, Waited};
 pub use rejection::{Reason, Rejection};
 pub use service::{Admission, Admitted, Error, HoldPermit};

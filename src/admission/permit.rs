@@ -10,6 +10,9 @@ use super::limiter::Gate;
 pub struct Permit {
     gate: Arc<Gate>,
     waited: Option<Waited>,
+    /// The permit of an earlier limit of the same request. It comes back after this one: a permit of a narrow limit
+    /// that comes back while the wide one is out lets somebody in who only stands at the next gate.
+    narrower: Option<Box<Permit>>,
 }
 
 /// A stay in the queue.
@@ -24,7 +27,16 @@ pub struct Waited {
 impl Permit {
     /// Wraps a permit that `gate` has already counted.
     pub(super) fn new(gate: Arc<Gate>, waited: Option<Waited>) -> Self {
-        Permit { gate, waited }
+        Permit { gate, waited, narrower: None }
+    }
+
+    /// Holds `narrower` as well. Its wait began first; this one's includes it.
+    pub(super) fn with_narrower(mut self, narrower: Option<Permit>) -> Self {
+        if let Some(narrower) = narrower {
+            self.waited = self.waited.or(narrower.waited);
+            self.narrower = Some(Box::new(narrower));
+        }
+        self
     }
 
     /// How long it took to get this one; `None` if it was free at once.

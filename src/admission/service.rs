@@ -9,7 +9,7 @@ use tower_service::Service;
 
 use super::body::PermitBody;
 use super::future::{Held, ResponseFuture};
-use super::limiter::Limiter;
+use super::limits::Limits;
 use super::permit::Permit;
 use super::rejection::Rejection;
 use super::spool::Spool;
@@ -20,19 +20,14 @@ use super::spool::Spool;
 /// dropped. A permit taken in `poll_ready` would be parked on every idle connection.
 #[derive(Debug, Clone)]
 pub struct Admission<S> {
-    limiter: Limiter,
+    limits: Limits,
     inner: S,
 }
 
 impl<S> Admission<S> {
-    /// Admits through `limiter`.
-    pub fn new(limiter: Limiter, inner: S) -> Self {
-        Admission { limiter, inner }
-    }
-
-    /// What it admits through.
-    pub fn limiter(&self) -> &Limiter {
-        &self.limiter
+    /// Admits through `limits`: a [`Limiter`](super::Limiter), or several.
+    pub fn new(limits: impl Into<Limits>, inner: S) -> Self {
+        Admission { limits: limits.into(), inner }
     }
 }
 
@@ -73,7 +68,7 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        self.limiter.admit(request, self.inner.clone())
+        self.limits.admit(request, self.inner.clone())
     }
 }
 

@@ -1,11 +1,11 @@
 //! A request body that may be read while its request waits.
 
-use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
+use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 
 use super::limiter::Gate;
@@ -13,25 +13,28 @@ use super::limiter::Gate;
 /// Wraps `B`; what was read while waiting comes out first.
 ///
 /// Reading ahead is not for speed: behind a body that nobody reads, TCP does not show that a client has left. It is
-/// bounded by the limit's `queue_bytes`, for all its waiting requests together.
+/// bounded by the limit's `queue_bytes`, for all its waiting requests together. What is read ahead is copied into one
+/// buffer: the frames themselves each hold on to a buffer many times their size.
 #[derive(Debug)]
 pub struct Spool<B> {
     inner: B,
-    read_ahead: VecDeque<Frame<Bytes>>,
-    account: Option<Account>,
+    /// Boxed, since most requests have none.
+    read_ahead: Option<Box<ReadAhead>>,
 }
 
-/// The bytes that a spool holds, as the gate counts them.
+/// What was read while waiting. Its memory is on the gate's account until it is dropped.
 #[derive(Debug)]
-struct Account {
+struct ReadAhead {
+    data: BytesMut,
+    trailers: Option<HeaderMap>,
     gate: Arc<Gate>,
-    bytes: u64,
+    charged: u64,
 }
 
 impl<B> Spool<B> {
     /// Wraps `inner` with nothing read yet.
     pub fn new(inner: B) -> Self {
-        Spool { inner, read_ahead: VecDeque::new(), account: None }
+        Spool { inner, read_ahead: None }
     }
 }
 
@@ -41,11 +44,7 @@ impl<B: Body<Data = Bytes> + Unpin> Spool<B> {
         while !self.inner.is_end_stream() && gate.has_spool_room() {
             match Pin::new(&mut self.inner).poll_frame(cx) {
                 Poll::Ready(Some(Ok(frame))) => {
-                    let bytes = frame.data_ref().map_or(0, Bytes::len) as u64;
-                    let account = self.account.get_or_insert_with(|| Account { gate: gate.clone(), bytes: 0 });
-                    account.bytes += bytes;
-                    account.gate.spool(bytes);
-                    self.read_ahead.push_back(frame);
+                    self.read_ahead.get_or_insert_with(|| Box::new(ReadAhead::new(gate.clone()))).take(frame);
                 }
                 Poll::Ready(Some(Err(error))) => return Poll::Ready(error),
                 Poll::Ready(None) | Poll::Pending => break,
@@ -55,31 +54,60 @@ impl<B: Body<Data = Bytes> + Unpin> Spool<B> {
     }
 }
 
+impl ReadAhead {
+    fn new(gate: Arc<Gate>) -> Self {
+        ReadAhead { data: BytesMut::new(), trailers: None, gate, charged: 0 }
+    }
+
+    fn take(&mut self, frame: Frame<Bytes>) {
+        match frame.into_data() {
+            Ok(data) => self.data.extend_from_slice(&data),
+            Err(frame) => self.trailers = frame.into_trailers().ok(),
+        }
+        let held = self.data.capacity() as u64;
+        self.gate.spool(held.saturating_sub(self.charged));
+        self.charged = self.charged.max(held);
+    }
+
+    fn next(&mut self) -> Option<Frame<Bytes>> {
+        if self.data.is_empty() {
+            self.trailers.take().map(Frame::trailers)
+        } else {
+            Some(Frame::data(self.data.split().freeze()))
+        }
+    }
+}
+
+impl Drop for ReadAhead {
+    fn drop(&mut self) {
+        self.gate.unspool(self.charged);
+    }
+}
+
 impl<B: Body<Data = Bytes> + Unpin> Body for Spool<B> {
     type Data = Bytes;
     type Error = B::Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
-        let Some(frame) = self.read_ahead.pop_front() else {
-            return Pin::new(&mut self.inner).poll_frame(cx);
-        };
-        if self.read_ahead.is_empty() {
-            self.account = None;
-        } else if let Some(account) = &mut self.account {
-            account.refund(frame.data_ref().map_or(0, Bytes::len) as u64);
+        let this = &mut *self;
+        if let Some(read_ahead) = &mut this.read_ahead {
+            if let Some(frame) = read_ahead.next() {
+                return Poll::Ready(Some(Ok(frame)));
+            }
+            this.read_ahead = None;
         }
-        Poll::Ready(Some(Ok(frame)))
+        Pin::new(&mut this.inner).poll_frame(cx)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.read_ahead.is_empty() && self.inner.is_end_stream()
+        self.read_ahead.as_ref().is_none_or(|ahead| ahead.data.is_empty() && ahead.trailers.is_none())
+            && self.inner.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
         let mut hint = self.inner.size_hint();
-        let ahead: u64 =
-            self.read_ahead.iter().filter_map(|frame| frame.data_ref()).map(|data| data.len() as u64).sum();
-        if ahead > 0 {
+        if let Some(read_ahead) = &self.read_ahead {
+            let ahead = read_ahead.data.len() as u64;
             // The upper bound first: a lower one above it is refused.
             if let Some(upper) = hint.upper() {
                 hint.set_upper(upper + ahead);
@@ -87,18 +115,5 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Spool<B> {
             hint.set_lower(hint.lower() + ahead);
         }
         hint
-    }
-}
-
-impl Account {
-    fn refund(&mut self, bytes: u64) {
-        self.bytes -= bytes;
-        self.gate.unspool(bytes);
-    }
-}
-
-impl Drop for Account {
-    fn drop(&mut self) {
-        self.gate.unspool(self.bytes);
     }
 }

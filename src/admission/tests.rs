@@ -336,3 +336,100 @@ async fn who_must_not_be_told_to_continue_yet_is_not_read_ahead() {
     let request = Request::builder().header("expect", "100-continue").body(body).unwrap();
     assert_pending!(spawn(service.call(request)).poll());
 }
+
+#[tokio::test]
+async fn a_request_holds_the_narrow_permit_while_it_waits_for_the_wide_one() {
+    let (narrow, wide) = (limiter(2, 4), limiter(1, 4));
+    let limits = Limits::new(vec![narrow.clone(), wide.clone()]).unwrap();
+    let first = limits.acquire().await.unwrap();
+    assert_eq!((narrow.in_flight(), wide.in_flight()), (1, 1));
+    let mut second = spawn(limits.acquire());
+    assert_pending!(second.poll());
+    assert_eq!((narrow.in_flight(), narrow.queue_len(), wide.queue_len()), (2, 0, 1));
+    // The third stands at the first gate and holds nothing.
+    let mut third = spawn(limits.acquire());
+    assert_pending!(third.poll());
+    assert_eq!((narrow.queue_len(), wide.queue_len()), (1, 1));
+    drop(first);
+    drop(assert_ready_ok!(second.poll()));
+    drop(assert_ready_ok!(third.poll()));
+    assert_eq!((narrow.in_flight(), wide.in_flight()), (0, 0));
+}
+
+#[tokio::test]
+async fn one_that_is_rejected_or_leaves_at_the_wide_gate_gives_the_narrow_permit_back() {
+    let (narrow, wide) = (limiter(5, 4), limiter(1, 1));
+    let limits = Limits::new(vec![narrow.clone(), wide.clone()]).unwrap();
+    let _first = limits.acquire().await.unwrap();
+    let mut second = spawn(limits.acquire());
+    assert_pending!(second.poll());
+    let rejection = limits.acquire().await.unwrap_err();
+    assert_eq!((rejection.reason, rejection.limit), (Reason::QueueFull, 1));
+    assert_eq!(narrow.in_flight(), 2);
+    drop(second);
+    assert_eq!((narrow.in_flight(), wide.queue_len()), (1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn several_limits_share_one_wait_budget_the_smallest() {
+    let patient = |name: &str, seconds| {
+        let settings = Settings::new(name, NonZeroU32::MIN);
+        Limiter::new(Settings { queue_timeout: Duration::from_secs(seconds), ..settings })
+    };
+    let (narrow, wide) = (patient("narrow", 3), patient("wide", 60));
+    let limits = Limits::new(vec![narrow.clone(), wide.clone()]).unwrap();
+    let (first, _second) = (narrow.acquire().await.unwrap(), wide.acquire().await.unwrap());
+    let start = Instant::now();
+    let waiting = tokio::spawn(async move { limits.acquire().await.map(drop) });
+    sleep(Duration::from_secs(2)).await;
+    drop(first);
+    let rejection = waiting.await.unwrap().unwrap_err();
+    assert_eq!((rejection.reason, rejection.limit), (Reason::QueueTimeout, 1));
+    let took = start.elapsed();
+    assert!(took >= Duration::from_secs(3) && took <= Duration::from_millis(3020), "{took:?}");
+    assert_eq!(rejection.waited.wait, took);
+    assert_eq!(narrow.in_flight(), 0);
+}
+
+/// Random requests over nested and overlapping limits, on several threads: every limit holds, nothing is left over.
+#[test]
+fn nested_limits_hold_in_a_storm_and_end_at_zero() {
+    let shared: Vec<_> = (1..=4).map(|limit| limiter(limit, 100)).collect();
+    let seed = fastrand::u64(..);
+    println!("seed {seed}");
+    let threads: Vec<_> = (0..4_u64)
+        .map(|thread| {
+            let shared = shared.clone();
+            std::thread::spawn(move || {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+                runtime.block_on(async {
+                    let tasks: Vec<_> = (0..25)
+                        .map(|task| {
+                            let shared = shared.clone();
+                            let mut random = fastrand::Rng::with_seed(seed ^ (thread * 1000 + task));
+                            tokio::spawn(async move {
+                                for _ in 0..1000 {
+                                    // Some of them, in the one order.
+                                    let mine: Vec<_> = shared.iter().filter(|_| random.bool()).cloned().collect();
+                                    let Some(limits) = Limits::new(mine) else { continue };
+                                    let patience = Duration::from_micros(random.u64(0..2000));
+                                    let permit = tokio::time::timeout(patience, limits.acquire()).await;
+                                    for limiter in limits.limiters() {
+                                        assert!(limiter.in_flight() <= limiter.limit());
+                                    }
+                                    tokio::task::yield_now().await;
+                                    drop(permit);
+                                }
+                            })
+                        })
+                        .collect();
+                    for task in tasks {
+                        task.await.unwrap();
+                    }
+                });
+            })
+        })
+        .collect();
+    threads.into_iter().for_each(|thread| thread.join().unwrap());
+    assert!(shared.iter().all(|limiter| limiter.in_flight() == 0 && limiter.queue_len() == 0));
+}

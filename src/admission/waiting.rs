@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
+use tokio::runtime::Handle;
 use tokio::time::sleep_until;
 
 use super::limiter::Gate;
@@ -31,15 +32,20 @@ pub(super) enum Verdict {
 const TICK: Duration = Duration::from_millis(10);
 
 impl Waiting {
-    /// Sees to it that somebody ends the waits whose time is over. Called with somebody in line.
+    /// Somebody has to end the waits whose time is over: called before somebody joins the line, it returns where to
+    /// [start](start_housekeeper) that, once the lock has been released.
     ///
     /// One task serves all waiters of a gate, and only while there are any: no timer per waiter.
-    pub(super) fn start_housekeeper(&mut self, gate: &Arc<Gate>) {
-        if !self.housekept {
-            self.housekept = true;
-            tokio::spawn(Housekeeper { gate: gate.clone(), on_duty: true }.run());
-        }
+    pub(super) fn engage_housekeeper(&mut self) -> Option<Handle> {
+        let runtime = (!self.housekept).then(Handle::current)?;
+        self.housekept = true;
+        Some(runtime)
     }
+}
+
+/// Not under the lock: a runtime that is going down drops the task at once, and that takes the lock.
+pub(super) fn start_housekeeper(gate: &Arc<Gate>, runtime: &Handle) {
+    runtime.spawn(Housekeeper { gate: gate.clone(), on_duty: true }.run());
 }
 
 /// Ends waits whose time is over, until the line is empty.

@@ -57,16 +57,21 @@ async fn serve(settings: Settings) -> Ending {
 fn summary(plan: &Plan) -> String {
     match (plan.routes.as_slice(), plan.upstreams.as_slice()) {
         ([route], [upstream]) => {
-            format!("upstream http://{}{}, {}", upstream.endpoint, upstream.base_path, limit(route))
+            format!("upstream http://{}{}, {}", upstream.endpoint, upstream.base_path, limits(route, plan))
         }
         (routes, upstreams) => format!("{} routes, {} upstreams", routes.len(), upstreams.len()),
     }
 }
 
-fn limit(route: &RouteSettings) -> String {
-    match &route.limit {
-        Some(limit) => format!("limit {}, queue {}", limit.limit, limit.queue),
-        None => "no limit".to_owned(),
+fn limits(route: &RouteSettings, plan: &Plan) -> String {
+    let limits = route.limits.iter().map(|index| &plan.limits[*index]);
+    match &limits.collect::<Vec<_>>()[..] {
+        [] => "no limit".to_owned(),
+        [limit] => format!("limit {}, queue {}", limit.limit, limit.queue),
+        several => {
+            let several: Vec<String> = several.iter().map(|limit| format!("{} {}", limit.name, limit.limit)).collect();
+            format!("limits {}", several.join(" and "))
+        }
     }
 }
 

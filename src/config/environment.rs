@@ -7,6 +7,7 @@ use config::Value;
 
 use super::flags::{SHORT_FORMS, Short};
 use super::layer::Layer;
+use super::origins::Origins;
 use super::problem::Error;
 use super::report::{Report, problem};
 
@@ -19,6 +20,8 @@ pub(super) struct Environment {
     pub shorts: Vec<Short>,
     /// The files of `SLUICEGATE_CONFIG`.
     pub files: Vec<PathBuf>,
+    /// The paths in the layer, and the places of the variables that set them.
+    paths: Vec<(Vec<String>, String)>,
 }
 
 /// What the places of variables begin with.
@@ -43,7 +46,7 @@ pub(super) fn decode(variables: impl Iterator<Item = (OsString, OsString)>) -> R
 }
 
 /// Sorts the variables into what they stand for.
-pub(super) fn read(variables: &[(String, String)], report: &mut Report) -> Environment {
+pub(super) fn read(variables: &[(String, String)], report: &Report) -> Environment {
     let mut environment = Environment::default();
     // In the order of their names, so that a run does not depend on the order of the environment.
     let mut variables: Vec<&(String, String)> = variables.iter().collect();
@@ -52,7 +55,7 @@ pub(super) fn read(variables: &[(String, String)], report: &mut Report) -> Envir
         let place = format!("{PLACE}{name}");
         let Some(rest) = name.strip_prefix("SLUICEGATE_") else { continue };
         if let Some(path) = rest.strip_prefix('_') {
-            environment.set(path, &place, value, report);
+            environment.set(path, place, value, report);
         } else if rest == "CONFIG" {
             let files = value.split(',').map(str::trim).filter(|file| !file.is_empty());
             environment.files.extend(files.map(PathBuf::from));
@@ -68,13 +71,22 @@ pub(super) fn read(variables: &[(String, String)], report: &mut Report) -> Envir
 }
 
 impl Environment {
+    /// Notes where the keys of the layer were written. To be called when the files have been read, over which variables
+    /// win.
+    pub(super) fn note_paths(&self, origins: &mut Origins) {
+        for (path, place) in &self.paths {
+            let names: Vec<&str> = path.iter().map(String::as_str).collect();
+            origins.note_path(&names, place);
+        }
+    }
+
     /// Puts the value of a long form where its name says.
-    fn set(&mut self, path: &str, place: &str, value: &str, report: &mut Report) {
+    fn set(&mut self, path: &str, place: String, value: &str, report: &Report) {
         let path = path.to_ascii_lowercase();
         let mut names: Vec<&str> = path.split("__").collect();
         if names.iter().any(|name| name.is_empty()) {
             report.error(
-                problem(place, "", "there is a name missing between the double underscores of this variable")
+                problem(&place, "", "there is a name missing between the double underscores of this variable")
                     .help("write it as SLUICEGATE__ROUTES__API__LIMIT"),
             );
             return;
@@ -85,8 +97,8 @@ impl Environment {
             header = name.replace('_', "-");
             names[3] = &header;
         }
-        self.layer.set(&names, Value::new(Some(&place.to_owned()), value));
-        report.origins.note_path(&names, place);
+        self.layer.set(&names, Value::new(Some(&place), value));
+        self.paths.push((names.into_iter().map(str::to_owned).collect(), place));
     }
 }
 

@@ -1,4 +1,4 @@
-//! The keys of limits, which stand on a route or in `[defaults]`.
+//! The keys of a limit, and `[limits.NAME]`.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -6,15 +6,12 @@ use std::time::Duration;
 use config::{Value, ValueKind};
 use http::StatusCode;
 
-use super::report::Report;
+use super::report::{Report, problem};
 use super::section::Section;
 use super::server::{TIMEOUT, TIMEOUT_OR_ZERO};
 use super::units::show_duration;
-use super::value::{
-    Taken, as_integer, as_text, choice, duration, integer, not_an_integer, size, wrong, wrong_with_help,
-};
+use super::value::{Taken, as_integer, as_text, duration, integer, not_an_integer, size, wrong, wrong_with_help};
 use crate::admission::{LIMIT_MAX, Settings};
-use crate::upstream::OnClientGone;
 
 /// Keys of limits that a later version will have.
 pub(super) const NOT_YET: &[&str] = &[
@@ -32,128 +29,116 @@ pub(super) const NOT_YET: &[&str] = &[
     "dry_run",
 ];
 
-/// Keys that say nothing about a route without a limit.
-const KEYS_OF_A_LIMIT: [&str; 4] = ["queue", "queue_timeout", "queue_bytes", "reject_status"];
-
 /// So many bytes are certainly not meant to wait in memory.
 const QUEUE_BYTES_MAX: u64 = 1 << 40;
-
-/// What a route or `[defaults]` says about limits and clients that leave. What it does not say is `None`.
-#[derive(Debug)]
-pub(super) struct Overridable {
-    limit: Option<Limit>,
-    /// Whether there is a `limit`, right or wrong.
-    has_limit: bool,
-    queue: Option<u32>,
-    queue_timeout: Option<Duration>,
-    queue_bytes: Option<u64>,
-    reject_status: Option<StatusCode>,
-    on_client_gone: Option<OnClientGone>,
-    abort_grace: Option<Duration>,
-}
-
-/// The value of `limit`.
-#[derive(Debug, Clone, Copy)]
-enum Limit {
-    Permits(NonZeroU32),
-    None,
-}
-
-/// What a route and the defaults say together.
-#[derive(Debug)]
-pub(super) struct Effective {
-    /// `None` for a route without a limit.
-    pub limit: Option<Settings>,
-    pub on_client_gone: OnClientGone,
-    pub abort_grace: Duration,
-}
-
-impl Overridable {
-    /// Takes the keys out of a section.
-    pub(super) fn take(section: &mut Section<'_>, report: &Report) -> Self {
-        let overridable = Overridable {
-            limit: section.take("limit", limit),
-            has_limit: section.was_written("limit"),
-            queue: section.take("queue", integer(0..=LIMIT_MAX)),
-            queue_timeout: section.take("queue_timeout", queue_timeout),
-            queue_bytes: section.take("queue_bytes", size(0..=QUEUE_BYTES_MAX)),
-            reject_status: section.take("reject_status", reject_status),
-            on_client_gone: section.take("on_client_gone", choice(&ON_CLIENT_GONE)),
-            abort_grace: section.take("abort_grace", duration(TIMEOUT_OR_ZERO)),
-        };
-        if let Some(timeout) = overridable.queue_timeout.filter(|timeout| *timeout >= LONG_WAIT) {
-            let message = format!("lets clients wait for {} without a sign of life", show_duration(timeout));
-            let help = "most clients and load balancers give up before that";
-            report.warning(section.problem("queue_timeout", message).help(help));
-        }
-        overridable
-    }
-
-    /// What holds for a route, where its own keys come before the defaults. `None` if that has been reported as wrong.
-    pub(super) fn over(
-        self,
-        defaults: &Overridable,
-        name: &str,
-        section: &Section<'_>,
-        report: &Report,
-    ) -> Option<Effective> {
-        if !self.has_limit && !defaults.has_limit {
-            let problem = section.problem("limit", "is missing: a route has a limit of its own or from [defaults]");
-            report.error(problem.help(
-                "write limit = 20, or limit = \"none\" for a route without one (--limit N does it for routes.default)",
-            ));
-        }
-        let limit = if self.has_limit { self.limit } else { defaults.limit };
-        let limit = match limit? {
-            Limit::Permits(permits) => Some(permits),
-            Limit::None => None,
-        };
-        let settings = limit.map(|limit| {
-            let default = Settings::new(name, limit);
-            Settings {
-                queue: self.queue.or(defaults.queue).unwrap_or(default.queue),
-                queue_timeout: self.queue_timeout.or(defaults.queue_timeout).unwrap_or(default.queue_timeout),
-                queue_bytes: self.queue_bytes.or(defaults.queue_bytes).unwrap_or(default.queue_bytes),
-                reject_status: self.reject_status.or(defaults.reject_status).unwrap_or(default.reject_status),
-                ..default
-            }
-        });
-        match &settings {
-            Some(settings) => warn_of_long_queue(settings, section, report),
-            None => {
-                for key in KEYS_OF_A_LIMIT.iter().filter(|key| section.was_written(key)) {
-                    let message = "says nothing beside limit = \"none\", which has no queue and rejects nobody";
-                    report.error(section.problem(key, message).help("remove one of the two"));
-                }
-            }
-        }
-        Some(Effective {
-            limit: settings,
-            on_client_gone: self.on_client_gone.or(defaults.on_client_gone).unwrap_or_default(),
-            abort_grace: self.abort_grace.or(defaults.abort_grace).unwrap_or(Duration::from_secs(30)),
-        })
-    }
-}
-
-const ON_CLIENT_GONE: [(&str, OnClientGone); 3] =
-    [("abort", OnClientGone::Abort), ("reset", OnClientGone::Reset), ("finish", OnClientGone::Finish)];
 
 /// From here on a wait without a sign of life is worth a warning.
 const LONG_WAIT: Duration = Duration::from_secs(60);
 
-fn limit(value: &Value) -> Taken<Limit> {
+/// The value of `limit`.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Limit {
+    Permits(NonZeroU32),
+    None,
+}
+
+/// What a table says about a limit beside the number of its permits. What it does not say is `None`.
+#[derive(Debug)]
+pub(super) struct Keys {
+    queue: Option<u32>,
+    queue_timeout: Option<Duration>,
+    queue_bytes: Option<u64>,
+    reject_status: Option<StatusCode>,
+}
+
+/// Reads the keys of a shared limit. `None` if it has no number of permits that could be used.
+pub(super) fn read(name: &str, mut section: Section<'_>, defaults: &Keys, report: &Report) -> Option<Settings> {
+    // The defaults' `limit` is that of routes: how many a limit of many routes admits is for its own table to say.
+    let permits = section.require("limit", permits, "write limit = 20: how many requests of all its routes together");
+    let keys = Keys::take(&mut section, report);
+    let settings = permits.map(|permits| keys.settings(name, permits, defaults, &section, report));
+    section.finish(NOT_YET);
+    settings
+}
+
+impl Keys {
+    pub(super) const NAMES: [&str; 4] = ["queue", "queue_timeout", "queue_bytes", "reject_status"];
+
+    /// Takes the keys out of a section.
+    pub(super) fn take(section: &mut Section<'_>, report: &Report) -> Self {
+        let keys = Keys {
+            queue: section.take("queue", integer(0..=LIMIT_MAX)),
+            queue_timeout: section.take("queue_timeout", queue_timeout),
+            queue_bytes: section.take("queue_bytes", size(0..=QUEUE_BYTES_MAX)),
+            reject_status: section.take("reject_status", reject_status),
+        };
+        if let Some(timeout) = keys.queue_timeout.filter(|timeout| *timeout >= LONG_WAIT) {
+            let message = format!("lets clients wait for {} without a sign of life", show_duration(timeout));
+            let help = "most clients and load balancers give up before that";
+            report.warning(section.problem("queue_timeout", message).help(help));
+        }
+        keys
+    }
+
+    /// The limit of these keys, where they come before the defaults.
+    pub(super) fn settings(
+        &self,
+        name: &str,
+        permits: NonZeroU32,
+        defaults: &Keys,
+        section: &Section<'_>,
+        report: &Report,
+    ) -> Settings {
+        let default = Settings::new(name, permits);
+        let settings = Settings {
+            queue: self.queue.or(defaults.queue).unwrap_or(default.queue),
+            queue_timeout: self.queue_timeout.or(defaults.queue_timeout).unwrap_or(default.queue_timeout),
+            queue_bytes: self.queue_bytes.or(defaults.queue_bytes).unwrap_or(default.queue_bytes),
+            reject_status: self.reject_status.or(defaults.reject_status).unwrap_or(default.reject_status),
+            ..default
+        };
+        warn_of_long_queue(&settings, section, report);
+        settings
+    }
+}
+
+/// A number of permits, or none for a route.
+pub(super) fn limit(value: &Value) -> Taken<Limit> {
+    match as_text(value) {
+        Some("none") => Ok(Limit::None),
+        _ => number(value, " or \"none\"").map(Limit::Permits),
+    }
+}
+
+/// A number of permits.
+fn permits(value: &Value) -> Taken<NonZeroU32> {
+    match as_text(value) {
+        Some("none") => {
+            let help = "a route that takes no permit says limit = \"none\" itself";
+            wrong_with_help(format!("must be a whole number from 1 to {LIMIT_MAX}"), help)
+        }
+        _ => number(value, ""),
+    }
+}
+
+/// A number of permits; `or` names what else the key takes.
+fn number(value: &Value, or: &str) -> Taken<NonZeroU32> {
     match (&value.kind, as_text(value)) {
-        (_, Some("none")) => return Ok(Limit::None),
-        (_, Some("slots")) => return wrong("must be a number or \"none\": \"slots\" is not supported by this version"),
+        (_, Some("slots")) => {
+            return wrong(format!("must be a number{or}: \"slots\" is not supported by this version"));
+        }
         (ValueKind::Table(_), _) => {
-            return wrong("must be a number or \"none\": an adaptive limit is not supported by this version");
+            return wrong(format!("must be a number{or}: an adaptive limit is not supported by this version"));
         }
         _ => {}
     }
     let permits = as_integer(value).and_then(|permits| u32::try_from(permits).ok());
     match permits.filter(|permits| *permits <= LIMIT_MAX).and_then(NonZeroU32::new) {
-        Some(permits) => Ok(Limit::Permits(permits)),
-        None => not_an_integer(value, format!("must be a whole number from 1 to {LIMIT_MAX}, or \"none\"")),
+        Some(permits) => Ok(permits),
+        None => {
+            let comma = if or.is_empty() { "" } else { "," };
+            not_an_integer(value, format!("must be a whole number from 1 to {LIMIT_MAX}{comma}{or}"))
+        }
     }
 }
 
@@ -176,7 +161,7 @@ fn warn_of_long_queue(settings: &Settings, section: &Section<'_>, report: &Repor
         let problem = if section.was_written("queue") {
             section.problem("queue", message)
         } else {
-            super::report::problem(&report.place_of("defaults.queue"), format!("{}.queue", section.path()), message)
+            problem(&report.place_of("defaults.queue"), format!("{}.queue", section.path()), message)
         };
         report.warning(problem.help("the last in line will hardly be served before queue_timeout"));
     }

@@ -15,12 +15,14 @@ mod flags;
 mod layer;
 mod limits;
 mod origins;
+mod overridable;
 mod problem;
 mod read;
 mod report;
 mod routes;
 mod section;
 mod server;
+mod shared;
 #[cfg(test)]
 mod tests;
 mod units;
@@ -83,8 +85,8 @@ pub fn load(sources: &Sources) -> Result<Loaded, Error> {
 
 fn load_with_default_file(sources: &Sources, default_file: &Path) -> Result<Loaded, Error> {
     let mut report = Report::default();
-    let mut environment = environment::read(&sources.environment, &mut report);
-    let mut shorts = environment.shorts;
+    let mut environment = environment::read(&sources.environment, &report);
+    let mut shorts = std::mem::take(&mut environment.shorts);
     shorts.extend(flags::shorts(&sources.flags));
 
     let mut files = sources.files.clone();
@@ -104,6 +106,7 @@ fn load_with_default_file(sources: &Sources, default_file: &Path) -> Result<Load
         // Half a file is not worth reading on: what it lacks would look like further mistakes.
         return Err(report.into_error());
     }
+    environment.note_paths(&mut report.origins);
     layers.push(environment.layer);
     layers.push(flags::layer(shorts, &layers, &mut report));
 

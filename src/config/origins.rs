@@ -65,6 +65,12 @@ impl Origins {
         self.keys.get(path).map(String::as_str)
     }
 
+    /// Where a key stands among all that is in the files: the number of its file, and of its byte in it.
+    pub(super) fn position(&self, path: &str) -> Option<(usize, usize)> {
+        let (file, span) = self.spans.get(self.key(path)?)?;
+        Some((*file, span.start))
+    }
+
     /// The line of a place, if it is in a file.
     pub(super) fn excerpt(&self, place: &str) -> Option<Excerpt> {
         let (file, span) = self.spans.get(place)?;

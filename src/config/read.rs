@@ -3,16 +3,18 @@
 use config::{Map, Value};
 use tracing_subscriber::EnvFilter;
 
-use super::limits::{self, Overridable};
+use super::limits;
+use super::overridable::Overridable;
 use super::report::{Report, problem};
 use super::routes::{self, Route};
 use super::section::Section;
+use super::shared::SharedLimits;
 use super::value::{Taken, as_text, wrong, wrong_with_help};
 use super::{Settings, server, upstreams};
 use crate::proxy::Plan;
 
 /// Tables that a later version will have.
-const TABLES_NOT_YET: &[&str] = &["admin", "limits", "response_headers", "tracing", "fleet"];
+const TABLES_NOT_YET: &[&str] = &["admin", "response_headers", "tracing", "fleet"];
 
 const LOG_NOT_YET: &[&str] = &["format", "access", "reject_burst", "headers"];
 
@@ -24,7 +26,14 @@ pub(super) fn settings(tree: Map<String, Value>, report: &Report) -> Option<Sett
     let mut root = Section::root(tree, report);
     let server = server::read(root.section("server"), report);
     let log_level = log_level(root.section("log"));
-    let defaults = defaults(root.section("defaults"), report);
+
+    let mut limit_sections = root.named_sections("limits");
+    let shared = SharedLimits::sort(&mut limit_sections, report);
+    let defaults = defaults(root.section("defaults"), &shared, report);
+    let limits: Vec<_> = limit_sections
+        .into_iter()
+        .map(|(name, section)| limits::read(&name, section, &defaults.keys, report))
+        .collect();
 
     let upstream_sections = root.named_sections("upstreams");
     let names: Vec<String> = upstream_sections.iter().map(|(name, _)| name.clone()).collect();
@@ -35,7 +44,7 @@ pub(super) fn settings(tree: Map<String, Value>, report: &Report) -> Option<Sett
     let no_routes = route_sections.is_empty();
     let routes: Vec<Route> = route_sections
         .into_iter()
-        .map(|(name, section)| routes::read(name, section, &defaults, &names, report))
+        .map(|(name, section)| routes::read(name, section, &defaults, &shared, &names, report))
         .collect();
     root.finish(TABLES_NOT_YET);
 
@@ -47,14 +56,10 @@ pub(super) fn settings(tree: Map<String, Value>, report: &Report) -> Option<Sett
     }
     routes::check_conflicts(&routes, report);
 
-    let routes: Vec<_> = routes.into_iter().filter_map(Route::settings).collect();
-    for (index, name) in names.iter().enumerate() {
-        if !routes.iter().any(|route| route.upstream == index) {
-            let key = format!("upstreams.{name}");
-            report.warning(problem(&report.place_of(&key), &*key, "is used by no route"));
-        }
-    }
-    Some(Settings { server, plan: Plan { upstreams, routes }, log_level })
+    // One that could not be read has been reported, and then the plan is not used.
+    let plan = routes::plan(upstreams, routes, limits.into_iter().flatten().collect());
+    warn_of_unused(&plan, &names, report);
+    Some(Settings { server, plan, log_level })
 }
 
 fn nothing_configured(message: &str, report: &Report) {
@@ -62,8 +67,22 @@ fn nothing_configured(message: &str, report: &Report) {
     report.error(problem(place, "", message).help(WHAT_TO_WRITE));
 }
 
-fn defaults(mut section: Section<'_>, report: &Report) -> Overridable {
-    let defaults = Overridable::take(&mut section, report);
+fn warn_of_unused(plan: &Plan, upstreams: &[String], report: &Report) {
+    let warn = |key: String| report.warning(problem(&report.place_of(&key), &*key, "is used by no route"));
+    for (index, name) in upstreams.iter().enumerate() {
+        if !plan.routes.iter().any(|route| route.upstream == index) {
+            warn(format!("upstreams.{name}"));
+        }
+    }
+    for (index, limit) in plan.limits.iter().enumerate() {
+        if !plan.routes.iter().any(|route| route.limits.contains(&index)) {
+            warn(format!("limits.{}", limit.name));
+        }
+    }
+}
+
+fn defaults(mut section: Section<'_>, shared: &SharedLimits, report: &Report) -> Overridable {
+    let defaults = Overridable::take(&mut section, shared, report);
     section.finish(&[limits::NOT_YET, routes::NOT_YET, routes::OWN_KEYS].concat());
     defaults
 }

@@ -5,16 +5,18 @@ use std::collections::HashSet;
 use config::Value;
 use http::{HeaderName, HeaderValue, Method};
 
-use super::limits::{self, Effective, Overridable};
+use super::limits;
+use super::overridable::{Effective, Overridable};
 use super::report::{Report, problem};
 use super::section::{Section, closest};
+use super::shared::SharedLimits;
 use super::value::{Taken, as_text, list, parsed, some, text, wrong, wrong_with_help};
-use crate::proxy::RouteSettings;
+use crate::admission;
+use crate::proxy::{Plan, RouteSettings};
 use crate::route::{Conditions, HeaderCondition, Table};
-use crate::upstream::Ending;
+use crate::upstream::{self, Ending};
 
 pub(super) const NOT_YET: &[&str] = &[
-    "limits",
     "cost",
     "priority",
     "timeout",
@@ -41,7 +43,7 @@ pub(super) struct Route {
     place: String,
     /// `None` if one is wrong: without it, the route would seem to conflict with others.
     conditions: Option<Conditions>,
-    /// Upstream and limit, `None` if one of them is wrong.
+    /// Upstream and limits, `None` if one of them is wrong.
     rest: Option<(usize, Effective)>,
 }
 
@@ -50,6 +52,7 @@ pub(super) fn read(
     name: String,
     mut section: Section<'_>,
     defaults: &Overridable,
+    shared: &SharedLimits,
     upstreams: &[String],
     report: &Report,
 ) -> Route {
@@ -63,27 +66,36 @@ pub(super) fn read(
     };
     let conditions = (report.errors() == errors_before).then_some(conditions);
     let upstream = s.take("upstream", text);
-    let own = Overridable::take(s, report);
+    let own = Overridable::take(s, shared, report);
     let upstream = upstream_index(upstream, upstreams, &section, report);
-    let effective = own.over(defaults, &name, &section, report);
+    let effective = own.over(defaults, &name, shared, &section, report);
     let place = section.place();
     section.finish(&[NOT_YET, limits::NOT_YET].concat());
     Route { name, place, conditions, rest: upstream.zip(effective) }
 }
 
 impl Route {
-    /// The settings, if nothing was wrong.
-    pub(super) fn settings(self) -> Option<RouteSettings> {
-        let (upstream, Effective { limit, on_client_gone, abort_grace }) = self.rest?;
+    /// The settings, if nothing was wrong, with the shared limits that it takes, and its own limit.
+    fn settings(self) -> Option<(RouteSettings, Option<admission::Settings>)> {
+        let (upstream, Effective { inline, shared, on_client_gone, abort_grace }) = self.rest?;
         let conditions = self.conditions?;
-        Some(RouteSettings {
-            name: self.name,
-            conditions,
-            upstream,
-            limit,
-            ending: Ending { on_client_gone, abort_grace },
-        })
+        let ending = Ending { on_client_gone, abort_grace };
+        let settings = RouteSettings { name: self.name, conditions, upstream, limits: shared, ending };
+        Some((settings, inline))
     }
+}
+
+/// Puts routes and limits together. The inline limits come before the shared ones, so that every route's limits are in
+/// ascending order.
+pub(super) fn plan(upstreams: Vec<upstream::Settings>, routes: Vec<Route>, shared: Vec<admission::Settings>) -> Plan {
+    let (mut routes, inline): (Vec<_>, Vec<_>) = routes.into_iter().filter_map(Route::settings).unzip();
+    let first_shared = inline.iter().flatten().count();
+    let mut own = 0..first_shared;
+    for (route, inline) in routes.iter_mut().zip(&inline) {
+        let shared = route.limits.iter().map(|index| first_shared + index);
+        route.limits = inline.as_ref().and_then(|_| own.next()).into_iter().chain(shared).collect();
+    }
+    Plan { upstreams, limits: inline.into_iter().flatten().chain(shared).collect(), routes }
 }
 
 /// Reports every two routes that one request can match equally.

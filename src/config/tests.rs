@@ -2,6 +2,7 @@
 
 mod keys;
 mod layers;
+mod limits;
 mod mistakes;
 mod reports;
 
@@ -61,6 +62,13 @@ impl Given {
     fn load(&self) -> Result<Loaded, Error> {
         let nowhere = PathBuf::from("/nowhere/sluicegate.toml");
         load_with_default_file(&self.sources, self.default_file.as_ref().unwrap_or(&nowhere))
+    }
+
+    /// The limit of the first route, which has no other.
+    fn limit(&self) -> crate::admission::Settings {
+        let plan = self.settings().plan;
+        let [index] = plan.routes[0].limits[..] else { panic!("{plan:?}") };
+        plan.limits[index].clone()
     }
 
     fn settings(&self) -> Settings {

@@ -1,6 +1,7 @@
 //! The last step: an admitted request goes upstream, and what comes back goes to the client.
 
 use std::convert::Infallible;
+use std::future::ready;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -18,8 +19,9 @@ use super::client::Client;
 use super::handle::Route;
 use super::headers::{X_REQUEST_ID, append_via, requested_host, set_forwarded, set_request_start};
 use super::negotiate::Form;
-use super::reply::{About, Reply, X_QUEUE, queue_value};
-use crate::admission::{Admitted, Permit, Spool, Waited};
+use super::refusal::Refusal;
+use super::reply::{About, Reply, X_LIMIT, X_QUEUE, X_REASON, queue_value};
+use crate::admission::{Admitted, Limits, Permit, Spool, Waited};
 use crate::upstream::HostHeader;
 use crate::upstream::headers::{accept_trailers, accepts_trailers, remove_hop_by_hop};
 
@@ -64,7 +66,14 @@ impl Forward {
     /// Always answers. The permit, if there is one, goes with the exchange.
     pub(super) fn forward(self, request: Request<Spool<Incoming>>, permit: Option<Permit>) -> Forwarding {
         let waited = permit.as_ref().and_then(Permit::waited);
-        let request = self.prepare(request);
+        let bodiless = request.body().is_end_stream();
+        let request = match self.prepare(request) {
+            Ok(request) => request,
+            Err(refusal) => {
+                let reply = Reply { waited, ..Reply::refused(refusal) };
+                return Box::pin(ready(Ok(reply.into_response(&self.arrival.about(Some(&self.route))))));
+            }
+        };
         // Boxed here, and only what is needed from here on: hyper moves the whole future of every request once.
         Box::pin(async move {
             let Route { upstream, settings, .. } = &*self.route;
@@ -73,14 +82,17 @@ impl Forward {
                 Err(failure) => {
                     tracing::debug!(route = settings.name, error = &failure as &dyn std::error::Error, "no response");
                     let reply = Reply { waited, ..Reply::failed(&failure) };
-                    reply.into_response(&self.arrival.about(Some(&self.route)))
+                    let mut about = self.arrival.about(Some(&self.route));
+                    // What is left of its body may never come, or never be read.
+                    about.close |= !bodiless;
+                    reply.into_response(&about)
                 }
             })
         })
     }
 
     /// Makes the client's request ours.
-    fn prepare(&self, request: Request<Spool<Incoming>>) -> Request<Spool<Incoming>> {
+    fn prepare(&self, request: Request<Spool<Incoming>>) -> Result<Request<Spool<Incoming>>, Refusal> {
         let (mut parts, body) = request.into_parts();
         let upstream = self.route.upstream.settings();
         let Arrival { client, request_id, arrived, .. } = &self.arrival;
@@ -107,24 +119,26 @@ impl Forward {
             // Left to itself, hyper gives a GET with such a body the length zero.
             headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
         }
-        parts.uri = target(parts.uri, &upstream.base_path);
+        parts.uri = target(parts.uri, &upstream.base_path)?;
         parts.version = Version::HTTP_11;
-        Request::from_parts(parts, body)
+        Ok(Request::from_parts(parts, body))
     }
 }
 
 /// The request's target in origin form, behind the upstream's own path.
-fn target(uri: Uri, base_path: &str) -> Uri {
+fn target(uri: Uri, base_path: &str) -> Result<Uri, Refusal> {
     if base_path.is_empty() && uri.authority().is_none() {
-        return uri;
+        return Ok(uri);
     }
     let own = uri.path_and_query().map_or("/", PathAndQuery::as_str);
     let target = match own {
         "*" => own.to_owned(),
+        // An absolute form may have a query and no path.
+        own if own.starts_with('?') => format!("{base_path}/{own}"),
         own => format!("{base_path}{own}"),
     };
-    // Two valid paths make a valid path.
-    Uri::try_from(target).unwrap_or(uri)
+    // Two valid paths make a valid path, or one that is too long.
+    Uri::try_from(target).map_err(|_| Refusal::Malformed("The request's target is too long."))
 }
 
 /// Makes the upstream's response ours.
@@ -132,6 +146,12 @@ fn pass_on(mut response: Response<Body>, waited: Option<Waited>) -> Response<Bod
     *response.version_mut() = Version::HTTP_11;
     let headers = response.headers_mut();
     remove_hop_by_hop(headers);
+    // Ours alone: whoever reads them takes the answer for one of ours.
+    if headers.keys().any(|name| name.as_str().starts_with("x-sluicegate-")) {
+        for name in [X_REASON, X_LIMIT, X_QUEUE] {
+            headers.remove(name);
+        }
+    }
     if let Some(waited) = waited {
         headers.insert(X_QUEUE, queue_value(waited));
     }
@@ -142,7 +162,7 @@ impl Arrival {
     pub(super) fn about<'a>(&'a self, route: Option<&'a Route>) -> About<'a> {
         About {
             route: route.map(|route| route.settings.name.as_str()),
-            limit: route.and_then(|route| route.limiter.as_ref()).map(|limiter| limiter.settings().name.as_str()),
+            limit: route.and_then(|route| route.limits.as_ref()).map(Limits::name),
             request_id: &self.request_id,
             form: Form::wanted(self.accept.as_ref()),
             close: self.large,

@@ -4,6 +4,7 @@ use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::task::Poll;
 use std::time::SystemTime;
 
@@ -20,7 +21,7 @@ use super::negotiate::Form;
 use super::refusal::Refusal;
 use super::reply::{About, Reply};
 use super::settings::{Plan, RouteSettings};
-use crate::admission::{Error, Limiter, Spool};
+use crate::admission::{Error, Limiter, Limits, Reason, Spool};
 use crate::route::{Conflict, Table};
 use crate::upstream::Upstream;
 
@@ -28,6 +29,7 @@ use crate::upstream::Upstream;
 #[derive(Debug)]
 pub struct Shared {
     routes: Table<Arc<Route>>,
+    all_routes: Vec<Arc<Route>>,
     limiters: Vec<Limiter>,
     upstreams: Vec<Arc<Upstream<Spool<Incoming>>>>,
 }
@@ -36,10 +38,13 @@ pub struct Shared {
 #[derive(Debug)]
 pub(super) struct Route {
     pub(super) settings: RouteSettings,
-    pub(super) limiter: Option<Limiter>,
+    /// `None` for `limit = "none"`.
+    pub(super) limits: Option<Limits>,
     pub(super) upstream: Arc<Upstream<Spool<Incoming>>>,
     /// The upstream's own `host:port`.
     pub(super) authority: HeaderValue,
+    /// Rejections by its limits, by reason.
+    rejected: [AtomicU64; Reason::ALL.len()],
 }
 
 /// One worker's way through [`Shared`].
@@ -59,16 +64,28 @@ impl Shared {
     /// The pairs of routes that one request could match equally well.
     ///
     /// # Panics
-    /// When a route's `upstream` is not an index into the plan's upstreams.
+    /// When an index of a route is not one of the plan.
     pub fn try_new(plan: Plan, workers: usize) -> Result<Self, Vec<Conflict>> {
         let upstreams: Vec<_> =
             plan.upstreams.into_iter().map(|settings| Arc::new(Upstream::new(settings, workers))).collect();
+        let limiters: Vec<_> = plan.limits.into_iter().map(Limiter::new).collect();
         let routes: Vec<_> =
-            plan.routes.into_iter().map(|settings| Arc::new(Route::new(settings, &upstreams))).collect();
-        let limiters = routes.iter().filter_map(|route| route.limiter.clone()).collect();
-        let routes =
-            Table::try_new(routes.into_iter().map(|route| (route.settings.conditions.clone(), route)).collect())?;
-        Ok(Shared { routes, limiters, upstreams })
+            plan.routes.into_iter().map(|settings| Arc::new(Route::new(settings, &limiters, &upstreams))).collect();
+        let table = routes.iter().map(|route| (route.settings.conditions.clone(), route.clone())).collect();
+        Ok(Shared { routes: Table::try_new(table)?, all_routes: routes, limiters, upstreams })
+    }
+
+    /// All limits, in the order of the plan.
+    pub fn limiters(&self) -> &[Limiter] {
+        &self.limiters
+    }
+
+    /// All routes, in the order of the plan: their settings, and how many requests their limits have rejected.
+    pub fn routes(&self) -> impl Iterator<Item = (&RouteSettings, [(Reason, u64); Reason::ALL.len()])> {
+        self.all_routes.iter().map(|route| {
+            let rejected = Reason::ALL.map(|reason| (reason, route.rejected[reason as usize].load(Relaxed)));
+            (&route.settings, rejected)
+        })
     }
 
     /// Ends every wait with the reason `draining`. Returns how many there were.
@@ -78,7 +95,7 @@ impl Shared {
 }
 
 impl Route {
-    fn new(settings: RouteSettings, upstreams: &[Arc<Upstream<Spool<Incoming>>>]) -> Self {
+    fn new(settings: RouteSettings, limiters: &[Limiter], upstreams: &[Arc<Upstream<Spool<Incoming>>>]) -> Self {
         let upstream = upstreams[settings.upstream].clone();
         let endpoint = &upstream.settings().endpoint;
         let authority = if endpoint.port == 80 && !endpoint.host.contains(':') {
@@ -87,7 +104,8 @@ impl Route {
             endpoint.to_string()
         };
         let authority = HeaderValue::try_from(authority).expect("a checked host is a valid field value");
-        Route { limiter: settings.limit.clone().map(Limiter::new), settings, upstream, authority }
+        let limits = Limits::new(settings.limits.iter().map(|limit| limiters[*limit].clone()).collect());
+        Route { settings, limits, upstream, authority, rejected: Default::default() }
     }
 }
 
@@ -144,18 +162,27 @@ impl Proxy {
             return Reply::no_route().into_response(&arrival.about(None));
         };
         let forward = Forward { route: route.clone(), worker: self.worker, arrival };
-        let Some(limiter) = &route.limiter else {
+        let Some(limits) = &route.limits else {
             let Ok(response) = forward.forward(request.map(Spool::new), None).await;
             return response;
         };
         let arrival = forward.arrival.clone();
-        let reply = match limiter.admit(request, forward).await {
+        let mut about = arrival.about(Some(route));
+        let reply = match limits.admit(request, forward).await {
             Ok(response) => return response,
-            Err(Error::Rejected(rejection)) => Reply::rejected(&rejection, limiter.settings()),
-            Err(Error::Body(error)) => Reply::body_failed(&error),
+            Err(Error::Rejected(rejection)) => {
+                route.rejected[rejection.reason as usize].fetch_add(1, Relaxed);
+                let limit = limits.limiters()[rejection.limit].settings();
+                about.limit = Some(&limit.name);
+                Reply::rejected(&rejection, limit)
+            }
+            Err(Error::Body(error)) => {
+                about.close = true;
+                Reply::body_failed(&error)
+            }
             Err(Error::Inner(never)) => match never {},
         };
-        reply.into_response(&arrival.about(Some(route)))
+        reply.into_response(&about)
     }
 
     fn route(&self, request: &Request<Incoming>) -> Option<&Arc<Route>> {

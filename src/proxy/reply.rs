@@ -68,12 +68,13 @@ impl Reply {
     pub(super) fn rejected(rejection: &Rejection, settings: &admission::Settings) -> Self {
         use admission::Reason;
         let capacity = settings.reject_status;
-        let (status, reason, detail) = match rejection.reason {
-            Reason::NoPermit => (capacity, "no_permit", "As many requests as the limit allows are in flight."),
-            Reason::QueueFull => (capacity, "queue_full", "As many requests as the queue holds are waiting."),
-            Reason::QueueTimeout => (capacity, "queue_timeout", "The request waited for as long as it may."),
-            Reason::Closed => (StatusCode::SERVICE_UNAVAILABLE, "draining", "The proxy is shutting down."),
+        let (status, detail) = match rejection.reason {
+            Reason::NoPermit => (capacity, "As many requests as the limit allows are in flight."),
+            Reason::QueueFull => (capacity, "As many requests as the queue holds are waiting."),
+            Reason::QueueTimeout => (capacity, "The request waited for as long as it may."),
+            Reason::Closed => (StatusCode::SERVICE_UNAVAILABLE, "The proxy is shutting down."),
         };
+        let reason = rejection.reason.as_str();
         // Jitter, so that those who were turned away together do not come back together.
         let seconds = rejection.drains_in.map_or(0.0, |time| time.as_secs_f64()) * (0.8 + 0.4 * fastrand::f64());
         let retry_after = Some(seconds.ceil().clamp(1.0, 60.0) as u64);

@@ -2,7 +2,7 @@
 
 use crate::{admission, route, upstream};
 
-/// One route: which requests, which limit, which upstream.
+/// One route: which requests, which limits, which upstream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RouteSettings {
     /// Its name in the configuration (`[routes.NAME]`).
@@ -11,8 +11,9 @@ pub struct RouteSettings {
     pub conditions: route::Conditions,
     /// Index into the plan's upstreams.
     pub upstream: usize,
-    /// Its limit; `None` for `limit = "none"`.
-    pub limit: Option<admission::Settings>,
+    /// Indexes into the plan's limits, in the order in which they are acquired: its own first, then the shared ones. They
+    /// ascend, so that all routes acquire in one order. Empty for `limit = "none"`.
+    pub limits: Vec<usize>,
     /// What happens upstream when the client has left. Default: abort, with 30 s of grace.
     pub ending: upstream::Ending,
 }
@@ -22,6 +23,8 @@ pub struct RouteSettings {
 pub struct Plan {
     /// The upstreams, in the order of their names.
     pub upstreams: Vec<upstream::Settings>,
+    /// The limits: the routes' own, named for them, and then the shared ones in the order of the files.
+    pub limits: Vec<admission::Settings>,
     /// The routes, in the order of their names.
     pub routes: Vec<RouteSettings>,
 }

@@ -36,7 +36,7 @@ struct Node<W, V> {
 #[derive(Debug)]
 enum State<W, V> {
     Free,
-    Waiting { waker: W, deadline: Instant },
+    Waiting { waker: W, since: Instant, deadline: Instant },
     Settled(V),
 }
 
@@ -60,13 +60,13 @@ impl<W, V> Line<W, V> {
     }
 
     /// Joins at the end.
-    pub fn push(&mut self, waker: W, deadline: Instant) -> Ticket {
+    pub fn push(&mut self, waker: W, since: Instant, deadline: Instant) -> Ticket {
         let index = self.claim_slot();
         let tail = self.tail;
         let node = &mut self.nodes[index as usize];
         node.previous = tail;
         node.next = NONE;
-        node.state = State::Waiting { waker, deadline };
+        node.state = State::Waiting { waker, since, deadline };
         let ticket = Ticket { index, generation: node.generation };
         match tail {
             NONE => self.head = index,
@@ -81,6 +81,14 @@ impl<W, V> Line<W, V> {
     /// Who goes next.
     pub fn front(&self) -> Option<Ticket> {
         (self.head != NONE).then(|| Ticket { index: self.head, generation: self.nodes[self.head as usize].generation })
+    }
+
+    /// Since when the one who goes next has waited.
+    pub fn front_since(&self) -> Option<Instant> {
+        match self.nodes[self.front()?.index as usize].state {
+            State::Waiting { since, .. } => Some(since),
+            _ => None,
+        }
     }
 
     /// Ends a wait with a verdict, and returns what wakes the waiter. `None` if it is not waiting.

@@ -18,7 +18,7 @@ fn arrival_order_is_the_order_of_leaving() {
     let now = Instant::now();
     let mut line = Line::default();
     for waiter in 0..5 {
-        line.push(waiter, now);
+        line.push(waiter, now, now);
     }
     assert_eq!(drain(&mut line), [0, 1, 2, 3, 4]);
     assert!(line.is_empty());
@@ -29,7 +29,7 @@ fn one_that_leaves_does_not_disturb_the_rest() {
     let now = Instant::now();
     for leaver in 0..4 {
         let mut line = Line::default();
-        let tickets: Vec<_> = (0..4).map(|waiter| line.push(waiter, now)).collect();
+        let tickets: Vec<_> = (0..4).map(|waiter| line.push(waiter, now, now)).collect();
         assert_eq!(line.remove(tickets[leaver as usize]), None);
         assert_eq!(line.len(), 3);
         let expected: Vec<_> = (0..4).filter(|waiter| *waiter != leaver).collect();
@@ -40,7 +40,7 @@ fn one_that_leaves_does_not_disturb_the_rest() {
 #[test]
 fn a_verdict_waits_for_its_waiter_and_is_collected_once() {
     let mut line: Line<(), &str> = Line::default();
-    let ticket = line.push((), Instant::now());
+    let ticket = line.push((), Instant::now(), Instant::now());
     assert_eq!(line.settle(ticket, "granted"), Some(()));
     assert_eq!(line.settle(ticket, "again"), None);
     assert_eq!(line.len(), 0);
@@ -52,9 +52,9 @@ fn a_verdict_waits_for_its_waiter_and_is_collected_once() {
 fn an_old_ticket_finds_nothing_in_a_slot_that_was_used_again() {
     let now = Instant::now();
     let mut line: Line<u32, ()> = Line::default();
-    let old = line.push(1, now);
+    let old = line.push(1, now, now);
     line.remove(old);
-    let new = line.push(2, now);
+    let new = line.push(2, now, now);
     assert_eq!(line.settle(old, ()), None);
     assert_eq!(line.waker_mut(old), None);
     assert_eq!(line.settle(new, ()), Some(2));
@@ -66,7 +66,7 @@ fn the_due_are_found_whatever_their_order() {
     let at = |ms| start + Duration::from_millis(ms);
     let mut line = Line::default();
     for (waiter, deadline) in [(0, 30), (1, 10), (2, 20), (3, 50)] {
-        line.push(waiter, at(deadline));
+        line.push(waiter, start, at(deadline));
     }
     assert_eq!(line.next_deadline(), Some(at(10)));
     assert_eq!(line.next_due(at(9)), None);
@@ -94,7 +94,7 @@ fn agrees_with_a_plain_model() {
             match random.u32(0..10) {
                 0..=4 => {
                     let deadline = now + Duration::from_millis(random.u64(1..60));
-                    model.push_back((id, line.push(id, deadline), deadline));
+                    model.push_back((id, line.push(id, now, deadline), deadline));
                 }
                 5..=6 if !model.is_empty() => {
                     let (_, ticket, _) = model.remove(random.usize(0..model.len())).unwrap();

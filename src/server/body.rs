@@ -13,12 +13,12 @@ use crate::proxy::{self, Failure};
 #[derive(Debug)]
 pub(super) struct WireBody {
     inner: proxy::Body,
-    _exchange: InExchange,
+    exchange: InExchange,
 }
 
 impl WireBody {
     pub(super) fn new(inner: proxy::Body, exchange: InExchange) -> Self {
-        WireBody { inner, _exchange: exchange }
+        WireBody { inner, exchange }
     }
 }
 
@@ -27,7 +27,11 @@ impl Body for WireBody {
     type Error = Failure;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
-        Pin::new(&mut self.inner).poll_frame(cx)
+        let frame = Pin::new(&mut self.inner).poll_frame(cx);
+        if let Poll::Ready(Some(Err(_))) = frame {
+            self.exchange.set_failed();
+        }
+        frame
     }
 
     fn is_end_stream(&self) -> bool {

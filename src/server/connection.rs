@@ -74,6 +74,10 @@ impl Connection {
                 poll_fn(|cx| self.poll(cx, |cx| http.as_mut().poll(cx).map(|result| result.is_ok()))).await
             };
             if let End::Dead = end {
+                if self.signals.is_cut_unseen() {
+                    // An answer to HTTP/1.0 ends with its connection: an orderly close would make it look complete.
+                    self.socket.reset_on_close();
+                }
                 return;
             }
             wire = http.into_parts().io.into_inner();
@@ -91,8 +95,11 @@ impl Connection {
     /// Polls hyper, and does what it leaves undone: watches for a hang-up where it is blind, and keeps the times.
     fn poll(&mut self, cx: &mut Context<'_>, mut http: impl FnMut(&mut Context<'_>) -> Poll<bool>) -> Poll<End> {
         let mut seen = None;
+        let mut told = false;
         loop {
             match http(cx) {
+                // With an upgrade that nobody took, hyper says so before all has been written.
+                Poll::Ready(true) if self.signals.is_write_blocked() && !std::mem::replace(&mut told, true) => continue,
                 Poll::Ready(true) => return Poll::Ready(End::Finished),
                 Poll::Ready(false) => return Poll::Ready(End::Dead),
                 Poll::Pending => {}
@@ -105,9 +112,8 @@ impl Connection {
             if self.signals.is_next_ready() && seen.replace(self.signals.progress()) != Some(self.signals.progress()) {
                 continue;
             }
-            if self.timed.is_none() {
-                self.signals.task.register(cx.waker());
-            }
+            // Before the stage is looked at, so that no change of it is missed.
+            self.signals.task.register(cx.waker());
             let stage = self.stage();
             if stage >= Stage::Cut {
                 if self.signals.in_exchange() && !self.signals.has_begun() {
@@ -122,6 +128,7 @@ impl Connection {
             match self.signals.phase() {
                 _ if self.signals.is_write_blocked() => return Poll::Ready(End::Dead),
                 Phase::Idle | Phase::Answer => return Poll::Ready(End::Dead),
+                Phase::Body if !self.signals.in_exchange() => return Poll::Ready(End::Dead),
                 // The wire says so to hyper, and the client gets an answer.
                 Phase::Head | Phase::Body => self.signals.set_overdue(),
             }
@@ -157,7 +164,8 @@ impl Connection {
             self.timer.set(patience.and_then(|patience| Instant::now().checked_add(patience)));
         }
         ready!(self.timer.poll(cx));
-        if self.signals.phase() == Phase::Body && !self.signals.is_reading() && !self.signals.is_write_blocked() {
+        let unasked = self.signals.in_exchange() && !self.signals.is_reading();
+        if self.signals.phase() == Phase::Body && unasked && !self.signals.is_write_blocked() {
             // Nobody asks for the body: it is not the client that is late.
             self.timed = None;
             cx.waker().wake_by_ref();

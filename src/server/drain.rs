@@ -1,7 +1,7 @@
 //! Stopping without losing anything.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
@@ -34,6 +34,8 @@ pub(super) struct Control {
     pub(super) listeners: AtomicUsize,
     /// A connection or a listener has ended.
     pub(super) ended: Notify,
+    pub(super) asked_to_drain: Notify,
+    draining: AtomicBool,
     /// Requests that were cut before their response had begun.
     pub(super) lost: AtomicUsize,
 }
@@ -58,8 +60,14 @@ impl Control {
             connections: AtomicUsize::new(0),
             listeners: AtomicUsize::new(0),
             ended: Notify::new(),
+            asked_to_drain: Notify::new(),
+            draining: AtomicBool::new(false),
             lost: AtomicUsize::new(0),
         }
+    }
+
+    pub(super) fn is_draining(&self) -> bool {
+        self.draining.load(Relaxed)
     }
 
     pub(super) fn stage(&self) -> Stage {
@@ -82,6 +90,7 @@ impl Control {
 
     /// Runs the drain to its end. The workers may go after it.
     pub(super) async fn drain(self: &Arc<Self>, settings: &Settings, proxy: &Shared) -> Drained {
+        self.draining.store(true, Relaxed);
         let deadline = Instant::now() + settings.drain_timeout;
         sleep(settings.drain_delay.min(settings.drain_timeout)).await;
         self.enter(Stage::Draining);

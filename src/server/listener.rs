@@ -10,6 +10,9 @@ use super::settings::Settings;
 /// How many connections the kernel keeps for us until we accept them; it caps this at its own limit.
 const BACKLOG: i32 = 4096;
 
+/// How many bytes the kernel holds that it could not send yet: a round trip's worth on a fast link.
+const UNSENT: u32 = 128 << 10;
+
 /// Binds `count` sockets to `address`, among which the kernel spreads the connections, and says where: port 0 becomes
 /// a free port.
 pub(super) fn bind(
@@ -41,9 +44,11 @@ fn listener(address: SocketAddr, settings: &Settings) -> io::Result<TcpListener>
     let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(true)?;
-    // Accepted sockets inherit both.
+    // Accepted sockets inherit all of these. The last one keeps what the kernel takes from us ahead of a slow reader
+    // small, so that in-flight stays true, and a client that reads at all is seen to read.
     socket.set_tcp_nodelay(true)?;
     socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(settings.tcp_keepalive))?;
+    socket.set_tcp_notsent_lowat(UNSENT)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())

@@ -7,6 +7,7 @@
 mod body;
 mod connection;
 mod drain;
+mod handle;
 mod listener;
 mod register;
 mod settings;
@@ -15,5 +16,6 @@ mod wire;
 mod worker;
 
 pub use drain::Drained;
+pub use handle::Handle;
 pub use settings::Settings;
 pub use start::{Server, StartError};

@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
 
 use super::drain::{Control, Drained};
+use super::handle::Handle;
 use super::listener::bind;
 use super::settings::Settings;
 use super::worker::Worker;
@@ -70,11 +71,20 @@ impl Server {
                 tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::Worker)?;
             let thread = thread::Builder::new()
                 .name(format!("worker-{index}"))
-                .spawn(move || runtime.block_on(worker.run(listeners)))
+                .spawn(move || {
+                    runtime.block_on(worker.run(listeners));
+                    // A look-up of a name may still be under way, and can't be stopped.
+                    runtime.shutdown_background();
+                })
                 .map_err(StartError::Worker)?;
             threads.push(thread);
         }
         Ok(Server { addresses, settings, proxy, control, threads })
+    }
+
+    /// A handle to watch and steer it with.
+    pub fn handle(&self) -> Handle {
+        Handle::new(self.proxy.clone(), self.control.clone())
     }
 
     /// Where it listens, with the real ports.

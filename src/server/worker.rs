@@ -1,10 +1,8 @@
 //! One worker: a thread that accepts and serves.
 
-use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::task::Poll;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
@@ -84,12 +82,24 @@ impl Worker {
                 }
             }
         }
-        // Those in the backlog believe that they are connected; closing the socket would reset them.
-        while let Poll::Ready(accepted) = poll_fn(|cx| Poll::Ready(listener.poll_accept(cx))).await {
+        if let Ok(listener) = listener.into_std() {
+            self.empty_backlog(&listener);
+        }
+    }
+
+    /// Those in the backlog believe that they are connected; closing the listener would reset them. The runtime knows
+    /// of them only when it looks again, so the kernel is asked.
+    fn empty_backlog(self: &Arc<Self>, listener: &std::net::TcpListener) {
+        loop {
+            let accepted = listener.accept().and_then(|(stream, peer)| {
+                stream.set_nonblocking(true)?;
+                Ok((TcpStream::from_std(stream)?, peer))
+            });
             match accepted {
                 Ok((stream, peer)) => self.serve(stream, peer),
                 Err(error) if is_one_connections(&error) => {}
-                Err(_) => break,
+                // The backlog is empty, or there is no file left for what is in it.
+                Err(_) => return,
             }
         }
     }

@@ -95,7 +95,8 @@ fn is_acceptable(response: &Response<Incoming>) -> bool {
     let headers = response.headers();
     let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
     let framing = match (codings.next(), codings.next()) {
-        (None, _) => true,
+        // hyper takes a list of equal lengths for one; whoever comes next may not.
+        (None, _) => headers.get(CONTENT_LENGTH).is_none_or(|length| length.as_bytes().iter().all(u8::is_ascii_digit)),
         (Some(coding), None) => {
             coding.as_bytes().eq_ignore_ascii_case(b"chunked") && !headers.contains_key(CONTENT_LENGTH)
         }
@@ -104,14 +105,15 @@ fn is_acceptable(response: &Response<Incoming>) -> bool {
     framing && response.status() != StatusCode::SWITCHING_PROTOCOLS
 }
 
-fn settle<B, H>(
+fn settle<B: Send + 'static, H: Send + 'static>(
     result: Result<Response<Incoming>, TrySendError<Request<Upload<B>>>>,
     exchange: Exchange<B, H>,
 ) -> Result<Begun<B, H>, HeadFailed<B, H>> {
     match result {
         Ok(response) if !is_acceptable(&response) => {
-            exchange.stop();
-            Err(HeadFailed::Lost { failure: Failure::Protocol(None), held: exchange.held })
+            // What we do not pass on, the upstream may still be working on.
+            abandon(exchange, Phase::Body(response.into_body()));
+            Err(HeadFailed::Abandoned(Failure::Protocol(None)))
         }
         Ok(response) => Ok((response, exchange)),
         Err(mut failed) => {

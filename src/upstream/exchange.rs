@@ -57,8 +57,10 @@ impl<B, H> Exchange<B, H> {
         self.held
     }
 
-    /// Makes hyper close the connection even if an upload still waits for its client.
+    /// Makes hyper close the connection, even if an upload still waits for its client, or the upstream takes nothing of
+    /// what hyper wants to write first: from here on its writes succeed and vanish.
     pub(super) fn stop(&self) {
+        self.connection.socket.close_for_writing();
         if let Some(upload) = &self.upload {
             upload.stop();
         }

@@ -10,7 +10,7 @@ use hyper::body::Incoming;
 use tokio::time::Instant;
 
 use super::abandon::{Phase, abandon};
-use super::error::Failure;
+use super::error::{BoxError, Failure};
 use super::exchange::Exchange;
 use crate::timer::Timer;
 
@@ -46,6 +46,13 @@ impl<B: Send + 'static, H: Send + 'static> ResponseBody<B, H> {
         if let (Some(body), Some(exchange)) = (self.body.take(), self.exchange.take()) {
             abandon(exchange, Phase::Body(body));
         }
+    }
+
+    /// The client's error, if its body broke off while the response was under way.
+    fn poll_upload_error(&self, cx: &mut Context<'_>) -> Option<BoxError> {
+        let upload = self.exchange.as_ref()?.upload.as_ref()?;
+        upload.register(cx);
+        upload.take_error()
     }
 
     /// Whether the upstream has been silent for too long. A client that owes it the rest of the request excuses it.
@@ -93,6 +100,10 @@ where
                 Poll::Ready(Some(Err(Failure::of_connection(error))))
             }
             Poll::Pending => {
+                if let Some(error) = this.poll_upload_error(cx) {
+                    this.abandon();
+                    return Poll::Ready(Some(Err(Failure::RequestBody(error))));
+                }
                 std::task::ready!(this.poll_idle(cx));
                 this.abandon();
                 Poll::Ready(Some(Err(Failure::Timeout)))

@@ -76,7 +76,8 @@ where
         progress.starved.store(frame.is_pending(), Ordering::Relaxed);
         match ready!(frame) {
             Some(Ok(frame)) => {
-                if inner.is_end_stream() {
+                // hyper asks for nothing after trailers.
+                if frame.is_trailers() || inner.is_end_stream() {
                     progress.finish();
                 }
                 Poll::Ready(Some(Ok(frame)))

@@ -49,7 +49,7 @@ async fn storm(on_client_gone: &str) {
     }
     upstream.until_inside(0).await;
     println!("{requests} requests, {} reached the upstream, {answered} were answered", upstream.total());
-    assert!(upstream.total() > requests / 5, "only {} reached the upstream", upstream.total());
+    assert!(upstream.total() > requests / 20, "only {} reached the upstream", upstream.total());
     assert_eq!(upstream.peak(), LIMIT, "the limit is reached, and never exceeded");
 
     // A waiter of the storm may be admitted at this very moment, its departure noticed a moment too late.

@@ -94,10 +94,10 @@ fn every_key_is_read() {
     assert_eq!(api.conditions.methods, [http::Method::GET, http::Method::HEAD]);
     assert_eq!(api.conditions.headers.len(), 2);
     assert_eq!((api.ending.on_client_gone, api.ending.abort_grace), (OnClientGone::Reset, Duration::ZERO));
-    let limit = api.limit.as_ref().unwrap();
+    let [limit] = &plan.limits[..] else { panic!("{plan:?}") };
     assert_eq!((limit.name.as_str(), limit.limit.get(), limit.queue, limit.queue_bytes), ("api", 5, 0, 1024));
     assert_eq!((limit.queue_timeout, limit.reject_status.as_u16()), (Duration::from_secs(3), 429));
-    assert_eq!((free.upstream, &free.limit), (1, &None));
+    assert_eq!((api.limits.as_slice(), free.limits.as_slice(), free.upstream), (&[0][..], &[][..], 1));
 }
 
 #[test]
@@ -113,9 +113,9 @@ fn defaults_do_not_stand_in_the_way_of_no_limit() {
         "[defaults]\nlimit = 8\nqueue = 3\n[upstreams.a]\nurl = \"http://a\"\n[routes.a]\nlimit = \"none\"\n\
          [routes.b]\npath = \"/b\"\n",
     );
-    let routes = given.settings().plan.routes;
-    assert_eq!(routes[0].limit, None);
-    assert_eq!(routes[1].limit.as_ref().unwrap().queue, 3);
+    let plan = given.settings().plan;
+    assert!(plan.routes[0].limits.is_empty());
+    assert_eq!((plan.routes[1].limits.as_slice(), plan.limits[0].queue), (&[0][..], 3));
 }
 
 #[test]
@@ -155,7 +155,7 @@ fn examples_load_without_a_warning() {
         assert_eq!(loaded.warnings, []);
         count += 1;
     }
-    assert!(count >= 3);
+    assert!(count >= 4);
 }
 
 proptest! {

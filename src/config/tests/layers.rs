@@ -12,7 +12,8 @@ fn an_upstream_and_a_limit_are_enough() {
     assert_eq!(plan.upstreams[0].endpoint.to_string(), "127.0.0.1:3000");
     let [route] = &plan.routes[..] else { panic!("{plan:?}") };
     assert_eq!(route.name, "default");
-    assert_eq!(route.limit, Some(crate::admission::Settings::new("default", 20.try_into().unwrap())));
+    assert_eq!(route.limits, [0]);
+    assert_eq!(plan.limits, [crate::admission::Settings::new("default", 20.try_into().unwrap())]);
 }
 
 #[test]
@@ -26,7 +27,7 @@ fn short_variables_do_as_well_as_flags() {
         .variable("SLUICEGATE_LOG", "debug");
     let Settings { server, plan, log_level } = given.settings();
     assert_eq!(server.listen, ["127.0.0.1:1".parse().unwrap(), "127.0.0.1:2".parse().unwrap()]);
-    let limit = plan.routes[0].limit.as_ref().unwrap();
+    let limit = &plan.limits[0];
     assert_eq!((limit.limit.get(), limit.queue, limit.queue_timeout), (7, 9, Duration::from_secs(4)));
     assert_eq!(log_level.as_deref(), Some("debug"));
 }
@@ -34,7 +35,7 @@ fn short_variables_do_as_well_as_flags() {
 #[test]
 fn each_layer_wins_over_the_one_before() {
     fn limit(given: &Given) -> u32 {
-        given.settings().plan.routes[0].limit.as_ref().unwrap().limit.get()
+        given.limit().limit.get()
     }
     const UPSTREAM: &str = "[upstreams.default]\nurl = \"http://a\"\n[routes.default]\n";
     let mut given = Given::default().file(UPSTREAM).file("[defaults]\nlimit = 1\n");
@@ -72,7 +73,7 @@ fn files_can_be_named_by_a_variable_unless_flags_name_some() {
     let first = given.write("[upstreams.a]\nurl = \"http://a\"\n[routes.a]\nlimit = 1\n");
     let second = given.write("[routes.a]\nlimit = 2\n");
     let given = given.variable("SLUICEGATE_CONFIG", &format!("{},{}", first.display(), second.display()));
-    assert_eq!(given.settings().plan.routes[0].limit.as_ref().unwrap().limit.get(), 2);
+    assert_eq!(given.limit().limit.get(), 2);
     let given = given.file("[upstreams.b]\nurl = \"http://b\"\n[routes.b]\nlimit = 3\n");
     assert_eq!(given.settings().plan.routes[0].name, "b");
 }
@@ -82,14 +83,22 @@ fn flags_stand_over_the_default_tables_of_a_file() {
     let file = "[upstreams.default]\nurl = \"http://a\"\nretries = 3\n[routes.default]\nlimit = 1\nqueue = 2\n";
     let plan = Given::minimal().file(file).settings().plan;
     assert_eq!((plan.upstreams[0].endpoint.to_string().as_str(), plan.upstreams[0].retries), ("127.0.0.1:3000", 3));
-    let limit = plan.routes[0].limit.as_ref().unwrap();
+    let limit = &plan.limits[0];
     assert_eq!((limit.limit.get(), limit.queue), (20, 2));
 }
 
 #[test]
 fn an_upstream_by_flag_takes_its_limit_from_the_defaults() {
     let given = Given::default().flag_upstream("http://a").file("[defaults]\nlimit = 8\n");
-    assert_eq!(given.settings().plan.routes[0].limit.as_ref().unwrap().limit.get(), 8);
+    assert_eq!(given.limit().limit.get(), 8);
+}
+
+#[test]
+fn the_place_of_a_value_is_that_of_the_variable_that_it_came_from() {
+    let file = "[upstreams.a]\nurl = \"http://a\"\n[routes.a]\nlimit = 1\nqueue = 10\n";
+    let given = Given::default().file(file).variable("SLUICEGATE__ROUTES__A__QUEUE", "51");
+    let warnings = given.warnings();
+    assert!(warnings[0].starts_with("environment variable SLUICEGATE__ROUTES__A__QUEUE "), "{warnings:?}");
 }
 
 #[test]

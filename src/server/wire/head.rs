@@ -15,6 +15,8 @@ pub(super) struct Head {
     /// Bytes of the head, with its empty line.
     pub(super) len: usize,
     pub(super) framing: Framing,
+    /// Whether it is of HTTP/1.0.
+    pub(super) old: bool,
     /// Whether the client wants to go on after this message.
     pub(super) keep_alive: bool,
 }
@@ -40,6 +42,9 @@ pub(super) enum Scan {
 
 /// hyper's own bound on fields.
 const MAX_FIELDS: usize = 100;
+
+/// Far below where hyper keeps numbers for itself.
+const MAX_LENGTH: u64 = u64::MAX >> 1;
 
 /// Looks at `bytes`, of which the first `seen` were looked at before, for a head of at most `max` bytes.
 pub(super) fn scan(bytes: &[u8], seen: usize, max: usize) -> Scan {
@@ -84,7 +89,12 @@ fn parse(head: &[u8]) -> Scan {
         }
     }
     match fields.framing(version) {
-        Ok(framing) => Scan::Complete(Head { len: head.len(), framing, keep_alive: fields.keep_alive }),
+        Ok(framing) => Scan::Complete(Head {
+            len: head.len(),
+            framing,
+            old: version == Version::Http10,
+            keep_alive: fields.keep_alive,
+        }),
         Err(refusal) => Scan::Refused(refusal),
     }
 }
@@ -167,7 +177,7 @@ struct Fields {
 impl Fields {
     fn take(&mut self, line: &[u8]) -> Result<(), &'static str> {
         let colon = memchr(b':', line).ok_or("A field has no colon.")?;
-        let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
+        let (name, value) = (&line[..colon], trim(&line[colon + 1..]));
         // This also refuses a folded line, which begins with a space, and a space before the colon.
         if name.is_empty() || !name.iter().all(|byte| is_token(*byte)) {
             return Err("A field's name is not a token.");
@@ -185,7 +195,8 @@ impl Fields {
             }
             14 if name.eq_ignore_ascii_case(b"content-length") => {
                 let length = str::from_utf8(value).ok().filter(|v| v.bytes().all(|digit| digit.is_ascii_digit()));
-                let length = length.and_then(|digits| digits.parse().ok()).ok_or("The Content-Length is no number.")?;
+                let length: Option<u64> = length.and_then(|digits| digits.parse().ok());
+                let length = length.filter(|length| *length <= MAX_LENGTH).ok_or("The Content-Length is no number.")?;
                 if self.length.replace(length).is_some() {
                     return Err("There is more than one Content-Length.");
                 }
@@ -222,6 +233,14 @@ impl Fields {
             (None, Some(length)) => Ok(Framing::Length(length)),
         }
     }
+}
+
+/// Without the white space around it, which is spaces and tabs only (RFC 9110 §5.6.3).
+fn trim(value: &[u8]) -> &[u8] {
+    let is_space = |byte: &u8| matches!(byte, b' ' | b'\t');
+    let start = value.iter().position(|byte| !is_space(byte)).unwrap_or(value.len());
+    let end = value.iter().rposition(|byte| !is_space(byte)).map_or(start, |last| last + 1);
+    &value[start..end]
 }
 
 /// RFC 9110 §5.6.2.
@@ -286,6 +305,9 @@ mod tests {
             (format!("{get}: a\r\n\r\n"), "400"),
             (format!("{get}X: a\0b\r\n\r\n"), "400"),
             (format!("{get}X: a\rb\r\n\r\n"), "400"),
+            (format!("{get}X: a\x0c\r\n\r\n"), "400"),
+            (format!("{get}X: a\r\r\n\r\n"), "400"),
+            (format!("{get}Content-Length: 18446744073709551614\r\n\r\n"), "400"),
             ("GET / HTTP/1.1\nHost: a\n\n".into(), "400"),
             (format!("{get}\n"), "400"),
             // Transfer codings that we do not have.

@@ -79,6 +79,8 @@ impl Wire {
             && match &self.state {
                 State::Body(Framing::Length(left)) => *left <= most,
                 State::Body(_) => true,
+                // hyper gave up reading a body that had come whole.
+                State::Complete => !self.signals.in_exchange(),
                 _ => false,
             }
     }
@@ -121,7 +123,9 @@ impl Wire {
                         continue;
                     }
                     skip_empty_lines(&mut self.held, seen);
-                    if !self.held.is_empty() {
+                    if self.held.is_empty() {
+                        self.signals.enter(Phase::Idle);
+                    } else {
                         match head::scan(&self.held, *seen, self.max_head) {
                             Scan::Complete(head) => {
                                 self.deliver = head.len;
@@ -188,6 +192,8 @@ impl Wire {
 
     fn poll_body(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         if self.signals.take_overdue() {
+            // hyper reads no more after this; from here on the task looks whether the client is there.
+            self.signals.set_reading(false);
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
         if self.held.is_empty() {
@@ -231,7 +237,8 @@ impl Wire {
         };
         if complete {
             self.state = State::Complete;
-            self.signals.enter(Phase::Answer);
+            // Its response may have ended before it did.
+            self.signals.enter(if self.signals.in_exchange() { Phase::Answer } else { Phase::Idle });
         }
         Ok(used)
     }
@@ -248,7 +255,7 @@ impl Wire {
 
     fn begin(&mut self, head: Head) {
         self.keep_alive = head.keep_alive;
-        self.signals.begin_exchange();
+        self.signals.begin_exchange(head.old);
         self.signals.enter(Phase::Answer);
         self.state = match head.framing {
             Framing::Bodiless => State::Complete,
@@ -258,7 +265,7 @@ impl Wire {
 
     fn refuse(&mut self, refusal: Refusal) {
         self.signals.refuse(refusal);
-        self.signals.begin_exchange();
+        self.signals.begin_exchange(false);
         self.signals.enter(Phase::Answer);
         self.held.clear();
         self.held.extend_from_slice(REFUSED);

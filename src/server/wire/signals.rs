@@ -26,6 +26,10 @@ pub(crate) struct Signals {
     begun: AtomicBool,
     /// The response says that the connection closes.
     closing: AtomicBool,
+    /// The response broke off.
+    failed: AtomicBool,
+    /// The client speaks HTTP/1.0.
+    old: AtomicBool,
     /// Bytes of the next message lie behind the current one.
     pipelined: AtomicBool,
     hung_up: AtomicBool,
@@ -95,7 +99,8 @@ impl Signals {
         self.write_blocked.load(Relaxed)
     }
 
-    pub(super) fn begin_exchange(&self) {
+    pub(super) fn begin_exchange(&self, old: bool) {
+        self.old.store(old, Relaxed);
         self.begun.store(false, Relaxed);
         self.exchange.store(true, Relaxed);
     }
@@ -115,6 +120,11 @@ impl Signals {
 
     pub(crate) fn is_closing(&self) -> bool {
         self.closing.load(Relaxed)
+    }
+
+    /// Whether the client can't tell that its answer was cut: it ends where the connection does.
+    pub(crate) fn is_cut_unseen(&self) -> bool {
+        self.old.load(Relaxed) && (self.failed.load(Relaxed) || self.in_exchange() && self.has_begun())
     }
 
     pub(super) fn set_pipelined(&self, pipelined: bool) {
@@ -160,6 +170,13 @@ impl Signals {
 /// An exchange on a connection, until its response has ended.
 #[derive(Debug)]
 pub(crate) struct InExchange(pub(crate) Arc<Signals>);
+
+impl InExchange {
+    /// The response broke off.
+    pub(crate) fn set_failed(&self) {
+        self.0.failed.store(true, Relaxed);
+    }
+}
 
 impl Drop for InExchange {
     fn drop(&mut self) {
