@@ -38,7 +38,7 @@ async fn main() -> Result<ExitCode, Box<dyn Error>> {
         ..Flags::default()
     };
     let settings = load(&Sources { flags, ..Sources::default() })?.settings;
-    let gate = Server::start(settings.server, settings.plan)?;
+    let gate = Server::start(settings.server, settings.plan, None)?;
     let gate_address = gate.addresses()[0];
 
     println!("{TASKS} clients -> sluicegate, limit {LIMIT} -> an API that works {WORK:?} on each request\n");

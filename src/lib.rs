@@ -3,6 +3,8 @@
 //! The program is a reverse proxy; see its README. As a library, [`admission`] is a tower layer that bounds how many
 //! requests a service works on, and needs nothing of the proxy.
 
+pub mod access_log;
+pub mod admin;
 pub mod admission;
 pub mod cli;
 pub mod config;

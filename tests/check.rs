@@ -62,6 +62,7 @@ fn warnings_fail_only_a_strict_check() {
 fn a_wrong_command_line_is_a_wrong_configuration() {
     assert_eq!(sluicegate(&["chekc"], &[]).status.code(), Some(2));
     assert_eq!(sluicegate(&["run", "--limit", "x", "--upstream", "http://a"], &[]).status.code(), Some(2));
+    assert_eq!(sluicegate(&["-t", "-c", &example("sluicegate.toml"), "--admin", "x"], &[]).status.code(), Some(2));
     assert_eq!(sluicegate(&["--help"], &[]).status.code(), Some(0));
     assert_eq!(sluicegate(&["--version"], &[]).status.code(), Some(0));
 }

@@ -16,9 +16,11 @@ const TABLE: &[(&str, &[&str])] = &[
     ("telemetry", &[]),
     ("admission", &["queue", "limit", "telemetry"]),
     ("upstream", &["socket", "timer", "telemetry"]),
-    ("proxy", &["route", "admission", "upstream", "telemetry"]),
-    ("server", &["proxy", "socket", "timer", "telemetry"]),
-    ("config", &["route", "admission", "upstream", "proxy", "server", "telemetry"]),
+    ("proxy", &["route", "admission", "upstream", "access_log", "telemetry"]),
+    ("server", &["proxy", "access_log", "socket", "timer", "telemetry"]),
+    ("admin", &[]),
+    ("access_log", &[]),
+    ("config", &["route", "admission", "upstream", "proxy", "server", "admin", "access_log", "telemetry"]),
 ];
 
 /// These see everything.

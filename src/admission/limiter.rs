@@ -217,6 +217,10 @@ impl Gate {
         self.word.set_waiting();
     }
 
+    pub(super) fn in_flight(&self) -> u32 {
+        self.word.in_flight()
+    }
+
     pub(super) fn queue(&self) -> u32 {
         self.queue.load(Ordering::Relaxed)
     }

@@ -39,6 +39,11 @@ impl Permit {
         self
     }
 
+    /// How many permits of its limit are out, this one included.
+    pub fn in_flight(&self) -> u32 {
+        self.gate.in_flight()
+    }
+
     /// How long it took to get this one; `None` if it was free at once.
     pub fn waited(&self) -> Option<Waited> {
         self.waited

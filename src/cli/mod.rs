@@ -77,6 +77,10 @@ struct RunArguments {
     #[arg(long, value_name = "ADDRESS")]
     listen: Vec<String>,
 
+    /// Address and port of the admin listener, or "off" [default: 127.0.0.1:9901].
+    #[arg(long, value_name = "ADDRESS")]
+    admin: Option<String>,
+
     /// Worker threads, or "auto" for one per processor.
     #[arg(long, value_name = "N", allow_hyphen_values = true)]
     threads: Option<String>,
@@ -101,6 +105,7 @@ impl RunArguments {
             queue: self.queue,
             queue_timeout: self.queue_timeout,
             listen: self.listen,
+            admin: self.admin,
             threads: self.threads,
         };
         Sources::try_from_process(self.config, flags)
@@ -173,10 +178,11 @@ mod tests {
         let short = parse(&["-c", "a.toml", "-c", "b.toml", "--limit", "5"]).unwrap();
         assert!(short.command.is_none());
         assert_eq!(short.run.config, [PathBuf::from("a.toml"), PathBuf::from("b.toml")]);
-        let long = parse(&["run", "--limit", "5", "--listen", "a:1", "--listen", "b:2"]).unwrap();
+        let long = parse(&["run", "--limit", "5", "--listen", "a:1", "--listen", "b:2", "--admin", "off"]).unwrap();
         let Some(Command::Run(arguments)) = long.command else { panic!("not run") };
         assert_eq!(arguments.limit.as_deref(), Some("5"));
         assert_eq!(arguments.listen, ["a:1", "b:2"]);
+        assert_eq!(arguments.admin.as_deref(), Some("off"));
     }
 
     #[test]

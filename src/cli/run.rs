@@ -6,6 +6,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 use super::{Ending, print_error};
+use crate::access_log::Writer;
 use crate::config::Settings;
 use crate::proxy::{Plan, RouteSettings};
 use crate::server::Server;
@@ -28,7 +29,11 @@ async fn serve(settings: Settings) -> Ending {
         (Err(error), _) | (_, Err(error)) => return failed(&error),
     };
     let summary = summary(&settings.plan);
-    let server = match Server::start(settings.server, settings.plan) {
+    let access_log = match Writer::start(settings.access_log, settings.log_format) {
+        Ok(access_log) => access_log,
+        Err(error) => return failed(&error),
+    };
+    let server = match Server::start(settings.server, settings.plan, access_log.as_ref().map(Writer::log)) {
         Ok(server) => server,
         Err(error) => return failed(&error),
     };
@@ -45,6 +50,9 @@ async fn serve(settings: Settings) -> Ending {
         // Whoever asks twice does not want to wait.
         _ = interrupt.recv() => return Ending::Failed,
     };
+    if let Some(access_log) = access_log {
+        access_log.finish();
+    }
     if drained.lost > 0 {
         tracing::warn!(lost = drained.lost, "requests were cut at the end of the drain");
         return Ending::Failed;

@@ -10,21 +10,51 @@ use crate::upstream::{Endpoint, HostHeader};
 
 /// `host:port`, where the host may be a name with several addresses.
 pub(super) fn listen(value: &Value) -> Taken<Vec<SocketAddr>> {
-    const EXPECTED: &str = "must be an address and port such as \"0.0.0.0:8080\"";
-    let Some(text) = as_text(value) else { return wrong(EXPECTED) };
+    const EXAMPLE: Example =
+        Example { expected: "must be an address and port such as \"0.0.0.0:8080\"", host: "0.0.0.0", port: 8080 };
+    let Some(text) = as_text(value) else { return wrong(EXAMPLE.expected) };
     if let Some(scheme) = ["tls:", "unix:", "fd:"].iter().find(|scheme| text.starts_with(**scheme)) {
         return wrong(format!("must be an address and port: \"{scheme}\" is not supported by this version"));
     }
+    resolve(text, &EXAMPLE)
+}
+
+/// `host:port`, of whose addresses the first is taken, or `off`.
+pub(super) fn admin(value: &Value) -> Taken<Option<SocketAddr>> {
+    const EXAMPLE: Example = Example {
+        expected: "must be an address and port such as \"127.0.0.1:9901\", or \"off\"",
+        host: "127.0.0.1",
+        port: 9901,
+    };
+    match as_text(value) {
+        None => wrong(EXAMPLE.expected),
+        Some("off") => Ok(None),
+        Some(text) if text.starts_with("unix:") => {
+            wrong("must be an address and port, or \"off\": \"unix:\" is not supported by this version")
+        }
+        Some(text) => Ok(resolve(text, &EXAMPLE)?.first().copied()),
+    }
+}
+
+/// What an address looks like, for those who wrote something else.
+struct Example {
+    expected: &'static str,
+    host: &'static str,
+    port: u16,
+}
+
+/// All addresses of `host:port`, at least one.
+fn resolve(text: &str, Example { expected, host, port }: &Example) -> Taken<Vec<SocketAddr>> {
     match host_and_port(text) {
         Some((_, Some(_))) => match text.to_socket_addrs() {
             Ok(addresses) => Ok(addresses.collect()),
             Err(error) => wrong(format!("names a host without an address: {error}")),
         },
         Some((port, None)) if port.parse::<u16>().is_ok() => {
-            wrong_with_help(EXPECTED, format!("there is no address: write \"0.0.0.0:{port}\""))
+            wrong_with_help(*expected, format!("there is no address: write \"{host}:{port}\""))
         }
-        Some((_, None)) => wrong_with_help(EXPECTED, format!("there is no port: write \"{text}:8080\"")),
-        None => wrong_with_help(EXPECTED, "0.0.0.0 means every IPv4 address, [::] every address"),
+        Some((_, None)) => wrong_with_help(*expected, format!("there is no port: write \"{text}:{port}\"")),
+        None => wrong_with_help(*expected, "0.0.0.0 means every IPv4 address, [::] every address"),
     }
 }
 

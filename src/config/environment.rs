@@ -28,7 +28,7 @@ pub(super) struct Environment {
 pub(super) const PLACE: &str = "environment variable ";
 
 /// Short forms of keys that this version does not have.
-const NOT_YET: [&str; 2] = ["ADMIN", "DRY_RUN"];
+const NOT_YET: [&str; 1] = ["DRY_RUN"];
 
 /// The variables that are ours. Names and values that are not UTF-8 are problems.
 pub(super) fn decode(variables: impl Iterator<Item = (OsString, OsString)>) -> Result<Vec<(String, String)>, Error> {

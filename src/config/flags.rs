@@ -18,6 +18,8 @@ pub struct Flags {
     pub queue_timeout: Option<String>,
     /// `--listen`, as often as it was given: `server.listen`.
     pub listen: Vec<String>,
+    /// `--admin`: `admin.listen`.
+    pub admin: Option<String>,
     /// `--threads`: `server.threads`.
     pub threads: Option<String>,
 }
@@ -36,11 +38,12 @@ const QUEUE: ShortForm = ShortForm { variable: Some("QUEUE"), path: &["routes", 
 const QUEUE_TIMEOUT: ShortForm =
     ShortForm { variable: Some("QUEUE_TIMEOUT"), path: &["routes", "default", "queue_timeout"] };
 const LISTEN: ShortForm = ShortForm { variable: Some("LISTEN"), path: &["server", "listen"] };
+const ADMIN: ShortForm = ShortForm { variable: Some("ADMIN"), path: &["admin", "listen"] };
 const THREADS: ShortForm = ShortForm { variable: None, path: &["server", "threads"] };
 const LOG: ShortForm = ShortForm { variable: Some("LOG"), path: &["log", "level"] };
 
 /// All of them.
-pub(super) const SHORT_FORMS: [ShortForm; 7] = [UPSTREAM, LIMIT, QUEUE, QUEUE_TIMEOUT, LISTEN, THREADS, LOG];
+pub(super) const SHORT_FORMS: [ShortForm; 8] = [UPSTREAM, LIMIT, QUEUE, QUEUE_TIMEOUT, LISTEN, ADMIN, THREADS, LOG];
 
 /// What the places of flags begin with.
 pub(super) const PLACE: &str = "flag ";
@@ -76,6 +79,7 @@ pub(super) fn shorts(flags: &Flags) -> Vec<Short> {
         ("flag --limit", &LIMIT, &flags.limit),
         ("flag --queue", &QUEUE, &flags.queue),
         ("flag --queue-timeout", &QUEUE_TIMEOUT, &flags.queue_timeout),
+        ("flag --admin", &ADMIN, &flags.admin),
         ("flag --threads", &THREADS, &flags.threads),
     ];
     let mut shorts: Vec<Short> = single

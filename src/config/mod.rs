@@ -8,18 +8,21 @@
 //! the configuration at once, each with its place and key. Beyond this module nobody knows that there was a file.
 
 mod address;
+mod admin;
 mod environment;
 mod excerpt;
 mod file;
 mod flags;
 mod layer;
 mod limits;
+mod log;
 mod origins;
 mod overridable;
 mod problem;
 mod read;
 mod report;
 mod routes;
+mod secrets;
 mod section;
 mod server;
 mod shared;
@@ -34,6 +37,7 @@ use std::path::{Path, PathBuf};
 pub use flags::Flags;
 pub use problem::{Error, Problem};
 
+use crate::access_log::{AccessLog, LogFormat};
 use crate::proxy;
 use report::Report;
 
@@ -72,10 +76,16 @@ pub struct Loaded {
 pub struct Settings {
     /// The client side.
     pub server: crate::server::Settings,
-    /// Upstreams and routes.
+    /// Upstreams, limits and routes.
     pub plan: proxy::Plan,
+    /// The operators' side.
+    pub admin: crate::admin::Settings,
     /// A level, or directives for an `EnvFilter`.
     pub log_level: Option<String>,
+    /// Where each finished request leaves a line.
+    pub access_log: AccessLog,
+    /// How log lines are written.
+    pub log_format: LogFormat,
 }
 
 /// Reads and checks the whole configuration.

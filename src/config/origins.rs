@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use super::excerpt::Excerpt;
+use super::secrets::tokens;
 
 /// The texts of the files, and the places of values and keys.
 #[derive(Debug, Default)]
@@ -21,13 +22,16 @@ struct File {
     text: String,
     /// Where each line begins.
     lines: Vec<usize>,
+    /// What is not shown.
+    secrets: Vec<Range<usize>>,
 }
 
 impl Origins {
     /// Adds a file, and says how [`place`](Self::place) knows it.
     pub(super) fn add_file(&mut self, name: String, text: String) -> usize {
         let lines = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
-        self.files.push(File { name, text, lines });
+        let secrets = tokens(&text);
+        self.files.push(File { name, text, lines, secrets });
         self.files.len() - 1
     }
 
@@ -81,7 +85,9 @@ impl Origins {
         // What goes on in the next line is marked to the end of this one.
         let end = span.end.min(start + text.len());
         let width = file.text.get(span.start..end).map_or(0, |text| text.chars().count()).max(1);
-        Some(Excerpt { line, column, width, text: text.to_owned() })
+        let is_secret = |at: usize| file.secrets.iter().any(|secret| secret.contains(&(start + at)));
+        let shown = text.char_indices().map(|(at, character)| if is_secret(at) { '*' } else { character });
+        Some(Excerpt { line, column, width, text: shown.collect() })
     }
 }
 

@@ -1,7 +1,6 @@
 //! The merged tree becomes settings.
 
 use config::{Map, Value};
-use tracing_subscriber::EnvFilter;
 
 use super::limits;
 use super::overridable::Overridable;
@@ -9,14 +8,11 @@ use super::report::{Report, problem};
 use super::routes::{self, Route};
 use super::section::Section;
 use super::shared::SharedLimits;
-use super::value::{Taken, as_text, wrong, wrong_with_help};
-use super::{Settings, server, upstreams};
+use super::{Settings, admin, log, server, upstreams};
 use crate::proxy::Plan;
 
 /// Tables that a later version will have.
-const TABLES_NOT_YET: &[&str] = &["admin", "response_headers", "tracing", "fleet"];
-
-const LOG_NOT_YET: &[&str] = &["format", "access", "reject_burst", "headers"];
+const TABLES_NOT_YET: &[&str] = &["response_headers", "tracing", "fleet"];
 
 const WHAT_TO_WRITE: &str = "write [upstreams.default] with url = \"http://127.0.0.1:3000\" and [routes.default] with \
                              limit = 20, or use --upstream URL --limit N";
@@ -25,7 +21,8 @@ const WHAT_TO_WRITE: &str = "write [upstreams.default] with url = \"http://127.0
 pub(super) fn settings(tree: Map<String, Value>, report: &Report) -> Option<Settings> {
     let mut root = Section::root(tree, report);
     let server = server::read(root.section("server"), report);
-    let log_level = log_level(root.section("log"));
+    let admin = admin::read(root.section("admin"), report);
+    let log = log::read(root.section("log"));
 
     let mut limit_sections = root.named_sections("limits");
     let shared = SharedLimits::sort(&mut limit_sections, report);
@@ -59,7 +56,7 @@ pub(super) fn settings(tree: Map<String, Value>, report: &Report) -> Option<Sett
     // One that could not be read has been reported, and then the plan is not used.
     let plan = routes::plan(upstreams, routes, limits.into_iter().flatten().collect());
     warn_of_unused(&plan, &names, report);
-    Some(Settings { server, plan, log_level })
+    Some(Settings { server, plan, admin, log_level: log.level, access_log: log.access, log_format: log.format })
 }
 
 fn nothing_configured(message: &str, report: &Report) {
@@ -85,28 +82,4 @@ fn defaults(mut section: Section<'_>, shared: &SharedLimits, report: &Report) ->
     let defaults = Overridable::take(&mut section, shared, report);
     section.finish(&[limits::NOT_YET, routes::NOT_YET, routes::OWN_KEYS].concat());
     defaults
-}
-
-fn log_level(mut section: Section<'_>) -> Option<String> {
-    let level = section.take("level", directives);
-    section.finish(LOG_NOT_YET);
-    level
-}
-
-fn directives(value: &Value) -> Taken<String> {
-    const EXPECTED: &str = "must be \"error\", \"warn\", \"info\", \"debug\" or \"trace\", or directives";
-    const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
-    let Some(text) = as_text(value) else { return wrong(EXPECTED) };
-    // A filter takes a bare word that is no level for the name of a module, so a slip would log everything.
-    let no_directive = text.split(',').find(|part| !part.contains('=') && !LEVELS.contains(&part.trim()));
-    if let Some(word) = no_directive {
-        return match super::section::closest(word, LEVELS) {
-            Some(meant) => wrong_with_help(EXPECTED, format!("did you mean \"{meant}\"?")),
-            None => wrong_with_help(EXPECTED, "directives are written \"info,sluicegate=debug\""),
-        };
-    }
-    match EnvFilter::builder().parse(text) {
-        Ok(_) => Ok(text.to_owned()),
-        Err(error) => wrong_with_help(EXPECTED, error.to_string()),
-    }
 }

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use config::{Map, Value, ValueKind};
 
 use super::environment;
-use super::excerpt::without_secrets;
 use super::problem::Problem;
 use super::report::{Report, problem};
+use super::secrets::without_secrets;
 use super::value::{Taken, is_outside_files};
 
 /// A table whose keys are taken one after the other. What is left at the end is not known.

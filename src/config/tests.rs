@@ -1,5 +1,6 @@
 //! Whole configurations, as an operator would write them.
 
+mod admin;
 mod keys;
 mod layers;
 mod limits;
@@ -42,6 +43,11 @@ impl Given {
 
     fn flag_upstream(mut self, url: &str) -> Self {
         self.sources.flags.upstream = Some(url.to_owned());
+        self
+    }
+
+    fn flag_admin(mut self, address: &str) -> Self {
+        self.sources.flags.admin = Some(address.to_owned());
         self
     }
 

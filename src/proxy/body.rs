@@ -1,4 +1,4 @@
-//! The two kinds of response bodies.
+//! What a client gets.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -8,40 +8,87 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::Full;
 use hyper::body::Incoming;
 
+use super::record::Record;
 use crate::admission::{Permit, Spool};
 use crate::upstream::{Failure, ResponseBody};
 
-/// What a client gets.
+/// The upstream's body, with the permit until its end.
+pub(super) type UpstreamBody = ResponseBody<Spool<Incoming>, Option<Permit>>;
+
+/// The body of an answer: our own, or the upstream's.
 #[derive(Debug)]
-pub enum Body {
-    /// An answer of our own.
+pub struct Body {
+    kind: Kind,
+    bytes: u64,
+    record: Record,
+}
+
+#[derive(Debug)]
+enum Kind {
     Own(Full<Bytes>),
-    /// The upstream's, with the permit until its end.
-    Upstream(ResponseBody<Spool<Incoming>, Option<Permit>>),
+    Upstream(UpstreamBody),
+}
+
+impl Body {
+    pub(super) fn own(bytes: Bytes, record: Record) -> Self {
+        Body { kind: Kind::Own(Full::new(bytes)), bytes: 0, record }
+    }
+
+    pub(super) fn upstream(body: UpstreamBody, record: Record) -> Self {
+        if body.is_end_stream() {
+            record.completed(0);
+        }
+        Body { kind: Kind::Upstream(body), bytes: 0, record }
+    }
+
+    /// Lets go of the record, with a last word.
+    fn close(&mut self, last: impl FnOnce(&Record, u64)) {
+        if self.record.is_kept() {
+            last(&std::mem::take(&mut self.record), self.bytes);
+        }
+    }
 }
 
 impl HttpBody for Body {
     type Data = Bytes;
     type Error = Failure;
 
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
-        match self.get_mut() {
-            Body::Own(body) => Pin::new(body).poll_frame(cx).map_err(|never| match never {}),
-            Body::Upstream(body) => Pin::new(body).poll_frame(cx),
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
+        let this = &mut *self;
+        let frame = std::task::ready!(match &mut this.kind {
+            Kind::Own(body) => Pin::new(body).poll_frame(cx).map_err(|never| match never {}),
+            Kind::Upstream(body) => Pin::new(body).poll_frame(cx),
+        });
+        match &frame {
+            Some(Ok(frame)) => {
+                this.bytes += frame.data_ref().map_or(0, Bytes::len) as u64;
+                if frame.is_trailers() || this.is_end_stream() {
+                    this.close(Record::completed);
+                }
+            }
+            Some(Err(failure)) => this.close(|record, bytes| record.broken(bytes, failure)),
+            None => this.close(Record::completed),
         }
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
-        match self {
-            Body::Own(body) => body.is_end_stream(),
-            Body::Upstream(body) => body.is_end_stream(),
+        match &self.kind {
+            Kind::Own(body) => body.is_end_stream(),
+            Kind::Upstream(body) => body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
-        match self {
-            Body::Own(body) => body.size_hint(),
-            Body::Upstream(body) => body.size_hint(),
+        match &self.kind {
+            Kind::Own(body) => body.size_hint(),
+            Kind::Upstream(body) => body.size_hint(),
         }
+    }
+}
+
+impl Drop for Body {
+    fn drop(&mut self) {
+        self.close(Record::left);
     }
 }

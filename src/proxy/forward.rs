@@ -14,11 +14,12 @@ use http_body::Body as _;
 use hyper::body::Incoming;
 use tower_service::Service;
 
-use super::body::Body;
+use super::body::{Body, UpstreamBody};
 use super::client::Client;
 use super::handle::Route;
 use super::headers::{X_REQUEST_ID, append_via, requested_host, set_forwarded, set_request_start};
 use super::negotiate::Form;
+use super::record::Record;
 use super::refusal::Refusal;
 use super::reply::{About, Reply, X_LIMIT, X_QUEUE, X_REASON, queue_value};
 use crate::admission::{Admitted, Limits, Permit, Spool, Waited};
@@ -33,6 +34,7 @@ pub(super) struct Arrival {
     /// Its first `Accept`, which is looked at only if the answer is ours.
     pub(super) accept: Option<HeaderValue>,
     pub(super) arrived: SystemTime,
+    pub(super) record: Record,
     /// Its body is too large to be read and dropped after an answer of our own.
     pub(super) large: bool,
 }
@@ -67,6 +69,8 @@ impl Forward {
     pub(super) fn forward(self, request: Request<Spool<Incoming>>, permit: Option<Permit>) -> Forwarding {
         let waited = permit.as_ref().and_then(Permit::waited);
         let bodiless = request.body().is_end_stream();
+        let Route { names, .. } = &*self.route;
+        self.arrival.record.admitted(permit.as_ref(), names.limit.as_ref(), &names.endpoint);
         let request = match self.prepare(request) {
             Ok(request) => request,
             Err(refusal) => {
@@ -78,7 +82,7 @@ impl Forward {
         Box::pin(async move {
             let Route { upstream, settings, .. } = &*self.route;
             Ok(match upstream.send(self.worker, request, settings.ending, permit).await {
-                Ok(response) => pass_on(response.map(Body::Upstream), waited),
+                Ok(response) => pass_on(response, self.arrival.record, waited),
                 Err(failure) => {
                     tracing::debug!(route = settings.name, error = &failure as &dyn std::error::Error, "no response");
                     let reply = Reply { waited, ..Reply::failed(&failure) };
@@ -93,10 +97,10 @@ impl Forward {
 
     /// Makes the client's request ours.
     fn prepare(&self, request: Request<Spool<Incoming>>) -> Result<Request<Spool<Incoming>>, Refusal> {
+        let host = requested_host(&request);
         let (mut parts, body) = request.into_parts();
         let upstream = self.route.upstream.settings();
         let Arrival { client, request_id, arrived, .. } = &self.arrival;
-        let host = requested_host(&parts);
         let headers = &mut parts.headers;
         let trailers = accepts_trailers(headers);
         remove_hop_by_hop(headers);
@@ -142,7 +146,8 @@ fn target(uri: Uri, base_path: &str) -> Result<Uri, Refusal> {
 }
 
 /// Makes the upstream's response ours.
-fn pass_on(mut response: Response<Body>, waited: Option<Waited>) -> Response<Body> {
+fn pass_on(mut response: Response<UpstreamBody>, record: Record, waited: Option<Waited>) -> Response<Body> {
+    record.headed(response.status().as_u16(), response.body().reused(), response.body().retries());
     *response.version_mut() = Version::HTTP_11;
     let headers = response.headers_mut();
     remove_hop_by_hop(headers);
@@ -155,7 +160,7 @@ fn pass_on(mut response: Response<Body>, waited: Option<Waited>) -> Response<Bod
     if let Some(waited) = waited {
         headers.insert(X_QUEUE, queue_value(waited));
     }
-    response
+    response.map(|body| Body::upstream(body, record))
 }
 
 impl Arrival {
@@ -166,6 +171,7 @@ impl Arrival {
             request_id: &self.request_id,
             form: Form::wanted(self.accept.as_ref()),
             close: self.large,
+            record: &self.record,
         }
     }
 }

@@ -18,9 +18,11 @@ use super::client::Client;
 use super::forward::{Arrival, Forward};
 use super::headers::{new_request_id, request_id};
 use super::negotiate::Form;
+use super::record::Record;
 use super::refusal::Refusal;
 use super::reply::{About, Reply};
 use super::settings::{Plan, RouteSettings};
+use crate::access_log::Log;
 use crate::admission::{Error, Limiter, Limits, Reason, Spool};
 use crate::route::{Conflict, Table};
 use crate::upstream::Upstream;
@@ -28,6 +30,7 @@ use crate::upstream::Upstream;
 /// What the workers share: the routes with their limits, and the upstreams with their connections.
 #[derive(Debug)]
 pub struct Shared {
+    log: Option<Log>,
     routes: Table<Arc<Route>>,
     all_routes: Vec<Arc<Route>>,
     limiters: Vec<Limiter>,
@@ -43,8 +46,18 @@ pub(super) struct Route {
     pub(super) upstream: Arc<Upstream<Spool<Incoming>>>,
     /// The upstream's own `host:port`.
     pub(super) authority: HeaderValue,
+    pub(super) names: Names,
     /// Rejections by its limits, by reason.
     rejected: [AtomicU64; Reason::ALL.len()],
+}
+
+/// What the access log calls it, and what belongs to it.
+#[derive(Debug)]
+pub(super) struct Names {
+    route: Arc<str>,
+    upstream: Arc<str>,
+    pub(super) limit: Option<Arc<str>>,
+    pub(super) endpoint: Arc<str>,
 }
 
 /// One worker's way through [`Shared`].
@@ -58,21 +71,21 @@ pub struct Proxy {
 const DROPPABLE: u64 = 64 << 10;
 
 impl Shared {
-    /// Makes the routes, limits and upstreams of `plan`, for `workers` workers.
+    /// Makes the routes, limits and upstreams of `plan`, for `workers` workers. What becomes of requests goes to `log`.
     ///
     /// # Errors
     /// The pairs of routes that one request could match equally well.
     ///
     /// # Panics
     /// When an index of a route is not one of the plan.
-    pub fn try_new(plan: Plan, workers: usize) -> Result<Self, Vec<Conflict>> {
+    pub fn try_new(plan: Plan, workers: usize, log: Option<Log>) -> Result<Self, Vec<Conflict>> {
         let upstreams: Vec<_> =
             plan.upstreams.into_iter().map(|settings| Arc::new(Upstream::new(settings, workers))).collect();
         let limiters: Vec<_> = plan.limits.into_iter().map(Limiter::new).collect();
         let routes: Vec<_> =
             plan.routes.into_iter().map(|settings| Arc::new(Route::new(settings, &limiters, &upstreams))).collect();
         let table = routes.iter().map(|route| (route.settings.conditions.clone(), route.clone())).collect();
-        Ok(Shared { routes: Table::try_new(table)?, all_routes: routes, limiters, upstreams })
+        Ok(Shared { log, routes: Table::try_new(table)?, all_routes: routes, limiters, upstreams })
     }
 
     /// All limits, in the order of the plan.
@@ -105,7 +118,13 @@ impl Route {
         };
         let authority = HeaderValue::try_from(authority).expect("a checked host is a valid field value");
         let limits = Limits::new(settings.limits.iter().map(|limit| limiters[*limit].clone()).collect());
-        Route { settings, limits, upstream, authority, rejected: Default::default() }
+        let names = Names {
+            route: settings.name.as_str().into(),
+            upstream: upstream.settings().name.as_str().into(),
+            limit: limits.as_ref().map(|limits| limits.name().into()),
+            endpoint: upstream.settings().endpoint.to_string().into(),
+        };
+        Route { settings, limits, upstream, authority, names, rejected: Default::default() }
     }
 }
 
@@ -120,14 +139,16 @@ impl Proxy {
     /// # Cancel safety
     /// Dropping it means that the client has left: it leaves the queue, or abandons the exchange.
     pub async fn handle(&self, client: &Arc<Client>, request: Request<Incoming>) -> Response<Body> {
+        let request_id = request_id(request.headers());
         let arrival = Arrival {
             client: client.clone(),
-            request_id: request_id(request.headers()),
+            record: Record::begin(&self.shared.log, &request, client, &request_id),
+            request_id: request_id.clone(),
             accept: request.headers().get(ACCEPT).cloned(),
             arrived: SystemTime::now(),
             large: request.body().size_hint().lower() > DROPPABLE,
         };
-        let (accept, request_id) = (arrival.accept.clone(), arrival.request_id.clone());
+        let (accept, record) = (arrival.accept.clone(), arrival.record.clone());
         let mut passing = pin!(self.pass(request, arrival));
         let passed = poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| passing.as_mut().poll(cx))) {
             Ok(poll) => poll.map(Ok),
@@ -139,16 +160,18 @@ impl Proxy {
                 // The panic's own message has gone to standard error.
                 tracing::error!(?request_id, "a request failed in the proxy");
                 let form = Form::wanted(accept.as_ref());
-                let about = About { route: None, limit: None, request_id: &request_id, form, close: true };
+                let about =
+                    About { route: None, limit: None, request_id: &request_id, form, close: true, record: &record };
                 Reply::internal().into_response(&about)
             }
         }
     }
 
     /// Answers what the server refused before there was a request to handle.
-    pub fn refuse(&self, refusal: Refusal) -> Response<Body> {
-        let request_id = new_request_id();
-        let about = About { route: None, limit: None, request_id: &request_id, form: Form::ProblemJson, close: true };
+    pub fn refuse(&self, client: &Client, refusal: Refusal) -> Response<Body> {
+        let request_id = &new_request_id();
+        let record = &Record::of_refused(&self.shared.log, client, request_id);
+        let about = About { route: None, limit: None, request_id, form: Form::ProblemJson, close: true, record };
         Reply::refused(refusal).into_response(&about)
     }
 
@@ -161,6 +184,7 @@ impl Proxy {
         let Some(route) = self.route(&request) else {
             return Reply::no_route().into_response(&arrival.about(None));
         };
+        arrival.record.routed(&route.names.route, &route.names.upstream);
         let forward = Forward { route: route.clone(), worker: self.worker, arrival };
         let Some(limits) = &route.limits else {
             let Ok(response) = forward.forward(request.map(Spool::new), None).await;
@@ -174,6 +198,7 @@ impl Proxy {
                 route.rejected[rejection.reason as usize].fetch_add(1, Relaxed);
                 let limit = limits.limiters()[rejection.limit].settings();
                 about.limit = Some(&limit.name);
+                about.record.rejected_by(&limit.name);
                 Reply::rejected(&rejection, limit)
             }
             Err(Error::Body(error)) => {

@@ -3,12 +3,12 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use http::header::{FORWARDED, HOST, VIA};
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, Request};
 
 use super::client::Client;
 
 pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+pub(super) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_REQUEST_START: HeaderName = HeaderName::from_static("x-request-start");
@@ -17,7 +17,7 @@ const X_REQUEST_START: HeaderName = HeaderName::from_static("x-request-start");
 ///
 /// `host` is what the client asked for.
 pub(super) fn set_forwarded(headers: &mut HeaderMap, client: &Client, host: Option<&HeaderValue>) {
-    if client.trusted {
+    if client.is_trusted() {
         let chain = match joined(headers, &X_FORWARDED_FOR) {
             Some(chain) => concat(&[&chain, b", ", client.address.as_bytes()]),
             None => client.address.clone(),
@@ -50,7 +50,7 @@ pub(super) fn append_via(headers: &mut HeaderMap, version: http::Version) {
 
 /// Tells application monitoring when the request arrived here, so that it shows the queue.
 pub(super) fn set_request_start(headers: &mut HeaderMap, client: &Client, arrived: SystemTime) {
-    if client.trusted && headers.contains_key(X_REQUEST_START) {
+    if client.is_trusted() && headers.contains_key(X_REQUEST_START) {
         return;
     }
     let millis = arrived.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
@@ -78,10 +78,10 @@ pub(super) fn new_request_id() -> HeaderValue {
 }
 
 /// The host that a request is for: of its target if that has one, else of its `Host` field (RFC 9112 §3.2.2).
-pub(super) fn requested_host(parts: &http::request::Parts) -> Option<HeaderValue> {
-    match parts.uri.authority() {
+pub(super) fn requested_host<B>(request: &Request<B>) -> Option<HeaderValue> {
+    match request.uri().authority() {
         Some(authority) => HeaderValue::from_str(authority.as_str()).ok(),
-        None => parts.headers.get(HOST).cloned(),
+        None => request.headers().get(HOST).cloned(),
     }
 }
 

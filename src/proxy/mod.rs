@@ -10,6 +10,7 @@ mod forward;
 mod handle;
 mod headers;
 mod negotiate;
+mod record;
 mod refusal;
 mod reply;
 mod settings;

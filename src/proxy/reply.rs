@@ -6,13 +6,14 @@ use std::io;
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderName, HeaderValue, Response, StatusCode};
-use http_body_util::Full;
 use serde::Serialize;
 
 use super::body::Body;
 use super::headers::X_REQUEST_ID;
 use super::negotiate::Form;
+use super::record::Record;
 use super::refusal::Refusal;
+use crate::access_log::Outcome;
 use crate::admission::{self, Rejection, Waited};
 use crate::upstream::Failure;
 
@@ -29,6 +30,7 @@ pub(super) struct Reply {
     /// In seconds. Only on shed load.
     pub(super) retry_after: Option<u64>,
     pub(super) waited: Option<Waited>,
+    pub(super) outcome: Outcome,
 }
 
 /// What an answer says about its request.
@@ -40,11 +42,13 @@ pub(super) struct About<'a> {
     pub(super) form: Form,
     /// The request's body is too large to be read and dropped.
     pub(super) close: bool,
+    /// Where it is noted.
+    pub(super) record: &'a Record,
 }
 
 impl Reply {
     fn new(status: StatusCode, reason: &'static str, detail: &'static str) -> Self {
-        Reply { status, reason, detail, retry_after: None, waited: None }
+        Reply { status, reason, detail, retry_after: None, waited: None, outcome: Outcome::Refused }
     }
 
     pub(super) fn no_route() -> Self {
@@ -52,7 +56,8 @@ impl Reply {
     }
 
     pub(super) fn internal() -> Self {
-        Reply::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "The proxy failed on this request.")
+        let reply = Reply::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "The proxy failed on this request.");
+        Reply { outcome: Outcome::Failed, ..reply }
     }
 
     pub(super) fn refused(refusal: Refusal) -> Self {
@@ -78,20 +83,22 @@ impl Reply {
         // Jitter, so that those who were turned away together do not come back together.
         let seconds = rejection.drains_in.map_or(0.0, |time| time.as_secs_f64()) * (0.8 + 0.4 * fastrand::f64());
         let retry_after = Some(seconds.ceil().clamp(1.0, 60.0) as u64);
-        Reply { retry_after, waited: Some(rejection.waited), ..Reply::new(status, reason, detail) }
+        let waited = Some(rejection.waited);
+        Reply { retry_after, waited, outcome: Outcome::Rejected, ..Reply::new(status, reason, detail) }
     }
 
     pub(super) fn failed(failure: &Failure) -> Self {
         let gateway = |reason, detail| Reply::new(StatusCode::BAD_GATEWAY, reason, detail);
-        match failure {
+        let reply = match failure {
             Failure::Connect(_) => gateway("connect_failed", "The upstream can't be reached."),
             Failure::Reset(_) => gateway("upstream_reset", "The upstream closed the connection before it answered."),
             Failure::Protocol(_) => gateway("upstream_protocol", "The upstream's answer is not valid HTTP."),
             Failure::Timeout => {
                 Reply::new(StatusCode::GATEWAY_TIMEOUT, "upstream_timeout", "The upstream took too long to answer.")
             }
-            Failure::RequestBody(error) => Reply::body_failed(error.as_ref()),
-        }
+            Failure::RequestBody(error) => return Reply::body_failed(error.as_ref()),
+        };
+        Reply { outcome: Outcome::Failed, ..reply }
     }
 
     /// A request's body that failed on our side: what the wire said about it is at the bottom of the error.
@@ -106,7 +113,8 @@ impl Reply {
 
     pub(super) fn into_response(self, about: &About<'_>) -> Response<Body> {
         let (content_type, body) = self.render(about);
-        let mut response = Response::new(Body::Own(Full::new(body)));
+        about.record.replied(self.status.as_u16(), self.reason, self.outcome, self.waited);
+        let mut response = Response::new(Body::own(body, about.record.clone()));
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));

@@ -188,7 +188,7 @@ async fn answer(
 ) -> Result<Response<WireBody>, Infallible> {
     let exchange = InExchange(signals);
     let mut response = match exchange.0.take_refusal() {
-        Some(refusal) => worker.proxy.refuse(refusal),
+        Some(refusal) => worker.proxy.refuse(&client, refusal),
         None => worker.proxy.handle(&client, request).await,
     };
     if worker.control.stage() != Stage::Serving {

@@ -11,6 +11,7 @@ use super::handle::Handle;
 use super::listener::bind;
 use super::settings::Settings;
 use super::worker::Worker;
+use crate::access_log::Log;
 use crate::proxy::{Conflict, Plan, Proxy, Shared};
 
 /// A running server. Dropped without [`drain`](Server::drain), it goes on until the process ends.
@@ -43,14 +44,14 @@ pub enum StartError {
 }
 
 impl Server {
-    /// Listens, and starts the workers' threads.
+    /// Listens, and starts the workers' threads. What becomes of requests goes to `log`.
     ///
     /// # Errors
     /// When an address is taken, or a worker can't be started.
-    pub fn start(settings: Settings, plan: Plan) -> Result<Self, StartError> {
+    pub fn start(settings: Settings, plan: Plan, log: Option<Log>) -> Result<Self, StartError> {
         let workers = settings.threads.get();
         let settings = Arc::new(settings);
-        let proxy = Arc::new(Shared::try_new(plan, workers).map_err(StartError::Routes)?);
+        let proxy = Arc::new(Shared::try_new(plan, workers, log).map_err(StartError::Routes)?);
         let control = Arc::new(Control::new());
 
         let mut addresses = Vec::new();

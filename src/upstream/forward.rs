@@ -73,7 +73,10 @@ where
             let retry = connection.reused && retries > 0;
             // What may have been sent is sent again only if it can be, and without a body: nobody has kept that.
             let mut spare = (retry && idempotent && body.is_none()).then(|| parts.clone());
-            match self.exchange(connection, Request::from_parts(parts, body), ending, held).await {
+            match self
+                .exchange(connection, Request::from_parts(parts, body), ending, held, self.settings.retries - retries)
+                .await
+            {
                 Ok(response) => return Ok(response),
                 Err(HeadFailed::Unsent { request, held: again, .. }) if retry => {
                     let (unsent, upload) = request.into_parts();
@@ -96,6 +99,7 @@ where
         request: Request<Option<B>>,
         ending: Ending,
         held: H,
+        retried: u32,
     ) -> Result<Response<ResponseBody<B, H>>, HeadFailed<B, H>> {
         let (parts, body) = request.into_parts();
         let (upload, progress) = Upload::new(body);
@@ -105,7 +109,7 @@ where
         if !exchange.connection.reused && self.settings.idle_timeout.is_none() {
             exchange.connection.learn_idle_timeout(response.headers());
         }
-        Ok(response.map(|body| ResponseBody::new(body, exchange, self.settings.read_idle_timeout)))
+        Ok(response.map(|body| ResponseBody::new(body, exchange, self.settings.read_idle_timeout, retried)))
     }
 
     /// A connection that is ready: an idle one, else a new one.

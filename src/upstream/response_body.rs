@@ -22,16 +22,35 @@ pub struct ResponseBody<B: Send + 'static, H: Send + 'static> {
     exchange: Option<Exchange<B, H>>,
     idle_timeout: Duration,
     idle: Timer,
+    reused: bool,
+    retries: u32,
 }
 
 impl<B: Send + 'static, H: Send + 'static> ResponseBody<B, H> {
-    pub(super) fn new(body: Incoming, exchange: Exchange<B, H>, idle_timeout: Duration) -> Self {
-        let mut this =
-            ResponseBody { body: Some(body), exchange: Some(exchange), idle_timeout, idle: Timer::default() };
+    pub(super) fn new(body: Incoming, exchange: Exchange<B, H>, idle_timeout: Duration, retries: u32) -> Self {
+        let reused = exchange.connection.reused;
+        let mut this = ResponseBody {
+            body: Some(body),
+            exchange: Some(exchange),
+            idle_timeout,
+            idle: Timer::default(),
+            reused,
+            retries,
+        };
         if this.body.as_ref().is_some_and(Body::is_end_stream) {
             this.finish();
         }
         this
+    }
+
+    /// Whether it came on a connection that had carried another exchange before.
+    pub fn reused(&self) -> bool {
+        self.reused
+    }
+
+    /// How often its request was sent again.
+    pub fn retries(&self) -> u32 {
+        self.retries
     }
 
     /// The response is complete: what was held goes back, and the connection into its pool.

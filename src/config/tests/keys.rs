@@ -54,14 +54,20 @@ path = "/healthz"
 upstream = "other"
 limit = "none"
 
+[admin]
+listen = "[::1]:9902"
+token = "s3cret"
+
 [log]
 level = "info,sluicegate=debug"
+access = "/var/log/access.log"
+format = "text"
 "#;
 
 #[test]
 fn every_key_is_read() {
     let given = Given::default().file(WHOLE);
-    let Settings { server, plan, log_level } = given.settings();
+    let Settings { server, plan, admin, log_level, access_log, log_format } = given.settings();
     assert_eq!(server.listen, ["127.0.0.1:8080".parse().unwrap(), "[::1]:8080".parse().unwrap()]);
     assert_eq!(server.threads.get(), 3);
     assert_eq!(server.tcp_keepalive, Duration::from_secs(60));
@@ -75,7 +81,11 @@ fn every_key_is_read() {
     assert!(!server.trusted_proxies.contains("192.0.3.9".parse().unwrap()));
     assert_eq!(server.drain_delay, Duration::from_secs(2));
     assert_eq!(server.drain_timeout, Duration::from_secs(60));
+    assert_eq!(admin.listen, Some("[::1]:9902".parse().unwrap()));
+    assert!(admin.token.unwrap().matches(b"s3cret"));
     assert_eq!(log_level.as_deref(), Some("info,sluicegate=debug"));
+    assert_eq!(access_log, AccessLog::File("/var/log/access.log".into()));
+    assert_eq!(log_format, LogFormat::Text);
 
     let [api, other] = &plan.upstreams[..] else { panic!("{plan:?}") };
     assert_eq!((api.endpoint.to_string().as_str(), api.base_path.as_str()), ("api:3000", "/base"));
@@ -124,6 +134,13 @@ fn a_header_in_a_variable_has_hyphens() {
     let (name, condition) = &given.settings().plan.routes[0].conditions.headers[0];
     assert_eq!(name, "x-tenant");
     assert_eq!(*condition, crate::route::HeaderCondition::Equals("007".parse().unwrap()));
+}
+
+#[test]
+fn the_access_log_can_be_switched_by_a_variable() {
+    let log = |value: &str| Given::minimal().variable("SLUICEGATE__LOG__ACCESS", value).settings().access_log;
+    assert_eq!((log("true"), log("false")), (AccessLog::Stdout, AccessLog::Off));
+    assert_eq!(log("access.log"), AccessLog::File("access.log".into()));
 }
 
 #[test]

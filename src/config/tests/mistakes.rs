@@ -186,8 +186,24 @@ fn a_mistake_is_reported_with_its_place_and_key() {
             r#"0:6:9 log.level must be "error", "warn", "info", "debug" or "trace", or directives (did you mean "info"?)"#,
         ),
         ("limit", "[log]\nlevel = \"x=loud\"", r#"0:6:9 log.level must be "error""#),
-        ("limit", "[log]\nformat = \"json\"", "0:6:1 log.format is not supported by this version"),
-        ("limit", "[admin]\nlisten = \"off\"", "0:5:2 admin is not supported by this version"),
+        (
+            "limit",
+            "[log]\nformat = \"jsno\"",
+            r#"0:6:10 log.format must be one of "auto", "json", "text" (did you mean "json"?)"#,
+        ),
+        (
+            "limit",
+            "[log]\naccess = \"false\"",
+            "0:6:10 log.access must be true, false, or the path of a file in quotes (write it without quotes: false)",
+        ),
+        (
+            "limit",
+            "[log]\naccess = \"off\"",
+            "0:6:10 log.access must be true, false, or the path of a file in quotes (false",
+        ),
+        ("limit", "[log]\naccess = 1", "0:6:10 log.access must be true, false, or the path of a file in quotes"),
+        ("limit", "[log]\nreject_burst = 1", "0:6:1 log.reject_burst is not supported by this version"),
+        ("limit", "[tracing]\nsample = 1", "0:5:2 tracing is not supported by this version"),
         ("limit", "[route.b]\nlimit = 1", "0:5:2 route is not a known key (did you mean `routes`?)"),
         ("limit", "[[log]]\nlevel = \"info\"", "0:5:1 log must be a table"),
     ] {

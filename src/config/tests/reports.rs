@@ -50,8 +50,8 @@ fn mistakes_in_variables_and_flags_are_shown_with_their_values() {
             r#"environment variable SLUICEGATE_QUEUE_TIMEOUT routes.default.queue_timeout must be a duration such as "250ms", "10s" or "1m30s", not "10" (a duration has a unit"#,
         ),
         (
-            Given::minimal().variable("SLUICEGATE_ADMIN", "off"),
-            "environment variable SLUICEGATE_ADMIN  this variable is not supported by this version",
+            Given::minimal().variable("SLUICEGATE_ADMIN", "9901"),
+            r#"environment variable SLUICEGATE_ADMIN admin.listen must be an address and port such as "127.0.0.1:9901", or "off", not "9901" (there is no address: write "127.0.0.1:9901")"#,
         ),
         (
             Given::minimal().variable("SLUICEGATE_DRY_RUN", "1"),
@@ -112,7 +112,7 @@ fn short_forms_go_with_no_other_upstreams_and_routes() {
 #[test]
 fn every_problem_is_reported_in_one_run() {
     let text = "[server]\nthreads = 0\nzebra = 1\n[upstreams.a]\nretries = 11\n[routes.a]\nlimit = 0\npath = \"x\"\n";
-    let problems = Given::default().file(text).variable("SLUICEGATE_ADMIN", "x").problems();
+    let problems = Given::default().file(text).variable("SLUICEGATE_DRY_RUN", "x").problems();
     let keys: Vec<&str> = problems.iter().map(|problem| problem.split(' ').nth(1).unwrap()).collect();
     let expected = [
         "variable",

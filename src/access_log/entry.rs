@@ -1,0 +1,123 @@
+//! What is known of a request.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use http::{HeaderValue, Method, Uri, Version};
+use tokio::time::Instant;
+
+use super::writer::Log;
+
+/// A request, from its arrival on.
+#[derive(Debug)]
+pub struct Entry {
+    /// When it arrived.
+    pub arrived: SystemTime,
+    /// The same, to measure from.
+    pub start: Instant,
+    /// When it ended.
+    pub end: Option<Instant>,
+    /// Its id, the client's or ours.
+    pub request_id: HeaderValue,
+    /// Its `traceparent`.
+    pub traceparent: Option<HeaderValue>,
+    /// Who sent it.
+    pub client_ip: IpAddr,
+    /// Its method; `None` for what was no request, as with the target.
+    pub method: Option<Method>,
+    /// The host that it asked for.
+    pub host: Option<HeaderValue>,
+    /// Its target; of this, only the path is written.
+    pub target: Option<Uri>,
+    /// The protocol that it came in.
+    pub version: Version,
+    /// The status of the answer; 499 for a client that left before there was one.
+    pub status: u16,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// The reason, for what did not go well.
+    pub reason: Option<&'static str>,
+    /// Its route.
+    pub route: Option<Arc<str>>,
+    /// The limit that admitted or rejected it.
+    pub limit: Option<Arc<str>>,
+    /// How long it waited.
+    pub queued: Duration,
+    /// How many were ahead when it joined the queue.
+    pub ahead: Option<u32>,
+    /// When it was admitted.
+    pub admitted: Option<Instant>,
+    /// In flight at its limit then, itself included.
+    pub in_flight: Option<u32>,
+    /// When the head of the upstream's answer came.
+    pub headed: Option<Instant>,
+    /// Its upstream.
+    pub upstream: Option<Arc<str>>,
+    /// The address or name that it was sent to.
+    pub endpoint: Option<Arc<str>>,
+    /// Whether it went on a connection that was there before.
+    pub reused: Option<bool>,
+    /// How often it was sent again.
+    pub retries: u32,
+    /// Bytes of the answer's body that the client's connection has taken.
+    pub response_bytes: u64,
+    /// Where it was when its client left.
+    pub left: Option<Left>,
+}
+
+/// What became of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// The upstream's answer was passed on whole.
+    Completed,
+    /// It was not admitted.
+    Rejected,
+    /// It was admitted, and there was no answer, or not all of it.
+    Failed,
+    /// It was no request that could be routed.
+    Refused,
+    /// Its client left.
+    ClientGone,
+}
+
+/// Where a request was when its client left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Left {
+    /// In a queue.
+    Queued,
+    /// Upstream, without an answer yet.
+    Upstream,
+    /// In the middle of its answer.
+    Response,
+}
+
+/// An entry that is written when this is dropped.
+#[derive(Debug)]
+pub struct Open {
+    /// Present until it is written.
+    entry: Option<Box<Entry>>,
+    log: Log,
+}
+
+impl Open {
+    pub(super) fn new(log: Log, entry: Entry) -> Self {
+        Open { entry: Some(Box::new(entry)), log }
+    }
+
+    /// The entry, to add to.
+    pub fn entry(&mut self) -> &mut Entry {
+        self.entry.as_mut().expect("the entry is present until it is written")
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        if let Some(mut entry) = self.entry.take() {
+            entry.end = Some(Instant::now());
+            self.log.write(entry);
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! What has become of each request?
+//!
+//! One line per finished request. A request carries an [`Open`] entry, which is written when it is dropped: with the
+//! last frame of the answer, or whenever else the request ends. Written by a thread of its own behind a bounded queue:
+//! a slow reader of the log delays no request, it loses lines, which are counted.
+
+mod entry;
+mod line;
+mod settings;
+mod writer;
+
+pub use entry::{Entry, Left, Open, Outcome};
+pub use settings::{AccessLog, LogFormat};
+pub use writer::{Log, OpenError, Writer};

@@ -1,0 +1,140 @@
+//! The thread that writes.
+
+use std::fs::OpenOptions;
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::thread;
+use std::time::Duration;
+
+use super::entry::{Entry, Open};
+use super::line::{write_json, write_text};
+use super::settings::{AccessLog, LogFormat};
+
+/// A handle to the log. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Log {
+    messages: SyncSender<Message>,
+    dropped: Arc<AtomicU64>,
+}
+
+/// The writing thread.
+#[derive(Debug)]
+pub struct Writer {
+    log: Log,
+    /// Hears of the thread's end.
+    ended: Receiver<()>,
+}
+
+#[derive(Debug)]
+enum Message {
+    Entry(Box<Entry>),
+    /// Nothing that matters comes after this.
+    Stop,
+}
+
+/// The log's file can't be opened.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot open the access log {}", path.display())]
+pub struct OpenError {
+    path: PathBuf,
+    source: io::Error,
+}
+
+/// How many entries wait to be written before the next ones are dropped.
+const QUEUE: usize = 8192;
+/// How long the end of the process waits for a reader of the log.
+const LAST_LINES: Duration = Duration::from_secs(1);
+/// How many bytes are written at once, at the most.
+const BATCH: usize = 64 << 10;
+
+impl Writer {
+    /// Opens the log, and starts its thread. `None` if there is to be none.
+    ///
+    /// # Errors
+    /// When a file can't be opened for appending.
+    pub fn start(settings: AccessLog, format: LogFormat) -> Result<Option<Self>, OpenError> {
+        let (out, terminal): (Box<dyn Write + Send>, bool) = match settings {
+            AccessLog::Off => return Ok(None),
+            AccessLog::Stdout => (Box::new(io::stdout()), io::stdout().is_terminal()),
+            AccessLog::File(path) => match OpenOptions::new().create(true).append(true).open(&path) {
+                Ok(file) => (Box::new(file), false),
+                Err(source) => return Err(OpenError { path, source }),
+            },
+        };
+        let text = match format {
+            LogFormat::Auto => terminal,
+            LogFormat::Json => false,
+            LogFormat::Text => true,
+        };
+        let (sender, messages) = sync_channel(QUEUE);
+        let log = Log { messages: sender, dropped: Arc::default() };
+        let dropped = log.dropped.clone();
+        let (end, ended) = sync_channel(1);
+        thread::spawn(move || {
+            write(&messages, out, text, &dropped);
+            let _ = end.send(());
+        });
+        Ok(Some(Writer { log, ended }))
+    }
+
+    /// A handle for those who have something to log.
+    pub fn log(&self) -> Log {
+        self.log.clone()
+    }
+
+    /// Writes what is there, and ends. Blocks until that is done, but not for a reader that takes nothing.
+    pub fn finish(self) {
+        // A full queue has a reader that takes nothing behind it.
+        if self.log.messages.try_send(Message::Stop).is_ok() {
+            let _ = self.ended.recv_timeout(LAST_LINES);
+        }
+    }
+}
+
+impl Log {
+    /// Begins an entry, which is written when it is dropped.
+    pub fn open(&self, entry: Entry) -> Open {
+        Open::new(self.clone(), entry)
+    }
+
+    /// Lines that were not written because the reader was too slow, or gone.
+    pub fn dropped(&self) -> u64 {
+        self.dropped.load(Relaxed)
+    }
+
+    pub(super) fn write(&self, entry: Box<Entry>) {
+        if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) =
+            self.messages.try_send(Message::Entry(entry))
+        {
+            self.dropped.fetch_add(1, Relaxed);
+        }
+    }
+}
+
+/// Writes entries in batches: as many as are there, up to a size. A failing reader costs the batch, not the thread.
+fn write(messages: &Receiver<Message>, mut out: Box<dyn Write + Send>, text: bool, dropped: &AtomicU64) {
+    let format = if text { write_text } else { write_json };
+    let mut batch = Vec::with_capacity(BATCH);
+    let mut stopped = false;
+    while !stopped && let Ok(first) = messages.recv() {
+        let mut lines = 0;
+        let mut next = Some(first);
+        while let Some(message) = next {
+            match message {
+                Message::Entry(entry) => {
+                    format(&entry, &mut batch);
+                    lines += 1;
+                }
+                Message::Stop => stopped = true,
+            }
+            next = (batch.len() < BATCH && !stopped).then(|| messages.try_recv().ok()).flatten();
+        }
+        if out.write_all(&batch).and_then(|()| out.flush()).is_err() {
+            dropped.fetch_add(lines, Relaxed);
+        }
+        batch.clear();
+    }
+}

@@ -1,0 +1,53 @@
+//! `[admin]`.
+
+use config::Value;
+
+use super::address;
+use super::report::Report;
+use super::section::Section;
+use super::value::{as_text, text};
+use crate::admin::{Settings, Token};
+
+const NOT_YET: &[&str] = &["dashboard"];
+
+const TOKEN_HELP: &str = "a token is of visible ASCII characters: `openssl rand -hex 32` makes one";
+
+/// Reads the keys of the admin listener.
+pub(super) fn read(mut section: Section<'_>, report: &Report) -> Settings {
+    let s = &mut section;
+    let settings =
+        Settings { listen: s.take_or("listen", address::admin, Settings::default().listen), token: token(s, report) };
+    section.finish(NOT_YET);
+    settings
+}
+
+/// The token, from here or from a file. What is wrong with it is said without it.
+fn token(section: &mut Section<'_>, report: &Report) -> Option<Token> {
+    // Taken whatever it is: a reader's mistakes may be reported with the value.
+    let here = section.take("token", |value: &Value| Ok(value.clone()));
+    let file = section.take("token_file", text);
+    let (key, token) = match (here, file) {
+        (Some(_), _) if section.was_written("token_file") => {
+            let problem = section.problem("token_file", "says where to find what admin.token says already");
+            let token_place = section.problem("token", "").place;
+            report.error(problem.also(&token_place).help("remove one of the two"));
+            return None;
+        }
+        (Some(value), _) => ("token", from_value(&value)),
+        (None, Some(path)) => ("token_file", from_file(&path)),
+        (None, None) => return None,
+    };
+    token.map_err(|message| report.error(section.problem(key, message).help(TOKEN_HELP))).ok()
+}
+
+fn from_value(value: &Value) -> Result<Token, String> {
+    let text = as_text(value).ok_or("must be a text in quotes")?;
+    Token::try_new(text).map_err(|error| error.to_string())
+}
+
+fn from_file(path: &str) -> Result<Token, String> {
+    let text = std::fs::read_to_string(path).map_err(|error| format!("names {path}, which cannot be read: {error}"))?;
+    // Editors end a file with a newline, which is not part of the token.
+    let token = text.strip_suffix('\n').map_or(text.as_str(), |line| line.strip_suffix('\r').unwrap_or(line));
+    Token::try_new(token).map_err(|error| format!("names {path}, which {error}"))
+}
