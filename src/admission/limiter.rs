@@ -5,11 +5,13 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwap;
+
 use super::acquire::{Acquire, Budget};
 use super::counts::{Counters, Counts};
 use super::permit::{Permit, Waited};
 use super::rejection::{Reason, Rejection};
-use super::settings::{LIMIT_MAX, Settings};
+use super::settings::{LIMIT_MAX, Overrides, Settings};
 use super::waiting::{Verdict, Waiting, Wakers};
 use super::word::Word;
 
@@ -31,10 +33,14 @@ pub(super) struct Gate {
     drain_rate: AtomicU32,
     /// Bytes of bodies that waiting requests hold in memory.
     spooled: AtomicU64,
-    pub(super) settings: Settings,
-    /// What of the settings can change: how many may wait, and for how many milliseconds.
+    name: Box<str>,
+    /// What is configured. The limit, and the next two, are what is in force.
+    settings: ArcSwap<Settings>,
     queue: AtomicU32,
+    /// In milliseconds.
     queue_timeout: AtomicU64,
+    /// What is in force in place of what is configured.
+    overrides: Mutex<Overrides>,
     pub(super) counters: Counters,
     waiting: Mutex<Waiting>,
 }
@@ -51,7 +57,9 @@ impl Limiter {
             queue: AtomicU32::new(settings.queue),
             queue_timeout: AtomicU64::new(millis(settings.queue_timeout)),
             counters: Counters::default(),
-            settings,
+            name: settings.name.as_str().into(),
+            settings: ArcSwap::from_pointee(settings),
+            overrides: Mutex::default(),
             waiting: Mutex::default(),
         }))
     }
@@ -147,9 +155,38 @@ impl Limiter {
         (per_second > 0.0).then_some(f64::from(per_second))
     }
 
-    /// What it was made with.
-    pub fn settings(&self) -> &Settings {
-        &self.0.settings
+    /// Its name, which never changes.
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// What is configured, whatever is in force.
+    pub fn settings(&self) -> Arc<Settings> {
+        self.0.settings.load_full()
+    }
+
+    /// Takes a new configuration. What is overridden stays so; the rest is in force at once, as by
+    /// [`set_limit`](Limiter::set_limit). Permits, waiters and counts stay.
+    pub fn reconfigure(&self, settings: Settings) {
+        // Under this lock, so that an override that ends now sees either all of the old settings or all of the new ones.
+        let overrides = self.0.lock_overrides();
+        self.0.settings.store(Arc::new(settings));
+        self.enforce(*overrides);
+    }
+
+    /// Overrides what is configured, until the next call. Without anything to override, the configuration is in force
+    /// again.
+    pub fn override_settings(&self, overrides: Overrides) {
+        let mut current = self.0.lock_overrides();
+        *current = overrides;
+        self.enforce(overrides);
+    }
+
+    fn enforce(&self, overrides: Overrides) {
+        let settings = self.0.settings.load();
+        self.set_queue(overrides.queue.unwrap_or(settings.queue));
+        self.set_queue_timeout(overrides.queue_timeout.unwrap_or(settings.queue_timeout));
+        self.set_limit(overrides.limit.unwrap_or(settings.limit));
     }
 }
 
@@ -217,6 +254,10 @@ impl Gate {
         self.word.set_waiting();
     }
 
+    fn lock_overrides(&self) -> MutexGuard<'_, Overrides> {
+        self.overrides.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(super) fn in_flight(&self) -> u32 {
         self.word.in_flight()
     }
@@ -259,7 +300,7 @@ impl Gate {
 
     /// Whether waiting requests may take more bytes into memory.
     pub(super) fn has_spool_room(&self) -> bool {
-        self.spooled.load(Ordering::Relaxed) < self.settings.queue_bytes
+        self.spooled.load(Ordering::Relaxed) < self.settings.load().queue_bytes
     }
 
     pub(super) fn spool(&self, bytes: u64) {

@@ -58,7 +58,7 @@ impl Limits {
 
     /// The name of the first, which stands for all of them where only one is named.
     pub fn name(&self) -> &str {
-        &self.0.limiters[0].settings().name
+        self.0.limiters[0].name()
     }
 
     /// The limits, in order. [`Rejection::limit`] is an index into it.

@@ -41,5 +41,5 @@ pub use limits::{AcquireAll, Limits};
 pub use permit::{Permit, Waited};
 pub use rejection::{Reason, Rejection};
 pub use service::{Admission, Admitted, Error, HoldPermit};
-pub use settings::{LIMIT_MAX, Settings, default_queue};
+pub use settings::{LIMIT_MAX, Overrides, Settings, default_queue};
 pub use spool::Spool;

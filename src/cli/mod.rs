@@ -3,6 +3,7 @@
 //! A command says how it ended; which exit code that is, `main.rs` knows.
 
 mod check;
+mod reload;
 mod run;
 
 use std::fmt::Display;
@@ -133,10 +134,14 @@ pub fn main() -> Ending {
 }
 
 fn serve(arguments: RunArguments) -> Ending {
-    match arguments.sources().and_then(|sources| config::load(&sources)) {
+    let sources = match arguments.sources() {
+        Ok(sources) => sources,
+        Err(error) => return misused(&error),
+    };
+    match config::load(&sources) {
         Ok(Loaded { settings, warnings }) => {
             print_warnings(&warnings);
-            run::run(settings)
+            run::run(settings, sources)
         }
         Err(error) => misused(&error),
     }

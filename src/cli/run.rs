@@ -1,38 +1,40 @@
 //! `run`: serve.
 
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal};
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
+use super::reload::Reloader;
 use super::{Ending, print_error};
 use crate::access_log::Writer;
-use crate::config::Settings;
+use crate::config::{Settings, Sources};
 use crate::proxy::{Plan, RouteSettings};
 use crate::server::Server;
 
-/// Serves until a signal says to stop, then drains.
-pub(super) fn run(settings: Settings) -> Ending {
+/// Serves until a signal says to stop, then drains. SIGHUP loads `sources` again.
+pub(super) fn run(settings: Settings, sources: Sources) -> Ending {
     log_to_stderr(settings.log_level.as_deref());
     // Signals and the drain; requests are served by the workers' own runtimes.
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return failed(&error),
     };
-    runtime.block_on(serve(settings))
+    runtime.block_on(serve(settings, sources))
 }
 
-async fn serve(settings: Settings) -> Ending {
+async fn serve(settings: Settings, sources: Sources) -> Ending {
     // Before anything is started: a signal that comes now is not lost.
-    let (mut terminate, mut interrupt) = match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
-        (Ok(terminate), Ok(interrupt)) => (terminate, interrupt),
-        (Err(error), _) | (_, Err(error)) => return failed(&error),
+    let (mut terminate, mut interrupt, mut hang_up) = match signals() {
+        Ok(signals) => signals,
+        Err(error) => return failed(&error),
     };
     let summary = summary(&settings.plan);
     let access_log = match Writer::start(settings.access_log, settings.log_format) {
         Ok(access_log) => access_log,
         Err(error) => return failed(&error),
     };
+    let server_settings = settings.server.clone();
     let server = match Server::start(settings.server, settings.plan, access_log.as_ref().map(Writer::log)) {
         Ok(server) => server,
         Err(error) => return failed(&error),
@@ -40,9 +42,13 @@ async fn serve(settings: Settings) -> Ending {
     let listening: Vec<String> = server.addresses().iter().map(|address| format!("http://{address}")).collect();
     print_error(format_args!("sluicegate: listening on {}, {summary}", listening.join(" and ")));
 
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+    let reloader = Reloader::new(sources, server_settings, server.handle());
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            _ = hang_up.recv() => reloader.reload(),
+        }
     }
     tracing::info!("draining");
     let drained = tokio::select! {
@@ -59,6 +65,11 @@ async fn serve(settings: Settings) -> Ending {
     }
     tracing::info!("drained");
     Ending::Done
+}
+
+/// TERM, INT and HUP.
+fn signals() -> io::Result<(Signal, Signal, Signal)> {
+    Ok((signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?, signal(SignalKind::hangup())?))
 }
 
 /// What the start line says about the way of requests.

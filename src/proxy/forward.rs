@@ -16,12 +16,12 @@ use tower_service::Service;
 
 use super::body::{Body, UpstreamBody};
 use super::client::Client;
-use super::handle::Route;
 use super::headers::{X_REQUEST_ID, append_via, requested_host, set_forwarded, set_request_start};
 use super::negotiate::Form;
 use super::record::Record;
 use super::refusal::Refusal;
 use super::reply::{About, Reply, X_LIMIT, X_QUEUE, X_REASON, queue_value};
+use super::shared::Route;
 use crate::admission::{Admitted, Limits, Permit, Spool, Waited};
 use crate::upstream::HostHeader;
 use crate::upstream::headers::{accept_trailers, accepts_trailers, remove_hop_by_hop};

@@ -14,13 +14,15 @@ mod record;
 mod refusal;
 mod reply;
 mod settings;
+mod shared;
 mod trusted;
 
 pub use body::Body;
 pub use client::Client;
-pub use handle::{Proxy, Shared};
+pub use handle::Proxy;
 pub use refusal::Refusal;
 pub use settings::{Plan, RouteSettings};
+pub use shared::Shared;
 pub use trusted::{Network, NetworkError, TrustedProxies};
 
 pub use crate::route::Conflict;

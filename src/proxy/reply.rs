@@ -70,9 +70,8 @@ impl Reply {
         Reply::new(refusal.status(), reason, detail)
     }
 
-    pub(super) fn rejected(rejection: &Rejection, settings: &admission::Settings) -> Self {
+    pub(super) fn rejected(rejection: &Rejection, capacity: StatusCode) -> Self {
         use admission::Reason;
-        let capacity = settings.reject_status;
         let (status, detail) = match rejection.reason {
             Reason::NoPermit => (capacity, "As many requests as the limit allows are in flight."),
             Reason::QueueFull => (capacity, "As many requests as the queue holds are waiting."),

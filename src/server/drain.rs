@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, timeout_at};
 
@@ -89,13 +90,13 @@ impl Control {
     }
 
     /// Runs the drain to its end. The workers may go after it.
-    pub(super) async fn drain(self: &Arc<Self>, settings: &Settings, proxy: &Shared) -> Drained {
+    pub(super) async fn drain(self: &Arc<Self>, settings: &Settings, in_force: &ArcSwap<Shared>) -> Drained {
         self.draining.store(true, Relaxed);
         let deadline = Instant::now() + settings.drain_timeout;
         sleep(settings.drain_delay.min(settings.drain_timeout)).await;
         self.enter(Stage::Draining);
         if timeout_at(deadline, self.quiet()).await.is_err() {
-            let turned_away = proxy.close_limits();
+            let turned_away = in_force.load().close_limits();
             self.lost.fetch_add(turned_away as usize, Relaxed);
             let _ = timeout_at(Instant::now() + LAST_WORDS, self.quiet()).await;
             self.enter(Stage::Cut);

@@ -3,24 +3,35 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
+use arc_swap::ArcSwap;
+
 use super::drain::Control;
-use crate::proxy::Shared;
+use crate::proxy::{Conflict, Plan, Shared};
 
 /// A cheap handle to a running server.
 #[derive(Debug, Clone)]
 pub struct Handle {
-    proxy: Arc<Shared>,
+    in_force: Arc<ArcSwap<Shared>>,
     control: Arc<Control>,
 }
 
 impl Handle {
-    pub(super) fn new(proxy: Arc<Shared>, control: Arc<Control>) -> Self {
-        Handle { proxy, control }
+    pub(super) fn new(in_force: Arc<ArcSwap<Shared>>, control: Arc<Control>) -> Self {
+        Handle { in_force, control }
     }
 
     /// The routes and limits in force.
-    pub fn proxy(&self) -> &Shared {
-        &self.proxy
+    pub fn proxy(&self) -> Arc<Shared> {
+        self.in_force.load_full()
+    }
+
+    /// Puts another plan in force, at once and as a whole. What is under way goes on by the plan that it began with.
+    ///
+    /// # Errors
+    /// The pairs of routes that one request could match equally well; nothing has changed then.
+    pub fn reload(&self, plan: Plan) -> Result<(), Vec<Conflict>> {
+        self.in_force.store(Arc::new(self.in_force.load().follow(plan)?));
+        Ok(())
     }
 
     /// Whether it is on its way out, from the first moment of the drain on.

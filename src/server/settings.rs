@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::proxy::TrustedProxies;
 
 /// The client side: addresses, patience and bounds.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     /// Addresses to listen on.
     pub listen: Vec<SocketAddr>,

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
 
+use arc_swap::ArcSwap;
+
 use super::drain::{Control, Drained};
 use super::handle::Handle;
 use super::listener::bind;
@@ -19,7 +21,7 @@ use crate::proxy::{Conflict, Plan, Proxy, Shared};
 pub struct Server {
     addresses: Vec<SocketAddr>,
     settings: Arc<Settings>,
-    proxy: Arc<Shared>,
+    in_force: Arc<ArcSwap<Shared>>,
     control: Arc<Control>,
     threads: Vec<thread::JoinHandle<()>>,
 }
@@ -51,7 +53,8 @@ impl Server {
     pub fn start(settings: Settings, plan: Plan, log: Option<Log>) -> Result<Self, StartError> {
         let workers = settings.threads.get();
         let settings = Arc::new(settings);
-        let proxy = Arc::new(Shared::try_new(plan, workers, log).map_err(StartError::Routes)?);
+        let shared = Shared::try_new(plan, workers, log).map_err(StartError::Routes)?;
+        let in_force = Arc::new(ArcSwap::from_pointee(shared));
         let control = Arc::new(Control::new());
 
         let mut addresses = Vec::new();
@@ -67,7 +70,7 @@ impl Server {
 
         let mut threads = Vec::new();
         for (index, listeners) in listeners.into_iter().enumerate() {
-            let worker = Worker::new(Proxy::new(proxy.clone(), index), settings.clone(), control.clone());
+            let worker = Worker::new(Proxy::new(in_force.clone(), index), settings.clone(), control.clone());
             let runtime =
                 tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::Worker)?;
             let thread = thread::Builder::new()
@@ -80,12 +83,12 @@ impl Server {
                 .map_err(StartError::Worker)?;
             threads.push(thread);
         }
-        Ok(Server { addresses, settings, proxy, control, threads })
+        Ok(Server { addresses, settings, in_force, control, threads })
     }
 
     /// A handle to watch and steer it with.
     pub fn handle(&self) -> Handle {
-        Handle::new(self.proxy.clone(), self.control.clone())
+        Handle::new(self.in_force.clone(), self.control.clone())
     }
 
     /// Where it listens, with the real ports.
@@ -99,7 +102,7 @@ impl Server {
     /// # Cancel safety
     /// Dropping the future leaves the server in the middle of its drain, without an end.
     pub async fn drain(self) -> Drained {
-        let drained = self.control.drain(&self.settings, &self.proxy).await;
+        let drained = self.control.drain(&self.settings, &self.in_force).await;
         for thread in self.threads {
             // The workers end at once now; one that has panicked has lost what it had, which was counted or not.
             let _ = thread.join();

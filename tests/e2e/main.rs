@@ -12,6 +12,7 @@ mod leaving;
 mod load;
 mod refusals;
 mod rejections;
+mod reload;
 mod routes;
 mod startup;
 mod storm;

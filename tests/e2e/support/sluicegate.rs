@@ -116,6 +116,20 @@ impl Sluicegate {
         assert!(sent.expect("a shell").success());
     }
 
+    /// Replaces its configuration file and has it loaded; returns once it has said what became of that.
+    pub async fn reload(&mut self, text: &str) {
+        let before = told(&self.stderr.borrow());
+        std::fs::write(self.config.as_ref().expect("it has a file"), text).expect("the file can be written");
+        self.signal("HUP");
+        let heard = self.stderr.wait_for(|text| told(text) > before);
+        soon("word of the reload", heard).await.expect("it runs");
+    }
+
+    /// What it has written to its standard error.
+    pub fn stderr(&self) -> String {
+        self.stderr.borrow().clone()
+    }
+
     /// Asks it to drain.
     pub fn terminate(&self) {
         self.signal("TERM");
@@ -178,7 +192,8 @@ impl Setup {
         Sluicegate::configured(&self.text(url)).await
     }
 
-    fn text(&self, url: &str) -> String {
+    /// The configuration file that it makes.
+    pub fn text(&self, url: &str) -> String {
         let Setup { server, upstream, route } = self;
         let patience = if route.contains("queue_timeout") { "" } else { "queue_timeout = \"60s\"\n" };
         format!(
@@ -217,6 +232,11 @@ fn collect(child: &mut Child) -> watch::Receiver<String> {
         }
     });
     receiver
+}
+
+/// How many reloads it has told of.
+fn told(stderr: &str) -> usize {
+    stderr.matches("the new configuration").count()
 }
 
 /// The address and the line in which it is told, once that has been written.

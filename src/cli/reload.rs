@@ -1,0 +1,42 @@
+//! A new configuration for a running server.
+
+use super::{print_error, print_warnings};
+use crate::config::{self, Loaded, Sources};
+use crate::server::{self, Handle};
+
+/// Loads the same sources again, and puts what they say in force.
+#[derive(Debug)]
+pub(super) struct Reloader {
+    sources: Sources,
+    /// What the server was started with, and goes on with.
+    server: server::Settings,
+    handle: Handle,
+}
+
+impl Reloader {
+    pub(super) fn new(sources: Sources, server: server::Settings, handle: Handle) -> Self {
+        Reloader { sources, server, handle }
+    }
+
+    /// All or nothing: what is wrong is said, and the running configuration stays.
+    pub(super) fn reload(&self) {
+        let Loaded { settings, warnings } = match config::load(&self.sources) {
+            Ok(loaded) => loaded,
+            Err(error) => {
+                print_error(error);
+                tracing::error!("the new configuration was refused; the one before it stays in force");
+                return;
+            }
+        };
+        print_warnings(&warnings);
+        if settings.server != self.server {
+            tracing::warn!("[server] has changed: that takes a restart, and the rest is in force without it");
+        }
+        let (routes, limits) = (settings.plan.routes.len(), settings.plan.limits.len());
+        match self.handle.reload(settings.plan) {
+            Ok(()) => tracing::info!(routes, limits, "the new configuration is in force"),
+            // Loading has looked for these already.
+            Err(conflicts) => tracing::error!(pairs = conflicts.len(), "routes conflict; nothing has changed"),
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! What is in force: the routes with their limits and upstreams, made from a plan, and made anew from the next.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use http::HeaderValue;
+use hyper::body::Incoming;
+
+use super::settings::{Plan, RouteSettings};
+use crate::access_log::Log;
+use crate::admission::{self, Limiter, Limits, Reason, Spool};
+use crate::route::{Conflict, Table};
+use crate::upstream::{self, Upstream};
+
+/// What the workers share: the routes with their limits, and the upstreams with their connections.
+#[derive(Debug)]
+pub struct Shared {
+    workers: usize,
+    pub(super) log: Option<Log>,
+    pub(super) routes: Table<Arc<Route>>,
+    all_routes: Vec<Arc<Route>>,
+    limiters: Vec<Limiter>,
+    pub(super) upstreams: Vec<Arc<Upstream<Spool<Incoming>>>>,
+}
+
+/// A route with its limit and its way upstream.
+#[derive(Debug)]
+pub(super) struct Route {
+    pub(super) settings: RouteSettings,
+    /// `None` for `limit = "none"`.
+    pub(super) limits: Option<Limits>,
+    pub(super) upstream: Arc<Upstream<Spool<Incoming>>>,
+    /// The upstream's own `host:port`.
+    pub(super) authority: HeaderValue,
+    pub(super) names: Names,
+    /// Rejections by its limits, by reason. It outlives the plan.
+    rejected: Arc<[AtomicU64; Reason::ALL.len()]>,
+}
+
+/// What the access log calls it, and what belongs to it.
+#[derive(Debug)]
+pub(super) struct Names {
+    pub(super) route: Arc<str>,
+    pub(super) upstream: Arc<str>,
+    pub(super) limit: Option<Arc<str>>,
+    pub(super) endpoint: Arc<str>,
+}
+
+impl Shared {
+    /// Makes the routes, limits and upstreams of `plan`, for `workers` workers. What becomes of requests goes to `log`.
+    ///
+    /// # Errors
+    /// The pairs of routes that one request could match equally well.
+    ///
+    /// # Panics
+    /// When an index of a route is not one of the plan.
+    pub fn try_new(plan: Plan, workers: usize, log: Option<Log>) -> Result<Self, Vec<Conflict>> {
+        let nothing = Shared {
+            workers,
+            log,
+            routes: Table::try_new(Vec::new())?,
+            all_routes: Vec::new(),
+            limiters: Vec::new(),
+            upstreams: Vec::new(),
+        };
+        nothing.follow(plan)
+    }
+
+    /// What is in force after this, by the next plan. Limits of the same name stay what they are, with their permits,
+    /// waiters and counts, and take the new settings at once; upstreams that have not changed keep their connections.
+    ///
+    /// # Errors
+    /// As [`try_new`](Shared::try_new); nothing has changed then.
+    pub fn follow(&self, plan: Plan) -> Result<Self, Vec<Conflict>> {
+        let upstreams: Vec<_> = plan.upstreams.into_iter().map(|settings| self.upstream(settings)).collect();
+        let limiters: Vec<_> = plan.limits.iter().map(|settings| self.limiter(settings)).collect();
+        let routes: Vec<_> = plan
+            .routes
+            .into_iter()
+            .map(|settings| {
+                let before = self.all_routes.iter().find(|route| route.settings.name == settings.name);
+                let rejected = before.map(|route| route.rejected.clone()).unwrap_or_default();
+                Arc::new(Route::new(settings, &limiters, &upstreams, rejected))
+            })
+            .collect();
+        let table = routes.iter().map(|route| (route.settings.conditions.clone(), route.clone())).collect();
+        let next = Shared {
+            workers: self.workers,
+            log: self.log.clone(),
+            routes: Table::try_new(table)?,
+            all_routes: routes,
+            limiters,
+            upstreams,
+        };
+        // Nothing can fail any more.
+        for (limiter, settings) in next.limiters.iter().zip(plan.limits) {
+            limiter.reconfigure(settings);
+        }
+        Ok(next)
+    }
+
+    fn upstream(&self, settings: upstream::Settings) -> Arc<Upstream<Spool<Incoming>>> {
+        let same = self.upstreams.iter().find(|upstream| *upstream.settings() == settings);
+        same.cloned().unwrap_or_else(|| Arc::new(Upstream::new(settings, self.workers)))
+    }
+
+    fn limiter(&self, settings: &admission::Settings) -> Limiter {
+        let same = self.limiters.iter().find(|limiter| limiter.name() == settings.name);
+        same.cloned().unwrap_or_else(|| Limiter::new(settings.clone()))
+    }
+
+    /// All limits, in the order of the plan.
+    pub fn limiters(&self) -> &[Limiter] {
+        &self.limiters
+    }
+
+    /// All routes, in the order of the plan: their settings, and how many requests their limits have rejected.
+    pub fn routes(&self) -> impl Iterator<Item = (&RouteSettings, [(Reason, u64); Reason::ALL.len()])> {
+        self.all_routes.iter().map(|route| {
+            let rejected = Reason::ALL.map(|reason| (reason, route.rejected[reason as usize].load(Relaxed)));
+            (&route.settings, rejected)
+        })
+    }
+
+    /// Ends every wait with the reason `draining`. Returns how many there were.
+    pub fn close_limits(&self) -> u32 {
+        self.limiters.iter().map(Limiter::close).sum()
+    }
+}
+
+impl Route {
+    fn new(
+        settings: RouteSettings,
+        limiters: &[Limiter],
+        upstreams: &[Arc<Upstream<Spool<Incoming>>>],
+        rejected: Arc<[AtomicU64; Reason::ALL.len()]>,
+    ) -> Self {
+        let upstream = upstreams[settings.upstream].clone();
+        let endpoint = &upstream.settings().endpoint;
+        let authority = if endpoint.port == 80 && !endpoint.host.contains(':') {
+            endpoint.host.clone()
+        } else {
+            endpoint.to_string()
+        };
+        let authority = HeaderValue::try_from(authority).expect("a checked host is a valid field value");
+        let limits = Limits::new(settings.limits.iter().map(|limit| limiters[*limit].clone()).collect());
+        let names = Names {
+            route: settings.name.as_str().into(),
+            upstream: upstream.settings().name.as_str().into(),
+            limit: limits.as_ref().map(|limits| limits.name().into()),
+            endpoint: upstream.settings().endpoint.to_string().into(),
+        };
+        Route { settings, limits, upstream, authority, names, rejected }
+    }
+
+    pub(super) fn count_rejection(&self, reason: Reason) {
+        self.rejected[reason as usize].fetch_add(1, Relaxed);
+    }
+}

@@ -1,0 +1,116 @@
+//! A new configuration while requests are under way.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use crate::support::random::Random;
+use crate::support::{Sluicegate, Upstream, nothing_comes, permits_are_all_back, soon};
+
+#[tokio::test]
+async fn a_raised_limit_lets_waiters_in_and_a_lowered_one_cuts_nobody() {
+    let mut upstream = Upstream::start().await;
+    let limit = |limit| Sluicegate::with_limit(limit).queue(16).text(&upstream.url());
+    let mut gate = Sluicegate::configured(&limit(1)).await;
+    let (two, one) = (limit(2), limit(1));
+
+    let mut first = gate.get("/first").await;
+    let first_call = soon("the first", upstream.next()).await;
+    let mut second = gate.waiting("/second").await;
+    let mut third = gate.waiting("/third").await;
+    gate.reload(&two).await;
+    let second_call = soon("the waiter, now that two may be in", upstream.next()).await;
+
+    gate.reload(&one).await;
+    first_call.respond(200, "first").await;
+    assert_eq!(first.answer().await.body.text(), "first");
+    assert!(nothing_comes(upstream.next()).await, "the limit is reached as long as the second is in");
+    second_call.respond(200, "second").await;
+    assert_eq!(second.answer().await.body.text(), "second");
+    soon("the third", upstream.next()).await.respond(200, "third").await;
+    assert_eq!(third.answer().await.body.text(), "third");
+    permits_are_all_back(&gate, &mut upstream, 1).await;
+}
+
+#[tokio::test]
+async fn a_broken_configuration_leaves_everything_as_it_was_and_says_why() {
+    let mut upstream = Upstream::start().await;
+    let good = Sluicegate::with_limit(1).queue(16).text(&upstream.url());
+    let mut gate = Sluicegate::configured(&good).await;
+    let mut client = gate.get("/").await;
+    let call = soon("the request", upstream.next()).await;
+    let mut waiter = gate.waiting("/waiter").await;
+
+    gate.reload(&good.replace("limit = 1", "limit = \"many\"")).await;
+    assert!(gate.stderr().contains("routes.default.limit"), "{}", gate.stderr());
+    assert!(gate.stderr().contains("stays in force"), "{}", gate.stderr());
+    call.respond(200, "").await;
+    assert_eq!(client.answer().await.status, 200);
+    soon("the waiter", upstream.next()).await.respond(200, "").await;
+    assert_eq!(waiter.answer().await.status, 200);
+    permits_are_all_back(&gate, &mut upstream, 1).await;
+}
+
+#[tokio::test]
+async fn routes_come_and_go_and_what_is_under_way_ends_as_it_began() {
+    let mut upstream = Upstream::start().await;
+    let plain = Sluicegate::with_limit(5).text(&upstream.url());
+    let mut gate = Sluicegate::configured(&plain).await;
+    let mut under_way = gate.get("/reports/1").await;
+    let call = soon("the request", upstream.next()).await;
+
+    gate.reload(&format!("{plain}\n[routes.reports]\npath = \"/reports/*\"\nlimit = 1\nqueue = 0\n")).await;
+    let mut only = gate.get("/reports/2").await;
+    let only_call = soon("the one that the new route lets in", upstream.next()).await;
+    gate.get("/reports/3").await.answer().await.expect(503, "no_permit");
+    call.respond(200, "old").await;
+    assert_eq!(under_way.answer().await.body.text(), "old");
+
+    gate.reload(&plain).await;
+    let mut other = gate.get("/reports/4").await;
+    soon("the request, by the old route again", upstream.next()).await.respond(200, "").await;
+    assert_eq!(other.answer().await.status, 200);
+    only_call.respond(200, "only").await;
+    assert_eq!(only.answer().await.body.text(), "only");
+}
+
+#[tokio::test]
+async fn two_hundred_reloads_under_load_fail_no_request_and_lose_no_permit() {
+    let mut upstream = Upstream::that_works_for(Duration::from_millis(2)).await;
+    let mut random = Random::announced("reloads");
+    let mut gate = Sluicegate::configured(&Sluicegate::with_limit(8).queue(1000).text(&upstream.url())).await;
+    let stop = Arc::new(AtomicBool::new(false));
+    let clients: Vec<_> = (0..32)
+        .map(|n| {
+            let (stop, address) = (stop.clone(), gate.address);
+            tokio::spawn(async move {
+                let mut client = crate::support::Client::connect(address).await;
+                let mut answers = 0;
+                while !stop.load(Ordering::Relaxed) {
+                    client.get(if n % 2 == 0 { "/" } else { "/shared/x" }).await;
+                    let answer = client.answer().await;
+                    assert_eq!(answer.status, 200, "{answer:?}");
+                    answers += 1;
+                }
+                answers
+            })
+        })
+        .collect();
+    for n in 0..200 {
+        let text = Sluicegate::with_limit(1 + random.below(16) as usize).queue(1000).text(&upstream.url());
+        let shared = "[limits.db]\nlimit = 3\nqueue = 1000\n[routes.shared]\npath = \"/shared/*\"\nlimits = [\"db\"]\n";
+        let broken = "[routes.shared]\npath = \"/shared/*\"\nlimit = 0\n";
+        let more = [shared, "", broken][n % 3];
+        gate.reload(&format!("{text}\n{more}")).await;
+    }
+    stop.store(true, Ordering::Relaxed);
+    let mut answers = 0;
+    for client in clients {
+        answers += soon("the last answers", client).await.expect("no request failed");
+    }
+    println!("{answers} answers");
+    assert!(answers > 200);
+    gate.reload(&Sluicegate::with_limit(8).queue(1000).text(&upstream.url())).await;
+    upstream.answers_when_told();
+    permits_are_all_back(&gate, &mut upstream, 8).await;
+}
