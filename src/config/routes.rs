@@ -1,8 +1,9 @@
 //! `[routes.NAME]`.
 
 use std::collections::HashSet;
+use std::num::NonZeroU32;
 
-use config::Value;
+use config::{Value, ValueKind};
 use http::{HeaderName, HeaderValue, Method};
 
 use super::limits;
@@ -10,9 +11,9 @@ use super::overridable::{Effective, Overridable};
 use super::report::{Report, problem};
 use super::section::{Section, closest};
 use super::shared::SharedLimits;
-use super::value::{Taken, as_text, list, parsed, some, text, wrong, wrong_with_help};
-use crate::admission;
-use crate::proxy::{Plan, RouteSettings};
+use super::value::{Taken, as_text, integer, list, parsed, some, text, wrong, wrong_with_help};
+use crate::admission::{self, LIMIT_MAX};
+use crate::proxy::{Plan, RouteSettings, Upgrade};
 use crate::route::{Conditions, HeaderCondition, Table};
 use crate::upstream::{self, Ending};
 
@@ -22,7 +23,6 @@ pub(super) const NOT_YET: &[&str] = &[
     "timeout",
     "deadline",
     "trust_headers",
-    "upgrade",
     "max_duration",
     "buffer_request",
     "buffer_response",
@@ -34,7 +34,7 @@ pub(super) const NOT_YET: &[&str] = &[
 ];
 
 /// Keys that only a route itself can have so far, not the defaults.
-pub(super) const OWN_KEYS: &[&str] = &["host", "path", "method", "header", "upstream"];
+pub(super) const OWN_KEYS: &[&str] = &["host", "path", "method", "header", "upstream", "upgrade"];
 
 /// A route as far as it could be read, and where it was written.
 #[derive(Debug)]
@@ -43,6 +43,7 @@ pub(super) struct Route {
     place: String,
     /// `None` if one is wrong: without it, the route would seem to conflict with others.
     conditions: Option<Conditions>,
+    upgrade: Upgrade,
     /// Upstream and limits, `None` if one of them is wrong.
     rest: Option<(usize, Effective)>,
 }
@@ -66,12 +67,30 @@ pub(super) fn read(
     };
     let conditions = (report.errors() == errors_before).then_some(conditions);
     let upstream = s.take("upstream", text);
+    let upgrade = s.take_or("upgrade", upgrade, Upgrade::default());
     let own = Overridable::take(s, shared, report);
     let upstream = upstream_index(upstream, upstreams, &section, report);
     let effective = own.over(defaults, &name, shared, &section, report);
     let place = section.place();
     section.finish(&[NOT_YET, limits::NOT_YET].concat());
-    Route { name, place, conditions, rest: upstream.zip(effective) }
+    Route { name, place, conditions, upgrade, rest: upstream.zip(effective) }
+}
+
+/// `"count"`, `"deny"` or `{ separate = N }`.
+fn upgrade(value: &Value) -> Taken<Upgrade> {
+    const EXPECTED: &str = "must be \"count\", \"deny\" or { separate = N }";
+    match &value.kind {
+        ValueKind::String(word) if word == "count" => Ok(Upgrade::Count),
+        ValueKind::String(word) if word == "deny" => Ok(Upgrade::Deny),
+        ValueKind::Table(table) if table.len() == 1 => match table.get("separate") {
+            Some(places) => {
+                let places: u32 = integer(1..=LIMIT_MAX)(places)?;
+                Ok(NonZeroU32::new(places).map_or(Upgrade::Deny, Upgrade::Separate))
+            }
+            None => wrong(EXPECTED),
+        },
+        _ => wrong(EXPECTED),
+    }
 }
 
 impl Route {
@@ -80,7 +99,8 @@ impl Route {
         let (upstream, Effective { inline, shared, on_client_gone, abort_grace }) = self.rest?;
         let conditions = self.conditions?;
         let ending = Ending { on_client_gone, abort_grace };
-        let settings = RouteSettings { name: self.name, conditions, upstream, limits: shared, ending };
+        let settings =
+            RouteSettings { name: self.name, conditions, upstream, limits: shared, upgrade: self.upgrade, ending };
         Some((settings, inline))
     }
 }

@@ -9,6 +9,7 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 
 use super::record::Record;
+use super::tunnel::Tunnel;
 use crate::admission::{Permit, Spool};
 use crate::upstream::{Failure, ResponseBody};
 
@@ -21,6 +22,8 @@ pub struct Body {
     kind: Kind,
     bytes: u64,
     record: Record,
+    /// What the connection becomes after it.
+    tunnel: Option<Box<Tunnel>>,
 }
 
 #[derive(Debug)]
@@ -31,14 +34,26 @@ enum Kind {
 
 impl Body {
     pub(super) fn own(bytes: Bytes, record: Record) -> Self {
-        Body { kind: Kind::Own(Full::new(bytes)), bytes: 0, record }
+        Body { kind: Kind::Own(Full::new(bytes)), bytes: 0, record, tunnel: None }
+    }
+
+    /// No body at all: the connection becomes a tunnel.
+    pub(super) fn tunnel(tunnel: Tunnel) -> Self {
+        let mut body = Body::own(Bytes::new(), Record::default());
+        body.tunnel = Some(Box::new(tunnel));
+        body
+    }
+
+    /// What the connection becomes, for whoever runs it.
+    pub fn take_tunnel(&mut self) -> Option<Tunnel> {
+        self.tunnel.take().map(|tunnel| *tunnel)
     }
 
     pub(super) fn upstream(body: UpstreamBody, record: Record) -> Self {
         if body.is_end_stream() {
             record.completed(0);
         }
-        Body { kind: Kind::Upstream(body), bytes: 0, record }
+        Body { kind: Kind::Upstream(body), bytes: 0, record, tunnel: None }
     }
 
     /// Lets go of the record, with a last word.

@@ -12,6 +12,7 @@ use http::uri::PathAndQuery;
 use http::{Request, Response, Uri, Version};
 use http_body::Body as _;
 use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
 use tower_service::Service;
 
 use super::body::{Body, UpstreamBody};
@@ -22,9 +23,12 @@ use super::record::Record;
 use super::refusal::Refusal;
 use super::reply::{About, Reply, X_LIMIT, X_QUEUE, X_REASON, queue_value};
 use super::shared::Route;
+use super::tunnel::Tunnel;
 use crate::admission::{Admitted, Limits, Permit, Spool, Waited};
-use crate::upstream::HostHeader;
-use crate::upstream::headers::{accept_trailers, accepts_trailers, remove_hop_by_hop};
+use crate::upstream::headers::{
+    accept_trailers, accepts_trailers, remove_hop_by_hop, requested_upgrade, upgrade as upgrade_to,
+};
+use crate::upstream::{Answer, Failure, HostHeader, Upgraded};
 
 /// What is known of a request on arrival, and needed once it has been admitted or turned away.
 #[derive(Debug, Clone)]
@@ -66,11 +70,12 @@ impl Service<Admitted<Incoming>> for Forward {
 
 impl Forward {
     /// Always answers. The permit, if there is one, goes with the exchange.
-    pub(super) fn forward(self, request: Request<Spool<Incoming>>, permit: Option<Permit>) -> Forwarding {
+    pub(super) fn forward(self, mut request: Request<Spool<Incoming>>, permit: Option<Permit>) -> Forwarding {
         let waited = permit.as_ref().and_then(Permit::waited);
         let bodiless = request.body().is_end_stream();
         let Route { names, .. } = &*self.route;
         self.arrival.record.admitted(permit.as_ref(), names.limit.as_ref(), &names.endpoint);
+        let client = request.extensions_mut().remove::<OnUpgrade>();
         let request = match self.prepare(request) {
             Ok(request) => request,
             Err(refusal) => {
@@ -82,7 +87,8 @@ impl Forward {
         Box::pin(async move {
             let Route { upstream, settings, .. } = &*self.route;
             Ok(match upstream.send(self.worker, request, settings.ending, permit).await {
-                Ok(response) => pass_on(response, self.arrival.record, waited),
+                Ok(Answer::Response(response)) => pass_on(response, self.arrival.record, waited),
+                Ok(Answer::Upgraded(upgraded)) => self.tunnel(client, upgraded, waited),
                 Err(failure) => {
                     tracing::debug!(route = settings.name, error = &failure as &dyn std::error::Error, "no response");
                     let reply = Reply { waited, ..Reply::failed(&failure) };
@@ -95,9 +101,48 @@ impl Forward {
         })
     }
 
+    /// Agrees to another protocol. The tunnel goes with the answer; the server runs it.
+    fn tunnel(
+        self,
+        client: Option<OnUpgrade>,
+        upgraded: Upgraded<Option<Permit>>,
+        waited: Option<Waited>,
+    ) -> Response<Body> {
+        let Route { upgrades, upstream, settings, .. } = &*self.route;
+        let Upgraded { head, io, held } = upgraded;
+        let permit = match upgrades {
+            None => held,
+            // Its own place takes the place of the request's permits.
+            Some(upgrades) => match upgrades.try_acquire() {
+                Some(place) => Some(place),
+                None => {
+                    let full = Reply { waited, ..Reply::no_place(upgrades.settings().reject_status) };
+                    return full.into_response(&self.arrival.about(Some(&self.route)));
+                }
+            },
+        };
+        let Some(client) = client else {
+            return Reply::failed(&Failure::Protocol(None)).into_response(&self.arrival.about(Some(&self.route)));
+        };
+        let protocol = requested_upgrade(head.headers());
+        let record = self.arrival.record;
+        record.headed(head.status().as_u16(), false, 0);
+        let (mut parts, ()) = head.into_parts();
+        remove_hop_by_hop(&mut parts.headers);
+        if let Some(protocol) = protocol {
+            upgrade_to(&mut parts.headers, protocol);
+        }
+        parts.version = Version::HTTP_11;
+        parts.extensions.clear();
+        let idle_timeout = upstream.settings().upgrade_idle_timeout;
+        let grace = settings.ending.abort_grace;
+        Response::from_parts(parts, Body::tunnel(Tunnel { client, upstream: io, idle_timeout, grace, permit, record }))
+    }
+
     /// Makes the client's request ours.
     fn prepare(&self, request: Request<Spool<Incoming>>) -> Result<Request<Spool<Incoming>>, Refusal> {
         let host = requested_host(&request);
+        let upgrade = requested_upgrade(request.headers());
         let (mut parts, body) = request.into_parts();
         let upstream = self.route.upstream.settings();
         let Arrival { client, request_id, arrived, .. } = &self.arrival;
@@ -122,6 +167,9 @@ impl Forward {
         if !body.is_end_stream() && !headers.contains_key(CONTENT_LENGTH) {
             // Left to itself, hyper gives a GET with such a body the length zero.
             headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+        }
+        if let Some(protocols) = upgrade {
+            upgrade_to(headers, protocols);
         }
         parts.uri = target(parts.uri, &upstream.base_path)?;
         parts.version = Version::HTTP_11;

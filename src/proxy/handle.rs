@@ -21,8 +21,10 @@ use super::negotiate::Form;
 use super::record::Record;
 use super::refusal::Refusal;
 use super::reply::{About, Reply};
+use super::settings::Upgrade;
 use super::shared::{Route, Shared};
 use crate::admission::{Error, Spool};
+use crate::upstream::headers::requested_upgrade;
 
 /// One worker's way through what is in force. A request goes all its way by the plan that it began with.
 #[derive(Debug, Clone)]
@@ -90,6 +92,9 @@ impl Proxy {
         let Some(route) = &self.route(&request) else {
             return Reply::no_route().into_response(&arrival.about(None));
         };
+        if route.settings.upgrade == Upgrade::Deny && requested_upgrade(request.headers()).is_some() {
+            return Reply::upgrade_denied().into_response(&arrival.about(Some(route)));
+        }
         arrival.record.routed(&route.names.route, &route.names.upstream);
         let forward = Forward { route: route.clone(), worker: self.worker, arrival };
         let Some(limits) = &route.limits else {

@@ -16,14 +16,16 @@ mod reply;
 mod settings;
 mod shared;
 mod trusted;
+mod tunnel;
 
 pub use body::Body;
 pub use client::Client;
 pub use handle::Proxy;
 pub use refusal::Refusal;
-pub use settings::{Plan, RouteSettings};
+pub use settings::{Plan, RouteSettings, Upgrade};
 pub use shared::Shared;
 pub use trusted::{Network, NetworkError, TrustedProxies};
+pub use tunnel::Tunnel;
 
 pub use crate::route::Conflict;
 pub use crate::upstream::Failure;

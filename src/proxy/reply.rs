@@ -55,6 +55,10 @@ impl Reply {
         Reply::new(StatusCode::NOT_FOUND, "no_route", "No route takes this request.")
     }
 
+    pub(super) fn upgrade_denied() -> Self {
+        Reply::new(StatusCode::FORBIDDEN, "upgrade_denied", "This route's connections may not be upgraded.")
+    }
+
     pub(super) fn internal() -> Self {
         let reply = Reply::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "The proxy failed on this request.");
         Reply { outcome: Outcome::Failed, ..reply }
@@ -84,6 +88,12 @@ impl Reply {
         let retry_after = Some(seconds.ceil().clamp(1.0, 60.0) as u64);
         let waited = Some(rejection.waited);
         Reply { retry_after, waited, outcome: Outcome::Rejected, ..Reply::new(status, reason, detail) }
+    }
+
+    /// The request was admitted, and the connection that it became has no place.
+    pub(super) fn no_place(capacity: StatusCode) -> Self {
+        let reply = Reply::new(capacity, "no_permit", "As many connections as may be are upgraded.");
+        Reply { outcome: Outcome::Rejected, retry_after: Some(1), ..reply }
     }
 
     pub(super) fn failed(failure: &Failure) -> Self {

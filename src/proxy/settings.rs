@@ -1,5 +1,7 @@
 //! What a route is, once the configuration has been checked.
 
+use std::num::NonZeroU32;
+
 use crate::{admission, route, upstream};
 
 /// One route: which requests, which limits, which upstream.
@@ -14,8 +16,22 @@ pub struct RouteSettings {
     /// Indexes into the plan's limits, in the order in which they are acquired: its own first, then the shared ones. They
     /// ascend, so that all routes acquire in one order. Empty for `limit = "none"`.
     pub limits: Vec<usize>,
+    /// Whether its connections may become something else.
+    pub upgrade: Upgrade,
     /// What happens upstream when the client has left. Default: abort, with 30 s of grace.
     pub ending: upstream::Ending,
+}
+
+/// What becomes of a request to upgrade its connection, to a WebSocket for example.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Upgrade {
+    /// It goes on, and holds the request's permits until the connection has closed.
+    #[default]
+    Count,
+    /// It is refused.
+    Deny,
+    /// It goes on, and once the upstream has agreed, one of so many places of its own takes the place of its permits.
+    Separate(NonZeroU32),
 }
 
 /// Everything that decides what becomes of a request: the checked configuration but for the client side.

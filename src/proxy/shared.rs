@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use http::HeaderValue;
 use hyper::body::Incoming;
 
-use super::settings::{Plan, RouteSettings};
+use super::settings::{Plan, RouteSettings, Upgrade};
 use crate::access_log::Log;
 use crate::admission::{self, Limiter, Limits, Reason, Spool};
 use crate::route::{Conflict, Table};
@@ -33,6 +33,8 @@ pub(super) struct Route {
     /// The upstream's own `host:port`.
     pub(super) authority: HeaderValue,
     pub(super) names: Names,
+    /// The places of upgraded connections, where they have their own.
+    pub(super) upgrades: Option<Limiter>,
     /// Rejections by its limits, by reason. It outlives the plan.
     rejected: Arc<[AtomicU64; Reason::ALL.len()]>,
 }
@@ -79,8 +81,7 @@ impl Shared {
             .into_iter()
             .map(|settings| {
                 let before = self.all_routes.iter().find(|route| route.settings.name == settings.name);
-                let rejected = before.map(|route| route.rejected.clone()).unwrap_or_default();
-                Arc::new(Route::new(settings, &limiters, &upstreams, rejected))
+                Arc::new(Route::new(settings, &limiters, &upstreams, before.map(|route| &**route)))
             })
             .collect();
         let table = routes.iter().map(|route| (route.settings.conditions.clone(), route.clone())).collect();
@@ -133,7 +134,7 @@ impl Route {
         settings: RouteSettings,
         limiters: &[Limiter],
         upstreams: &[Arc<Upstream<Spool<Incoming>>>],
-        rejected: Arc<[AtomicU64; Reason::ALL.len()]>,
+        before: Option<&Route>,
     ) -> Self {
         let upstream = upstreams[settings.upstream].clone();
         let endpoint = &upstream.settings().endpoint;
@@ -144,13 +145,23 @@ impl Route {
         };
         let authority = HeaderValue::try_from(authority).expect("a checked host is a valid field value");
         let limits = Limits::new(settings.limits.iter().map(|limit| limiters[*limit].clone()).collect());
+        let rejected = before.map(|route| route.rejected.clone()).unwrap_or_default();
+        let upgrades = match settings.upgrade {
+            Upgrade::Separate(places) => {
+                let upgrades = before.and_then(|route| route.upgrades.clone());
+                let places = admission::Settings { queue: 0, ..admission::Settings::new(&*settings.name, places) };
+                Some(upgrades.unwrap_or_else(|| Limiter::new(places.clone())))
+                    .inspect(|upgrades| upgrades.reconfigure(places))
+            }
+            Upgrade::Count | Upgrade::Deny => None,
+        };
         let names = Names {
             route: settings.name.as_str().into(),
             upstream: upstream.settings().name.as_str().into(),
             limit: limits.as_ref().map(|limits| limits.name().into()),
             endpoint: upstream.settings().endpoint.to_string().into(),
         };
-        Route { settings, limits, upstream, authority, names, rejected }
+        Route { settings, limits, upstream, authority, names, upgrades, rejected }
     }
 
     pub(super) fn count_rejection(&self, reason: Reason) {

@@ -19,6 +19,7 @@ use tokio::time::{Instant, timeout};
 
 use super::body::WireBody;
 use super::drain::Stage;
+use super::register::Registered;
 use super::wire::{InExchange, Phase, Signals, Wire};
 use super::worker::Worker;
 use crate::proxy::Client;
@@ -31,6 +32,8 @@ pub(super) struct Connection {
     socket: Socket,
     client: Arc<Client>,
     signals: Arc<Signals>,
+    /// A tunnel outlives the connection, and counts as one.
+    registered: Arc<Registered>,
     timer: Timer,
     /// The progress and the stage that the timer was last set for.
     timed: Option<(u32, Stage)>,
@@ -53,8 +56,15 @@ const DISCARD: u64 = 64 << 10;
 const DRAIN_IDLE: Duration = Duration::from_secs(1);
 
 impl Connection {
-    pub(super) fn new(worker: Arc<Worker>, socket: Socket, client: Arc<Client>, signals: Arc<Signals>) -> Self {
-        Connection { worker, socket, client, signals, timer: Timer::default(), timed: None, watch: None }
+    pub(super) fn new(
+        worker: Arc<Worker>,
+        socket: Socket,
+        client: Arc<Client>,
+        signals: Arc<Signals>,
+        registered: Registered,
+    ) -> Self {
+        let registered = Arc::new(registered);
+        Connection { worker, socket, client, signals, registered, timer: Timer::default(), timed: None, watch: None }
     }
 
     /// Serves the connection to its end. Dropping this drops what is under way on it.
@@ -62,13 +72,18 @@ impl Connection {
         let mut wire = Wire::new(self.socket.clone(), self.signals.clone(), self.worker.settings.max_header_bytes);
         loop {
             let service = {
-                let (worker, client, signals) = (self.worker.clone(), self.client.clone(), self.signals.clone());
-                service_fn(move |request| answer(worker.clone(), client.clone(), signals.clone(), request))
+                let (worker, client) = (self.worker.clone(), self.client.clone());
+                let (signals, registered) = (self.signals.clone(), self.registered.clone());
+                service_fn(move |request| {
+                    answer(worker.clone(), client.clone(), signals.clone(), registered.clone(), request)
+                })
             };
             // hyper's buffer takes a whole head; its own bounds come after the wire's.
             let max_buf_size = (self.worker.settings.max_header_bytes * 2).max(64 << 10);
-            let mut http =
-                http1::Builder::new().max_buf_size(max_buf_size).serve_connection(TokioIo::new(wire), service);
+            let mut http = http1::Builder::new()
+                .max_buf_size(max_buf_size)
+                .serve_connection(TokioIo::new(wire), service)
+                .with_upgrades();
             let end = {
                 let mut http = pin!(&mut http);
                 poll_fn(|cx| self.poll(cx, |cx| http.as_mut().poll(cx).map(|result| result.is_ok()))).await
@@ -80,7 +95,9 @@ impl Connection {
                 }
                 return;
             }
-            wire = http.into_parts().io.into_inner();
+            // Nothing is left of one that has become a tunnel, which has a task of its own.
+            let Some(parts) = http.into_parts() else { return };
+            wire = parts.io.into_inner();
             let resume = !self.signals.is_closing() && self.stage() == Stage::Serving && wire.can_resume(DISCARD);
             if !(resume && discard(&mut wire).await) {
                 break;
@@ -184,6 +201,7 @@ async fn answer(
     worker: Arc<Worker>,
     client: Arc<Client>,
     signals: Arc<Signals>,
+    registered: Arc<Registered>,
     request: Request<Incoming>,
 ) -> Result<Response<WireBody>, Infallible> {
     let exchange = InExchange(signals);
@@ -191,7 +209,15 @@ async fn answer(
         Some(refusal) => worker.proxy.refuse(&client, refusal),
         None => worker.proxy.handle(&client, request).await,
     };
-    if worker.control.stage() != Stage::Serving {
+    if let Some(tunnel) = response.body_mut().take_tunnel() {
+        exchange.0.begin_tunnel();
+        let mut stage = worker.control.changes();
+        tokio::spawn(async move {
+            let cut = async move { drop(stage.wait_for(|stage| *stage >= Stage::Cut).await) };
+            tunnel.run(cut).await;
+            drop(registered);
+        });
+    } else if worker.control.stage() != Stage::Serving {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     exchange.0.begin_response(response.headers().contains_key(CONNECTION));

@@ -108,11 +108,7 @@ impl Worker {
         let client = Arc::new(Client::new(peer.ip(), &self.settings.trusted_proxies));
         let signals = Arc::<Signals>::default();
         let registered = self.register.enter(&self.control, signals.clone());
-        let connection = Connection::new(self.clone(), Socket::new(stream), client, signals);
-        tokio::spawn(async move {
-            connection.run().await;
-            drop(registered);
-        });
+        tokio::spawn(Connection::new(self.clone(), Socket::new(stream), client, signals, registered).run());
     }
 }
 

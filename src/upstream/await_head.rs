@@ -89,9 +89,9 @@ impl<B: Send + 'static, H: Send + 'static> Drop for AwaitHead<B, H> {
     }
 }
 
-/// Whether a head that hyper has parsed can be passed on. We ask for no upgrade, so what follows a 101 is no HTTP; and
-/// framing that can be read in two ways (RFC 9112 §6.3), or with a coding that we do not have, is not passed on.
-fn is_acceptable(response: &Response<Incoming>) -> bool {
+/// Whether a head that hyper has parsed can be passed on. What follows a 101 that nobody asked for is no HTTP; and framing
+/// that can be read in two ways (RFC 9112 §6.3), or with a coding that we do not have, is not passed on.
+fn is_acceptable(response: &Response<Incoming>, upgrade: bool) -> bool {
     let headers = response.headers();
     let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
     let framing = match (codings.next(), codings.next()) {
@@ -102,7 +102,7 @@ fn is_acceptable(response: &Response<Incoming>) -> bool {
         }
         (Some(_), Some(_)) => false,
     };
-    framing && response.status() != StatusCode::SWITCHING_PROTOCOLS
+    framing && (upgrade || response.status() != StatusCode::SWITCHING_PROTOCOLS)
 }
 
 fn settle<B: Send + 'static, H: Send + 'static>(
@@ -110,7 +110,7 @@ fn settle<B: Send + 'static, H: Send + 'static>(
     exchange: Exchange<B, H>,
 ) -> Result<Begun<B, H>, HeadFailed<B, H>> {
     match result {
-        Ok(response) if !is_acceptable(&response) => {
+        Ok(response) if !is_acceptable(&response, exchange.upgrade) => {
             // What we do not pass on, the upstream may still be working on.
             abandon(exchange, Phase::Body(response.into_body()));
             Err(HeadFailed::Abandoned(Failure::Protocol(None)))

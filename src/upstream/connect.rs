@@ -32,7 +32,7 @@ where
         .await
         .map_err(io::Error::other)?;
     tokio::spawn(async move {
-        if let Err(error) = connection.await {
+        if let Err(error) = connection.with_upgrades().await {
             // Whoever has an exchange on it hears of it there.
             tracing::trace!(%error, "an upstream connection ended");
         }

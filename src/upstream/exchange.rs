@@ -39,6 +39,8 @@ pub(super) struct Exchange<B, H> {
     /// `None` for a request without a body.
     pub(super) upload: Option<Arc<Progress>>,
     pub(super) ending: Ending,
+    /// Whether the request asked for another protocol.
+    pub(super) upgrade: bool,
     pub(super) held: H,
 }
 

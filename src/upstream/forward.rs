@@ -6,8 +6,10 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::header::UPGRADE;
+use http::{Request, Response, StatusCode};
 use http_body::Body;
+use hyper::upgrade::OnUpgrade;
 use tokio::time::timeout;
 
 use super::await_head::{AwaitHead, HeadFailed};
@@ -24,6 +26,26 @@ use super::upload::Upload;
 pub struct Upstream<B> {
     settings: Settings,
     pools: Arc<Pools<B>>,
+}
+
+/// What came of a request.
+#[derive(Debug)]
+pub enum Answer<B: Send + 'static, H: Send + 'static> {
+    /// A response.
+    Response(Response<ResponseBody<B, H>>),
+    /// Another protocol, where the request asked for one.
+    Upgraded(Upgraded<H>),
+}
+
+/// A connection that has become something else.
+#[derive(Debug)]
+pub struct Upgraded<H> {
+    /// The 101.
+    pub head: Response<()>,
+    /// The connection.
+    pub io: OnUpgrade,
+    /// What was handed over with the request. Holding it is up to whoever uses the connection.
+    pub held: H,
 }
 
 impl<B> Upstream<B>
@@ -62,7 +84,7 @@ where
         request: Request<B>,
         ending: Ending,
         mut held: H,
-    ) -> Result<Response<ResponseBody<B, H>>, Failure> {
+    ) -> Result<Answer<B, H>, Failure> {
         let idempotent = request.method().is_idempotent();
         let (mut parts, body) = request.into_parts();
         let mut body = (!body.is_end_stream()).then_some(body);
@@ -77,7 +99,7 @@ where
                 .exchange(connection, Request::from_parts(parts, body), ending, held, self.settings.retries - retries)
                 .await
             {
-                Ok(response) => return Ok(response),
+                Ok(answer) => return Ok(answer),
                 Err(HeadFailed::Unsent { request, held: again, .. }) if retry => {
                     let (unsent, upload) = request.into_parts();
                     (parts, body, held) = (unsent, upload.into_inner(), again);
@@ -100,16 +122,23 @@ where
         ending: Ending,
         held: H,
         retried: u32,
-    ) -> Result<Response<ResponseBody<B, H>>, HeadFailed<B, H>> {
+    ) -> Result<Answer<B, H>, HeadFailed<B, H>> {
         let (parts, body) = request.into_parts();
+        let upgrade = parts.headers.contains_key(UPGRADE);
         let (upload, progress) = Upload::new(body);
         let head = Box::pin(connection.sender.try_send_request(Request::from_parts(parts, upload)));
-        let exchange = Exchange { connection, pools: self.pools.clone(), upload: progress, ending, held };
-        let (response, mut exchange) = AwaitHead::new(head, exchange, self.settings.response_timeout).await?;
+        let exchange = Exchange { connection, pools: self.pools.clone(), upload: progress, ending, upgrade, held };
+        let (mut response, mut exchange) = AwaitHead::new(head, exchange, self.settings.response_timeout).await?;
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            // hyper's task of this connection hands it over and ends; it is in no pool any more.
+            let io = hyper::upgrade::on(&mut response);
+            return Ok(Answer::Upgraded(Upgraded { head: response.map(drop), io, held: exchange.held }));
+        }
         if !exchange.connection.reused && self.settings.idle_timeout.is_none() {
             exchange.connection.learn_idle_timeout(response.headers());
         }
-        Ok(response.map(|body| ResponseBody::new(body, exchange, self.settings.read_idle_timeout, retried)))
+        let idle_timeout = self.settings.read_idle_timeout;
+        Ok(Answer::Response(response.map(|body| ResponseBody::new(body, exchange, idle_timeout, retried))))
     }
 
     /// A connection that is ready: an idle one, else a new one.

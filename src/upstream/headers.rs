@@ -60,6 +60,21 @@ pub fn accept_trailers(headers: &mut HeaderMap) {
     headers.insert(CONNECTION, HeaderValue::from_static("te"));
 }
 
+/// The protocols that the sender wants to go on with, where its `Connection` says so too (RFC 9110 §7.8). Not h2c: that
+/// is spoken by prior knowledge only (RFC 9113 §3.1), and the request is served as it is.
+pub fn requested_upgrade(headers: &HeaderMap) -> Option<HeaderValue> {
+    let protocols = headers.get(UPGRADE)?;
+    let nominated =
+        headers.get_all(CONNECTION).iter().flat_map(tokens).any(|word| word.eq_ignore_ascii_case(b"upgrade"));
+    (nominated && !protocols.as_bytes().eq_ignore_ascii_case(b"h2c")).then(|| protocols.clone())
+}
+
+/// Asks for, or agrees to, another protocol.
+pub fn upgrade(headers: &mut HeaderMap, protocols: HeaderValue) {
+    headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+    headers.insert(UPGRADE, protocols);
+}
+
 /// The members of a comma-separated list.
 fn tokens(value: &HeaderValue) -> impl Iterator<Item = &[u8]> {
     value.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii).filter(|token| !token.is_empty())

@@ -18,6 +18,6 @@ mod upload;
 
 pub use error::{BoxError, Failure};
 pub use exchange::{Ending, OnClientGone};
-pub use forward::Upstream;
+pub use forward::{Answer, Upgraded, Upstream};
 pub use response_body::ResponseBody;
 pub use settings::{Endpoint, HostHeader, Settings};

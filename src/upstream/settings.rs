@@ -21,6 +21,8 @@ pub struct Settings {
     pub response_timeout: Duration,
     /// Longest silence inside a response body. Default 60 s.
     pub read_idle_timeout: Duration,
+    /// Longest silence of a connection that has been upgraded, both ways together. Default 1 h.
+    pub upgrade_idle_timeout: Duration,
     /// How long an idle connection may be reused. `None`: the upstream's `Keep-Alive: timeout` less a
     /// second, else 4 s. Zero: connections are not reused.
     pub idle_timeout: Option<Duration>,
@@ -39,6 +41,7 @@ impl Settings {
             connect_timeout: Duration::from_secs(2),
             response_timeout: Duration::from_secs(60),
             read_idle_timeout: Duration::from_secs(60),
+            upgrade_idle_timeout: Duration::from_secs(3600),
             idle_timeout: None,
             retries: 1,
         }

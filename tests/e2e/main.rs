@@ -19,4 +19,5 @@ mod storm;
 mod strictness;
 mod support;
 mod timeouts;
+mod upgrades;
 mod uploads;

@@ -53,6 +53,8 @@ enum State {
     Broken,
     /// Nothing that still comes is looked at.
     Refused,
+    /// What comes is no HTTP any more.
+    Tunnel,
 }
 
 /// Stands for a refused request. `close` ends the connection after the answer.
@@ -149,6 +151,12 @@ impl Wire {
                 }
                 // Body => Complete | Broken
                 State::Body(_) => return self.poll_body(cx, buf),
+                // Complete => Tunnel
+                State::Complete if self.signals.is_tunnel() => {
+                    self.deliver = self.held.len();
+                    self.state = State::Tunnel;
+                }
+                State::Tunnel => return self.poll_socket(cx, buf).map_ok(drop),
                 // Complete => Head
                 State::Complete => {
                     if !self.signals.in_exchange() {
@@ -320,8 +328,11 @@ impl AsyncWrite for Wire {
         Poll::Ready(Ok(()))
     }
 
-    /// Closing is the connection's own: hyper only says that it has finished.
+    /// Closing is the connection's own: hyper only says that it has finished. A tunnel means it.
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if matches!(self.state, State::Tunnel) || self.signals.is_tunnel() {
+            self.socket.close_for_writing();
+        }
         Poll::Ready(Ok(()))
     }
 }

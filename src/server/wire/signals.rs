@@ -30,6 +30,8 @@ pub(crate) struct Signals {
     failed: AtomicBool,
     /// The client speaks HTTP/1.0.
     old: AtomicBool,
+    /// The connection becomes something else behind its response.
+    tunnel: AtomicBool,
     /// Bytes of the next message lie behind the current one.
     pipelined: AtomicBool,
     hung_up: AtomicBool,
@@ -112,6 +114,14 @@ impl Signals {
     pub(crate) fn begin_response(&self, closing: bool) {
         self.begun.store(true, Relaxed);
         self.closing.store(closing, Relaxed);
+    }
+
+    pub(crate) fn begin_tunnel(&self) {
+        self.tunnel.store(true, Relaxed);
+    }
+
+    pub(super) fn is_tunnel(&self) -> bool {
+        self.tunnel.load(Relaxed)
     }
 
     pub(crate) fn has_begun(&self) -> bool {
