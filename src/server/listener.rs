@@ -10,8 +10,9 @@ use super::settings::Settings;
 /// How many connections the kernel keeps for us until we accept them; it caps this at its own limit.
 const BACKLOG: i32 = 4096;
 
-/// How many bytes the kernel holds that it could not send yet: a round trip's worth on a fast link.
-const UNSENT: u32 = 128 << 10;
+/// How many bytes the kernel holds that it could not send yet. It asks for more when half of them are gone, which is how
+/// we know that a client reads.
+const UNSENT: u32 = 16 << 10;
 
 /// Binds `count` sockets to `address`, among which the kernel spreads the connections, and says where: port 0 becomes
 /// a free port.
@@ -45,7 +46,7 @@ fn listener(address: SocketAddr, settings: &Settings) -> io::Result<TcpListener>
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(true)?;
     // Accepted sockets inherit all of these. The last one keeps what the kernel takes from us ahead of a slow reader
-    // small, so that in-flight stays true, and a client that reads at all is seen to read.
+    // small, so that in-flight stays true, and a client that reads slowly is seen to read.
     socket.set_tcp_nodelay(true)?;
     socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(settings.tcp_keepalive))?;
     socket.set_tcp_notsent_lowat(UNSENT)?;

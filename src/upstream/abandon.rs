@@ -27,7 +27,7 @@ where
 {
     let tell = match exchange.ending.on_client_gone {
         OnClientGone::Reset => {
-            reset(&exchange);
+            exchange.reset();
             return;
         }
         OnClientGone::Abort => true,
@@ -36,26 +36,23 @@ where
     };
     // Outside a runtime, or in one that is going down, there is nobody to wait with.
     let Ok(runtime) = Handle::try_current() else {
-        reset(&exchange);
+        exchange.reset();
         return;
     };
     if tell {
         exchange.connection.socket.close_for_writing();
     }
     runtime.spawn(async move {
-        if timeout(exchange.ending.abort_grace, end_of(phase)).await.is_err() {
-            tracing::debug!(grace = ?exchange.ending.abort_grace, "an abandoned exchange did not end and was reset");
-            reset(&exchange);
+        let ended = timeout(exchange.ending.abort_grace, end_of(phase)).await.is_ok();
+        if ended && exchange.is_upload_complete() {
+            exchange.stop();
+        } else {
+            tracing::debug!(ended, "the connection of an abandoned exchange was reset");
+            exchange.reset();
         }
-        exchange.stop();
         // Only now: the connection is dropped, never pooled, and the permit is back.
         drop(exchange);
     });
-}
-
-fn reset<B, H>(exchange: &Exchange<B, H>) {
-    exchange.connection.socket.reset_on_close();
-    exchange.stop();
 }
 
 /// Resolves when the upstream has sent all of its answer, or closed.

@@ -95,8 +95,12 @@ fn is_acceptable(response: &Response<Incoming>, upgrade: bool) -> bool {
     let headers = response.headers();
     let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
     let framing = match (codings.next(), codings.next()) {
-        // hyper takes a list of equal lengths for one; whoever comes next may not.
-        (None, _) => headers.get(CONTENT_LENGTH).is_none_or(|length| length.as_bytes().iter().all(u8::is_ascii_digit)),
+        // hyper takes several equal lengths for one; whoever comes next may not.
+        (None, _) => {
+            let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
+            let number = lengths.next().is_none_or(|length| length.as_bytes().iter().all(u8::is_ascii_digit));
+            number && lengths.next().is_none()
+        }
         (Some(coding), None) => {
             coding.as_bytes().eq_ignore_ascii_case(b"chunked") && !headers.contains_key(CONTENT_LENGTH)
         }

@@ -54,9 +54,17 @@ impl<B, H> Exchange<B, H> {
         if self.is_upload_complete() {
             self.pools.put(self.connection);
         } else {
-            self.stop();
+            // The answer is complete, and nothing else of it can be lost. What the upstream does not read would stand
+            // before an orderly end for as long as it likes.
+            self.reset();
         }
         self.held
+    }
+
+    /// Like [`stop`](Exchange::stop), without waiting for what is still on its way to the upstream.
+    pub(super) fn reset(&self) {
+        self.connection.socket.reset_on_close();
+        self.stop();
     }
 
     /// Makes hyper close the connection, even if an upload still waits for its client, or the upstream takes nothing of

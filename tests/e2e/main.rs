@@ -4,6 +4,9 @@
 
 mod abandoned;
 mod bodies;
+mod corners;
+mod corners_body;
+mod corners_pace;
 mod drain;
 mod endings;
 mod forwarding;

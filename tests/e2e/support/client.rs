@@ -141,10 +141,10 @@ impl Client {
         self.wire.reset();
     }
 
-    /// Waits until the proxy has taken all that was sent, or takes no more of it.
+    /// Waits until the proxy has taken all that was sent, or takes no more of it. True if it has seen it take all.
     ///
     /// A gate where the system shows it (Linux), a pause where it does not.
-    pub async fn settled(&mut self) {
+    pub async fn settled(&mut self) -> bool {
         const STUCK: Duration = Duration::from_millis(100);
         let here = self.wire.stream.local_addr().expect("a connected socket has addresses");
         let there = self.wire.stream.peer_addr().expect("a connected socket has addresses");
@@ -159,6 +159,7 @@ impl Client {
         }
         // From its socket's buffer to its queue is a matter of microseconds.
         tokio::time::sleep(Duration::from_millis(5)).await;
+        unread == Some(0)
     }
 }
 

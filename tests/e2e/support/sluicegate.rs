@@ -135,6 +135,13 @@ impl Sluicegate {
         self.signal("TERM");
     }
 
+    /// Its memory in use, in bytes, where the system shows it (Linux).
+    pub fn resident(&self) -> Option<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()?)).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+        Some(line.split_whitespace().next()?.parse::<u64>().ok()? << 10)
+    }
+
     /// Waits for the end and its exit code.
     pub async fn exit_code(mut self) -> Option<i32> {
         soon("the process to end", self.child.wait()).await.expect("our child").code()

@@ -47,6 +47,11 @@ impl Call {
         self.wire.until_hung_up().await;
     }
 
+    /// The same for an upstream that reads no more: what has come stays where it is, and holds up what is behind it.
+    pub async fn until_hung_up_unread(&self) {
+        self.wire.until_hung_up_unread().await;
+    }
+
     /// Answers with a content length, and keeps the connection if the request's body has been read.
     pub async fn respond(self, status: u16, body: impl AsRef<[u8]>) {
         self.respond_with(status, &[], body).await;

@@ -4,7 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use socket2::SockRef;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::TcpStream;
 
 use super::message::{Body, Framing, Head, field};
@@ -74,6 +74,11 @@ impl Wire {
                 return;
             }
         }
+    }
+
+    /// Waits for the same without reading anything: readiness for priority data carries the read-closed flag.
+    pub async fn until_hung_up_unread(&self) {
+        self.stream.ready(Interest::PRIORITY).await.expect("the runtime runs");
     }
 
     /// Reads to the end, a reset included.
