@@ -8,6 +8,7 @@ pub mod admin;
 pub mod admission;
 pub mod cli;
 pub mod config;
+mod duration;
 pub mod proxy;
 pub mod queue;
 pub mod route;

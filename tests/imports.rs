@@ -13,14 +13,15 @@ const TABLE: &[(&str, &[&str])] = &[
     ("route", &["telemetry"]),
     ("socket", &[]),
     ("timer", &[]),
+    ("duration", &[]),
     ("telemetry", &[]),
     ("admission", &["queue", "limit", "telemetry"]),
     ("upstream", &["socket", "timer", "telemetry"]),
     ("proxy", &["route", "admission", "upstream", "access_log", "telemetry"]),
     ("server", &["proxy", "access_log", "socket", "timer", "telemetry"]),
-    ("admin", &[]),
+    ("admin", &["admission", "proxy", "server", "duration"]),
     ("access_log", &[]),
-    ("config", &["route", "admission", "upstream", "proxy", "server", "admin", "access_log", "telemetry"]),
+    ("config", &["route", "admission", "upstream", "proxy", "server", "admin", "access_log", "duration", "telemetry"]),
 ];
 
 /// These see everything.

@@ -1,7 +1,26 @@
-//! How are we doing?
+//! How are we doing, and what should change?
 //!
-//! So far only what the operator says about the listener that will answer that.
+//! The admin listener: probes, metrics, the state of every limit, and a way to change one for a while. It runs beside
+//! the workers and never on them: it reads snapshots and turns the limiters' own knobs, and nothing here is on the way
+//! of a request.
+//!
+//! Probes and metrics answer anyone who reaches the listener. Everything else needs a peer on this machine or the token,
+//! and refuses a foreign `Host` or `Origin`, since the browser of somebody on this machine is such a peer too. Every
+//! change is logged with its peer.
 
+mod context;
+mod limits;
+mod listener;
+mod metrics;
+mod overrides;
+mod patch;
+mod probes;
+mod problem;
+mod protection;
+mod router;
 mod settings;
+mod status;
+mod timestamp;
 
-pub use settings::{Settings, Token, TokenError};
+pub use listener::{BindError, Listener, Running};
+pub use settings::{Settings, Token};

@@ -43,7 +43,7 @@ fn count(number: usize, noun: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Flags;
+    use crate::config::{Flags, Sources};
 
     #[test]
     fn the_summary_counts() {

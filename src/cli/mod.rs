@@ -2,6 +2,7 @@
 //!
 //! A command says how it ended; which exit code that is, `main.rs` knows.
 
+mod admin;
 mod check;
 mod reload;
 mod run;
@@ -13,6 +14,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{self, Flags, Loaded, Sources};
+use admin::AdminCommand;
 
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +52,8 @@ enum Command {
     Run(RunArguments),
     /// Load and check everything, and say all that is wrong.
     Check(CheckArguments),
+    #[command(flatten)]
+    Admin(AdminCommand),
 }
 
 #[derive(Debug, Args)]
@@ -127,6 +131,7 @@ pub fn main() -> Ending {
         Some(Command::Check(arguments)) => {
             check::check(Sources::try_from_process(arguments.config, Flags::default()), arguments.strict)
         }
+        Some(Command::Admin(command)) => admin::run(&command),
         Some(Command::Run(arguments)) => serve(arguments),
         None if cli.check => check::check(cli.run.sources(), cli.strict),
         None => serve(cli.run),
@@ -156,6 +161,10 @@ fn print_warnings(warnings: &[config::Problem]) {
     for warning in warnings {
         print_error(format_args!("warning: {warning}\n"));
     }
+}
+
+fn print(text: &str) -> std::io::Result<()> {
+    write!(std::io::stdout(), "{text}")
 }
 
 fn print_error(text: impl Display) {

@@ -8,14 +8,15 @@ use tracing_subscriber::EnvFilter;
 use super::reload::Reloader;
 use super::{Ending, print_error};
 use crate::access_log::Writer;
+use crate::admin;
 use crate::config::{Settings, Sources};
 use crate::proxy::{Plan, RouteSettings};
 use crate::server::Server;
 
-/// Serves until a signal says to stop, then drains. SIGHUP loads `sources` again.
+/// Serves until a signal or the admin listener says to stop, then drains. SIGHUP loads `sources` again.
 pub(super) fn run(settings: Settings, sources: Sources) -> Ending {
     log_to_stderr(settings.log_level.as_deref());
-    // Signals and the drain; requests are served by the workers' own runtimes.
+    // Signals, the drain and the admin listener; requests are served by the workers' own runtimes.
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return failed(&error),
@@ -30,6 +31,11 @@ async fn serve(settings: Settings, sources: Sources) -> Ending {
         Err(error) => return failed(&error),
     };
     let summary = summary(&settings.plan);
+    // Also before anything is started: where it can't listen, no request is taken.
+    let admin = match admin::Listener::bind(&settings.admin) {
+        Ok(admin) => admin,
+        Err(error) => return failed(&error),
+    };
     let access_log = match Writer::start(settings.access_log, settings.log_format) {
         Ok(access_log) => access_log,
         Err(error) => return failed(&error),
@@ -40,13 +46,20 @@ async fn serve(settings: Settings, sources: Sources) -> Ending {
         Err(error) => return failed(&error),
     };
     let listening: Vec<String> = server.addresses().iter().map(|address| format!("http://{address}")).collect();
-    print_error(format_args!("sluicegate: listening on {}, {summary}", listening.join(" and ")));
+    let handle = server.handle();
+    let admin_url = admin.as_ref().map_or_else(|| "off".to_owned(), |admin| format!("http://{}", admin.address()));
+    let admin = match admin.map(|admin| admin.serve(handle.clone())).transpose() {
+        Ok(admin) => admin,
+        Err(error) => return failed(&error),
+    };
+    print_error(format_args!("sluicegate: listening on {}, {summary}, admin {admin_url}", listening.join(" and ")));
 
-    let reloader = Reloader::new(sources, server_settings, server.handle());
+    let reloader = Reloader::new(sources, server_settings, handle.clone());
     loop {
         tokio::select! {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
+            () = handle.asked_to_drain() => break,
             _ = hang_up.recv() => reloader.reload(),
         }
     }
@@ -56,6 +69,9 @@ async fn serve(settings: Settings, sources: Sources) -> Ending {
         // Whoever asks twice does not want to wait.
         _ = interrupt.recv() => return Ending::Failed,
     };
+    if let Some(admin) = admin {
+        admin.close().await;
+    }
     if let Some(access_log) = access_log {
         access_log.finish();
     }

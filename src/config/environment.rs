@@ -63,7 +63,7 @@ pub(super) fn read(variables: &[(String, String)], report: &Report) -> Environme
             environment.shorts.push(Short::new(form, &place, value.as_str()));
         } else if NOT_YET.contains(&rest) {
             report.error(problem(&place, "", "this variable is not supported by this version"));
-        } else if !is_from_kubernetes(rest) {
+        } else if !FOR_COMMANDS.contains(&rest) && !is_from_kubernetes(rest) {
             report.warning(unknown(rest, &place));
         }
     }
@@ -110,6 +110,9 @@ fn unknown(rest: &str, place: &str) -> super::Problem {
         None => warning.help("every key has a variable of the form SLUICEGATE__SERVER__LISTEN"),
     }
 }
+
+/// Variables of the commands that call the admin listener, which may share an environment with what they call.
+const FOR_COMMANDS: [&str; 2] = ["ADMIN_TOKEN", "ADMIN_TOKEN_FILE"];
 
 /// Kubernetes sets such variables in each container for each service of the namespace, and one of the services is
 /// likely to be called sluicegate.

@@ -1,23 +1,6 @@
 //! Durations and sizes as people write them.
 
-use std::time::Duration;
-
-/// Reads `250ms`, `10s`, `1m30s` or `1h`: whole numbers with units, each unit once, the largest first.
-pub(super) fn duration(text: &str) -> Option<Duration> {
-    const UNITS: [(&str, u64); 4] = [("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
-    let mut units = UNITS.iter();
-    let mut rest = text;
-    let mut milliseconds = 0_u64;
-    while !rest.is_empty() || text.is_empty() {
-        let (number, after) = leading_number(rest)?;
-        let end = after.find(|character: char| !character.is_ascii_alphabetic()).unwrap_or(after.len());
-        // Searching on from the unit before it refuses repeated units and wrong orders.
-        let (_, factor) = units.find(|(unit, _)| *unit == &after[..end])?;
-        milliseconds = milliseconds.checked_add(number.checked_mul(*factor)?)?;
-        rest = &after[end..];
-    }
-    Some(Duration::from_millis(milliseconds))
-}
+pub(super) use crate::duration::{parse as duration, show as show_duration};
 
 /// Reads `512B`, `64KiB`, `1MiB` or `10GiB`.
 pub(super) fn size(text: &str) -> Option<u64> {
@@ -30,17 +13,6 @@ pub(super) fn size(text: &str) -> Option<u64> {
         _ => return None,
     };
     number.checked_mul(factor)
-}
-
-/// Writes a duration as [`duration`] reads it.
-pub(super) fn show_duration(duration: Duration) -> String {
-    match duration.as_millis() {
-        0 => "0s".to_owned(),
-        hours if hours.is_multiple_of(3_600_000) => format!("{}h", hours / 3_600_000),
-        minutes if minutes.is_multiple_of(60_000) => format!("{}m", minutes / 60_000),
-        seconds if seconds.is_multiple_of(1_000) => format!("{}s", seconds / 1_000),
-        milliseconds => format!("{milliseconds}ms"),
-    }
 }
 
 /// Writes a size as [`size`] reads it.
@@ -62,6 +34,8 @@ fn leading_number(text: &str) -> Option<(u64, &str)> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]

@@ -3,6 +3,7 @@
 //! Tests wait for gates (a request has reached the upstream, a peer has closed) and not for time. Where an absence is
 //! claimed ("nothing arrives"), it is watched for [`A_MOMENT`].
 
+pub mod admin;
 pub mod client;
 pub mod message;
 pub mod quiet;

@@ -18,6 +18,8 @@ pub struct Sluicegate {
     pub address: SocketAddr,
     /// The line with which it said that it listens.
     pub start_line: String,
+    /// Where its admin listener is, if it has one.
+    pub admin: Option<SocketAddr>,
     child: Child,
     stderr: watch::Receiver<String>,
     config: Option<PathBuf>,
@@ -39,28 +41,40 @@ impl Sluicegate {
 
     /// Runs with a configuration file.
     pub async fn configured(text: &str) -> Self {
+        Self::configured_with(text, &[], &[]).await
+    }
+
+    /// The same with further flags and variables.
+    async fn configured_with(text: &str, flags: &[&str], variables: &[(&str, &str)]) -> Self {
         let file = write_config(text);
-        let mut this = Self::run(&["-c", file.to_str().expect("a path in UTF-8")]).await;
+        let args = [&["-c", file.to_str().expect("a path in UTF-8")], flags].concat();
+        let mut this = Self::run_with(&args, variables).await;
         this.config = Some(file);
         this
     }
 
     /// Runs with flags and waits until it listens.
     pub async fn run(args: &[&str]) -> Self {
+        Self::run_with(args, &[]).await
+    }
+
+    /// The same with variables.
+    pub async fn run_with(args: &[&str], variables: &[(&str, &str)]) -> Self {
         let ticket = beside_others();
-        let mut child = spawn(args);
+        let mut child = spawn(args, variables);
         let mut stderr = collect(&mut child);
         let started = stderr.wait_for(|text| listening_on(text).is_some());
         let started = soon("the start line", started).await.is_ok();
         let text = stderr.borrow().clone();
         assert!(started, "it ended instead of listening: {text}");
         let (address, start_line) = listening_on(&text).expect("just seen");
-        Sluicegate { address, start_line, child, stderr, config: None, _ticket: ticket }
+        let admin = start_line.split(", admin http://").nth(1).map(|admin| admin.parse().expect("an address"));
+        Sluicegate { address, start_line, admin, child, stderr, config: None, _ticket: ticket }
     }
 
     /// Runs it where it must end by itself.
     pub async fn run_to_end(args: &[&str]) -> Ended {
-        let mut child = spawn(args);
+        let mut child = spawn(args, &[]);
         let mut stderr = collect(&mut child);
         let status = soon("the process to end", child.wait()).await.expect("our child");
         while stderr.changed().await.is_ok() {}
@@ -73,6 +87,11 @@ impl Sluicegate {
         let ended = Self::run_to_end(&["-c", file.to_str().expect("a path in UTF-8")]).await;
         let _ = std::fs::remove_file(file);
         ended
+    }
+
+    /// What it has written to stderr.
+    pub fn log(&self) -> String {
+        self.stderr.borrow().clone()
     }
 
     pub async fn client(&self) -> Client {
@@ -166,9 +185,22 @@ pub struct Setup {
     server: String,
     upstream: String,
     route: String,
+    admin: Option<(String, Option<String>)>,
 }
 
 impl Setup {
+    /// With an admin listener on a port of its own choice.
+    pub fn admin(mut self) -> Self {
+        self.admin = Some(("127.0.0.1:0".to_owned(), None));
+        self
+    }
+
+    /// With an admin listener that everybody can reach, and with a token or without.
+    pub fn open_admin(mut self, token: Option<&str>) -> Self {
+        self.admin = Some(("0.0.0.0:0".to_owned(), token.map(str::to_owned)));
+        self
+    }
+
     pub fn queue(self, queue: usize) -> Self {
         self.route(&format!("queue = {queue}"))
     }
@@ -196,12 +228,14 @@ impl Setup {
     }
 
     pub async fn in_front_of_url(&self, url: &str) -> Sluicegate {
-        Sluicegate::configured(&self.text(url)).await
+        let Some((address, token)) = &self.admin else { return Sluicegate::configured(&self.text(url)).await };
+        let token = token.iter().map(|token| ("SLUICEGATE__ADMIN__TOKEN", token.as_str())).collect::<Vec<_>>();
+        Sluicegate::configured_with(&self.text(url), &["--admin", address], &token).await
     }
 
     /// The configuration file that it makes.
     pub fn text(&self, url: &str) -> String {
-        let Setup { server, upstream, route } = self;
+        let Setup { server, upstream, route, .. } = self;
         let patience = if route.contains("queue_timeout") { "" } else { "queue_timeout = \"60s\"\n" };
         format!(
             "[server]\nlisten = [\"127.0.0.1:0\"]\nthreads = 2\n{server}\n\
@@ -220,12 +254,20 @@ pub fn write_config(text: &str) -> PathBuf {
     path
 }
 
-fn spawn(args: &[&str]) -> Child {
+/// The binary, without the variables of whoever runs the tests.
+pub(super) fn binary() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sluicegate"));
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("SLUICEGATE_")) {
         command.env_remove(name);
     }
-    command.args(args).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
+    command
+}
+
+fn spawn(args: &[&str], variables: &[(&str, &str)]) -> Child {
+    let mut command = binary();
+    // Tests run beside each other, and its default port is there once.
+    command.env("SLUICEGATE_ADMIN", "off").envs(variables.iter().copied()).args(args);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
     command.spawn().expect("the binary has been built")
 }
 

@@ -1,0 +1,51 @@
+//! What the handlers share, and what they know of a connection.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use prometheus_client::registry::Registry;
+use tokio::time::Instant;
+
+use super::metrics;
+use super::overrides::Overrides;
+use super::settings::Token;
+use crate::admission::Limiter;
+use crate::server::Handle;
+
+/// What the handlers share.
+#[derive(Debug, Clone)]
+pub(super) struct Context {
+    pub(super) server: Handle,
+    pub(super) overrides: Arc<Overrides>,
+    pub(super) metrics: Arc<Registry>,
+    pub(super) token: Option<Token>,
+    pub(super) started: Instant,
+}
+
+/// The two ends of the connection that a request came on.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Connection {
+    pub(super) peer: SocketAddr,
+    /// The address that the peer has connected to.
+    pub(super) local: SocketAddr,
+}
+
+impl Context {
+    pub(super) fn new(server: Handle, token: Option<Token>) -> Self {
+        let overrides = Arc::default();
+        let metrics = Arc::new(metrics::registry(server.clone()));
+        Context { server, overrides, metrics, token, started: Instant::now() }
+    }
+
+    /// The limit of this name.
+    pub(super) fn limiter(&self, name: &str) -> Option<Limiter> {
+        self.server.proxy().limiters().iter().find(|limiter| limiter.name() == name).cloned()
+    }
+}
+
+impl Connection {
+    /// Who it is, also where IPv4 came through an IPv6 socket.
+    pub(super) fn peer_ip(&self) -> IpAddr {
+        self.peer.ip().to_canonical()
+    }
+}

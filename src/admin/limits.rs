@@ -1,0 +1,116 @@
+//! `/api/v1/limits`: what limits there are, and changing one for a while.
+
+use std::net::IpAddr;
+
+use axum::body::Bytes;
+use axum::extract::{Extension, Path, State};
+use axum::response::Response;
+use http::StatusCode;
+use serde::Serialize;
+
+use super::context::{Connection, Context};
+use super::patch::Patch;
+use super::problem::Problem;
+use super::status::{LimitStatus, all, json};
+use super::timestamp::rfc3339;
+use crate::admission::Limiter;
+use crate::duration;
+
+#[derive(Serialize)]
+struct List {
+    limits: Vec<LimitStatus>,
+}
+
+/// `GET /api/v1/limits`.
+pub(super) async fn list(State(context): State<Context>) -> Response {
+    json(StatusCode::OK, &List { limits: all(&context) })
+}
+
+/// `GET /api/v1/limits/{name}`.
+pub(super) async fn show(State(context): State<Context>, Path(name): Path<String>) -> Result<Response, Problem> {
+    Ok(state(&context, &find(&context, &name)?))
+}
+
+/// `PATCH /api/v1/limits/{name}`.
+pub(super) async fn change(
+    State(context): State<Context>,
+    Extension(connection): Extension<Connection>,
+    Path(name): Path<String>,
+    body: Bytes,
+) -> Result<Response, Problem> {
+    let limiter = &find(&context, &name)?;
+    let Patch { values, lasts } = Patch::read(&body)?;
+    let before = knobs(limiter);
+    let over = context.overrides.put(limiter, values, lasts, connection.peer_ip());
+    let until = over.until.map_or_else(|| "forever".to_owned(), rfc3339);
+    log(limiter, &before, connection.peer_ip(), &until);
+    Ok(state(&context, limiter))
+}
+
+/// `DELETE /api/v1/limits/{name}`: back to the configuration. Nothing to take back is as good.
+pub(super) async fn reset(
+    State(context): State<Context>,
+    Extension(connection): Extension<Connection>,
+    Path(name): Path<String>,
+) -> Result<Response, Problem> {
+    let limiter = &find(&context, &name)?;
+    let before = knobs(limiter);
+    if context.overrides.remove(&name).is_some() {
+        log(limiter, &before, connection.peer_ip(), "as configured");
+    }
+    Ok(state(&context, limiter))
+}
+
+fn state(context: &Context, limiter: &Limiter) -> Response {
+    let over = context.overrides.of(limiter.name());
+    json(StatusCode::OK, &LimitStatus::new(limiter, over))
+}
+
+fn find(context: &Context, name: &str) -> Result<Limiter, Problem> {
+    context.limiter(name).ok_or_else(|| {
+        let proxy = context.server.proxy();
+        let names: Vec<_> = proxy.limiters().iter().map(Limiter::name).collect();
+        Problem::new(StatusCode::NOT_FOUND, unknown(name, &names))
+    })
+}
+
+/// How many names an answer lists.
+const LISTED: usize = 10;
+
+/// What is said about a limit that there is not.
+fn unknown(name: &str, names: &[&str]) -> String {
+    let similar = names.iter().map(|known| (strsim::jaro_winkler(name, known), known));
+    let closest =
+        similar.filter(|(similarity, _)| *similarity > 0.8).max_by(|(one, _), (other, _)| one.total_cmp(other));
+    let instead = match (closest, names) {
+        (Some((_, closest)), _) => format!("Did you mean `{closest}`?"),
+        (None, []) => "There are none.".to_owned(),
+        (None, names) if names.len() <= LISTED => format!("There are: {}.", names.join(", ")),
+        (None, _) => "GET /api/v1/limits lists them.".to_owned(),
+    };
+    format!("There is no limit `{name}`. {instead}")
+}
+
+/// What of a limit can be changed, for the log.
+fn knobs(limiter: &Limiter) -> String {
+    let timeout = duration::show(limiter.queue_timeout());
+    format!("limit {}, queue {}, queue timeout {timeout}", limiter.limit(), limiter.queue())
+}
+
+fn log(limiter: &Limiter, before: &str, by: IpAddr, until: &str) {
+    let name = limiter.name();
+    tracing::info!(limit = %name, %by, before, after = knobs(limiter), until, "a limit has been changed");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_limit_is_answered_with_what_was_probably_meant() {
+        assert_eq!(unknown("apii", &["api", "reports"]), "There is no limit `apii`. Did you mean `api`?");
+        assert_eq!(unknown("x", &["api", "reports"]), "There is no limit `x`. There are: api, reports.");
+        assert_eq!(unknown("x", &[]), "There is no limit `x`. There are none.");
+        assert!(unknown("x", &["long_name"; 11]).ends_with("GET /api/v1/limits lists them."));
+    }
+}

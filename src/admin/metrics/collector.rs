@@ -1,0 +1,154 @@
+//! What is counted, under the names that it is known by.
+
+use std::fmt::Error;
+use std::time::Duration;
+
+use prometheus_client::collector;
+use prometheus_client::encoding::{
+    DescriptorEncoder, EncodeCounterValue, EncodeGaugeValue, EncodeLabelSet, MetricEncoder, NoLabelSet,
+};
+use prometheus_client::metrics::MetricType;
+
+use crate::admission::{Counts, Limiter, WAIT_BOUNDS, WaitCounts};
+use crate::server::Handle;
+
+/// Reads everything when it is asked to.
+#[derive(Debug)]
+pub(super) struct Collector {
+    server: Handle,
+}
+
+/// A limit at one moment.
+struct Snapshot<'a> {
+    limiter: &'a Limiter,
+    name: &'a str,
+    counts: Counts,
+}
+
+impl Collector {
+    pub(super) fn new(server: Handle) -> Self {
+        Collector { server }
+    }
+}
+
+impl collector::Collector for Collector {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), Error> {
+        let proxy = self.server.proxy();
+        let limiters = proxy.limiters().iter();
+        let limits: Vec<_> =
+            limiters.map(|limiter| Snapshot { limiter, name: limiter.name(), counts: limiter.counts() }).collect();
+        let encoder = &mut encoder;
+        encode_gauges(encoder, &limits)?;
+        encode_counters(encoder, &limits)?;
+        encode_waits(encoder, &limits)?;
+        self.encode_routes(encoder)?;
+        let mut connections = family(encoder, "connections", "Open client connections.", MetricType::Gauge)?;
+        connections.encode_gauge(&(self.server.connections() as u64))?;
+        let mut build = family(encoder, "build", "What is running.", MetricType::Info)?;
+        build.encode_info(&[("version", env!("CARGO_PKG_VERSION"))])
+    }
+}
+
+impl Collector {
+    fn encode_routes(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
+        let help = "Requests that were answered by sluicegate itself.";
+        let mut rejected = family(encoder, "rejected", help, MetricType::Counter)?;
+        for (route, reasons) in self.server.proxy().routes() {
+            for (reason, count) in reasons {
+                counter(&mut rejected, &[("route", route.name.as_str()), ("reason", reason.as_str())], &count)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn encode_gauges(encoder: &mut DescriptorEncoder<'_>, limits: &[Snapshot<'_>]) -> Result<(), Error> {
+    type Read = fn(&Limiter) -> u32;
+    let gauges: [(&str, &str, Read); 5] = [
+        ("inflight", "Requests that hold a permit.", Limiter::in_flight),
+        ("limit", "How many requests may be in flight, overrides included.", Limiter::limit),
+        ("limit_configured", "How many requests may be in flight by the configuration.", |limiter| {
+            limiter.settings().limit.get()
+        }),
+        ("queue_length", "Requests that wait.", Limiter::queue_len),
+        ("queue_capacity", "How many requests may wait.", Limiter::queue),
+    ];
+    for (name, help, read) in gauges {
+        let mut gauges = family(encoder, name, help, MetricType::Gauge)?;
+        for limit in limits {
+            gauge(&mut gauges, &[("limit", limit.name)], &u64::from(read(limit.limiter)))?;
+        }
+    }
+    let help = "How long the one that is next has waited.";
+    let mut oldest = family(encoder, "queue_oldest_seconds", help, MetricType::Gauge)?;
+    for limit in limits {
+        let seconds = limit.limiter.oldest_wait().as_ref().map_or(0.0, Duration::as_secs_f64);
+        gauge(&mut oldest, &[("limit", limit.name)], &seconds)?;
+    }
+    Ok(())
+}
+
+fn encode_counters(encoder: &mut DescriptorEncoder<'_>, limits: &[Snapshot<'_>]) -> Result<(), Error> {
+    let mut admitted = family(encoder, "admitted", "Permits given out.", MetricType::Counter)?;
+    for limit in limits {
+        // There is one priority so far; the label is there so that queries need not change when there are more.
+        counter(&mut admitted, &[("limit", limit.name), ("priority", "normal")], &limit.counts.admitted)?;
+    }
+    let mut queued = family(encoder, "queued", "Requests that had to wait.", MetricType::Counter)?;
+    for limit in limits {
+        counter(&mut queued, &[("limit", limit.name)], &limit.counts.queued)?;
+    }
+    let help = "Requests that a limit did not admit.";
+    let mut rejected = family(encoder, "limit_rejected", help, MetricType::Counter)?;
+    for limit in limits {
+        for (reason, count) in limit.counts.rejected {
+            counter(&mut rejected, &[("limit", limit.name), ("reason", reason.as_str())], &count)?;
+        }
+    }
+    Ok(())
+}
+
+fn encode_waits(encoder: &mut DescriptorEncoder<'_>, limits: &[Snapshot<'_>]) -> Result<(), Error> {
+    let help = "How long those waited who had to.";
+    let mut waits = family(encoder, "queue_wait_seconds", help, MetricType::Histogram)?;
+    for limit in limits {
+        for (outcome, counts) in
+            [("admitted", &limit.counts.admitted_waits), ("rejected", &limit.counts.rejected_waits)]
+        {
+            histogram(&mut waits, &[("limit", limit.name), ("outcome", outcome)], counts)?;
+        }
+    }
+    Ok(())
+}
+
+fn family<'e>(
+    encoder: &'e mut DescriptorEncoder<'_>,
+    name: &'e str,
+    help: &str,
+    kind: MetricType,
+) -> Result<MetricEncoder<'e>, Error> {
+    encoder.encode_descriptor(name, help, None, kind)
+}
+
+fn gauge(
+    family: &mut MetricEncoder<'_>,
+    labels: &impl EncodeLabelSet,
+    value: &impl EncodeGaugeValue,
+) -> Result<(), Error> {
+    family.encode_family(labels)?.encode_gauge(value)
+}
+
+fn counter(
+    family: &mut MetricEncoder<'_>,
+    labels: &impl EncodeLabelSet,
+    value: &impl EncodeCounterValue,
+) -> Result<(), Error> {
+    family.encode_family(labels)?.encode_counter::<NoLabelSet, _, u64>(value, None)
+}
+
+fn histogram(family: &mut MetricEncoder<'_>, labels: &impl EncodeLabelSet, waits: &WaitCounts) -> Result<(), Error> {
+    let bounds = WAIT_BOUNDS.into_iter().chain([f64::INFINITY]);
+    let buckets: Vec<_> = bounds.zip(waits.buckets).collect();
+    let count = waits.buckets.iter().sum();
+    family.encode_family(labels)?.encode_histogram::<NoLabelSet>(waits.sum.as_secs_f64(), count, &buckets, None)
+}

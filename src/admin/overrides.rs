@@ -1,0 +1,184 @@
+//! Changes that end by themselves.
+//!
+//! An override holds for one limit until its time is over or it is taken back. Another one changes what it mentions, and
+//! the time. What no override mentions is as configured, and so is everything once it is gone.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until};
+
+use crate::admission::Limiter;
+
+/// The overrides in force, by the name of their limit.
+#[derive(Debug, Default)]
+pub(super) struct Overrides {
+    entries: Mutex<BTreeMap<String, Entry>>,
+    /// There may be an earlier end than the one that is waited for.
+    changed: Notify,
+}
+
+/// What is other than configured.
+pub(super) use crate::admission::Overrides as Values;
+
+/// An override in force.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Override {
+    pub(super) values: Values,
+    /// Its end by the wall clock, for people; `None` for never.
+    pub(super) until: Option<SystemTime>,
+    pub(super) by: IpAddr,
+}
+
+#[derive(Debug)]
+struct Entry {
+    limiter: Limiter,
+    shown: Override,
+    /// Its end by the clock that is never set.
+    ends_at: Option<Instant>,
+}
+
+impl Overrides {
+    /// Puts an override in force at once, on top of the one before it. Without `lasts` it has no end.
+    pub(super) fn put(&self, limiter: &Limiter, values: Values, lasts: Option<Duration>, by: IpAddr) -> Override {
+        let until = lasts.map(|lasts| SystemTime::now() + lasts);
+        let ends_at = lasts.map(|lasts| Instant::now() + lasts);
+        let mut entries = self.lock();
+        let before = entries.get(limiter.name()).map(|entry| entry.shown.values).unwrap_or_default();
+        let values = Values {
+            limit: values.limit.or(before.limit),
+            queue: values.queue.or(before.queue),
+            queue_timeout: values.queue_timeout.or(before.queue_timeout),
+        };
+        let shown = Override { values, until, by };
+        apply(limiter, values);
+        entries.insert(limiter.name().to_owned(), Entry { limiter: limiter.clone(), shown, ends_at });
+        drop(entries);
+        self.changed.notify_one();
+        shown
+    }
+
+    /// Takes the override of this limit back, if there is one.
+    pub(super) fn remove(&self, name: &str) -> Option<Override> {
+        let mut entries = self.lock();
+        let entry = entries.remove(name)?;
+        apply(&entry.limiter, Values::default());
+        Some(entry.shown)
+    }
+
+    /// The override of this limit.
+    pub(super) fn of(&self, name: &str) -> Option<Override> {
+        self.lock().get(name).map(|entry| entry.shown)
+    }
+
+    /// Takes each override back when its time is over. Never ends.
+    pub(super) async fn expire(self: Arc<Self>) {
+        loop {
+            // Asked for before the ends are looked at, so that no change falls between the two.
+            let changed = self.changed.notified();
+            match self.take_back(Instant::now()) {
+                None => changed.await,
+                Some(next) => tokio::select! {
+                    () = changed => {}
+                    () = sleep_until(next) => {}
+                },
+            }
+        }
+    }
+
+    /// Takes back what is over, and says when the next one will be.
+    fn take_back(&self, now: Instant) -> Option<Instant> {
+        let mut entries = self.lock();
+        entries.retain(|name, entry| {
+            let is_over = entry.ends_at.is_some_and(|end| end <= now);
+            if is_over {
+                apply(&entry.limiter, Values::default());
+                tracing::info!(limit = %name, by = %entry.shown.by, "the time of an override is over");
+            }
+            !is_over
+        });
+        entries.values().filter_map(|entry| entry.ends_at).min()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Entry>> {
+        // Limits are set under this lock so that they agree with the entries in the end, whatever the order.
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Sets a limit to these values, and to its configuration where there is none.
+fn apply(limiter: &Limiter, values: Values) {
+    limiter.override_settings(values);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU32;
+
+    use super::*;
+    use crate::admission::Settings;
+    use tokio::time::sleep;
+
+    const BY: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    fn limit(n: u32) -> Values {
+        Values { limit: NonZeroU32::new(n), ..Values::default() }
+    }
+
+    fn start() -> (Arc<Overrides>, Limiter) {
+        let overrides = Arc::<Overrides>::default();
+        tokio::spawn(overrides.clone().expire());
+        (overrides, Limiter::new(Settings::new("api", NonZeroU32::new(3).unwrap())))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_override_holds_for_its_time() {
+        let (overrides, limiter) = start();
+        overrides.put(&limiter, limit(8), Some(MINUTE), BY);
+        assert_eq!((limiter.limit(), limiter.queue()), (8, 16));
+        sleep(MINUTE - Duration::from_millis(10)).await;
+        assert_eq!(overrides.of("api").unwrap().values, limit(8));
+        sleep(Duration::from_millis(20)).await;
+        assert_eq!((limiter.limit(), overrides.of("api")), (3, None));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_second_override_adds_to_the_values_and_replaces_the_time_of_the_first() {
+        let (overrides, limiter) = start();
+        let timeout = Duration::from_secs(1);
+        overrides.put(&limiter, Values { queue_timeout: Some(timeout), ..limit(8) }, Some(MINUTE), BY);
+        assert_eq!(limiter.queue_timeout(), timeout);
+        sleep(MINUTE / 2).await;
+        overrides.put(&limiter, Values { queue: Some(0), ..limit(5) }, Some(MINUTE), BY);
+        assert_eq!((limiter.limit(), limiter.queue(), limiter.queue_timeout()), (5, 0, timeout));
+        sleep(MINUTE * 3 / 4).await;
+        assert_eq!((limiter.limit(), limiter.queue()), (5, 0), "the first one's end is none any more");
+        sleep(MINUTE / 2).await;
+        assert_eq!((limiter.limit(), limiter.queue()), (3, 16));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_shorter_time_replaces_a_longer_one() {
+        let (overrides, limiter) = start();
+        overrides.put(&limiter, limit(8), Some(MINUTE * 60), BY);
+        sleep(MINUTE).await;
+        overrides.put(&limiter, limit(9), Some(MINUTE), BY);
+        sleep(MINUTE * 2).await;
+        assert_eq!(limiter.limit(), 3);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_without_an_end_stays_until_it_is_taken_back() {
+        let (overrides, limiter) = start();
+        assert_eq!(overrides.put(&limiter, limit(8), None, BY).until, None);
+        sleep(MINUTE * 60 * 24 * 365).await;
+        assert_eq!(limiter.limit(), 8);
+        assert!(overrides.remove("api").is_some());
+        assert_eq!(limiter.limit(), 3);
+        assert!(overrides.remove("api").is_none());
+    }
+}

@@ -1,0 +1,128 @@
+//! What there is to see: the state of the whole and of each limit, as JSON.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, StatusCode};
+use serde::Serialize;
+
+use super::context::Context;
+use super::overrides::Override;
+use super::timestamp::rfc3339;
+use crate::admission::{Limiter, Reason};
+use crate::duration;
+
+/// The state of the whole.
+#[derive(Debug, Serialize)]
+struct Status {
+    version: &'static str,
+    draining: bool,
+    uptime_seconds: f64,
+    connections: usize,
+    limits: Vec<LimitStatus>,
+}
+
+/// The state of a limit.
+#[derive(Debug, Serialize)]
+pub(super) struct LimitStatus {
+    name: String,
+    in_flight: u32,
+    limit: u32,
+    queue_length: u32,
+    queue: u32,
+    queue_timeout: String,
+    /// How long the one who is next has waited.
+    oldest_seconds: Option<f64>,
+    admitted: u64,
+    queued: u64,
+    rejected: BTreeMap<&'static str, u64>,
+    configured: Configured,
+    r#override: Option<OverrideStatus>,
+}
+
+/// What a limit goes back to.
+#[derive(Debug, Serialize)]
+struct Configured {
+    limit: u32,
+    queue: u32,
+    queue_timeout: String,
+}
+
+#[derive(Debug, Serialize)]
+struct OverrideStatus {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limit: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    queue: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    queue_timeout: Option<String>,
+    /// `null` for no end.
+    until: Option<String>,
+    by: String,
+}
+
+impl LimitStatus {
+    pub(super) fn new(limiter: &Limiter, over: Option<Override>) -> Self {
+        let settings = limiter.settings();
+        let counts = limiter.counts();
+        LimitStatus {
+            name: settings.name.clone(),
+            in_flight: limiter.in_flight(),
+            limit: limiter.limit(),
+            queue_length: limiter.queue_len(),
+            queue: limiter.queue(),
+            queue_timeout: duration::show(limiter.queue_timeout()),
+            oldest_seconds: limiter.oldest_wait().as_ref().map(Duration::as_secs_f64),
+            admitted: counts.admitted,
+            queued: counts.queued,
+            rejected: counts.rejected.map(|(reason, count): (Reason, u64)| (reason.as_str(), count)).into(),
+            configured: Configured {
+                limit: settings.limit.get(),
+                queue: settings.queue,
+                queue_timeout: duration::show(settings.queue_timeout),
+            },
+            r#override: over.map(OverrideStatus::from),
+        }
+    }
+}
+
+impl From<Override> for OverrideStatus {
+    fn from(Override { values, until, by }: Override) -> Self {
+        OverrideStatus {
+            limit: values.limit.map(Into::into),
+            queue: values.queue,
+            queue_timeout: values.queue_timeout.map(duration::show),
+            until: until.map(rfc3339),
+            by: by.to_string(),
+        }
+    }
+}
+
+/// `GET /api/v1/status`.
+pub(super) async fn show(State(context): State<Context>) -> Response {
+    let status = Status {
+        version: env!("CARGO_PKG_VERSION"),
+        draining: context.server.is_draining(),
+        uptime_seconds: context.started.elapsed().as_secs_f64(),
+        connections: context.server.connections(),
+        limits: all(&context),
+    };
+    json(StatusCode::OK, &status)
+}
+
+/// The limits, in the order of the plan.
+pub(super) fn all(context: &Context) -> Vec<LimitStatus> {
+    let proxy = context.server.proxy();
+    let limiters = proxy.limiters().iter();
+    limiters.map(|limiter| LimitStatus::new(limiter, context.overrides.of(limiter.name()))).collect()
+}
+
+/// An answer in JSON, with a line end for those who read it in a terminal.
+pub(super) fn json(status: StatusCode, value: &impl Serialize) -> Response {
+    let mut body = serde_json::to_vec(value).expect("what is shown always serializes");
+    body.push(b'\n');
+    (status, [(CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response()
+}

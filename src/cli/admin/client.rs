@@ -1,0 +1,122 @@
+//! One request to the admin listener, one answer.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
+use http::uri::Authority;
+use http::{HeaderValue, Request, StatusCode};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+/// Asks the admin listener at an address.
+#[derive(Debug)]
+pub(super) struct Client {
+    address: Authority,
+    authorization: Option<HeaderValue>,
+}
+
+/// The listener answers at once or not at all; the image's health check waits for no longer either.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// The state of ten thousand limits is smaller.
+const ANSWER_MAX: usize = 16 << 20;
+
+impl Client {
+    pub(super) fn new(address: Authority, token: Option<String>) -> Result<Self, String> {
+        let authorization = match token {
+            None => None,
+            Some(token) => {
+                let mut value = HeaderValue::try_from(format!("Bearer {token}"))
+                    .map_err(|_| "the token has characters that cannot be sent".to_owned())?;
+                value.set_sensitive(true);
+                Some(value)
+            }
+        };
+        Ok(Client { address, authorization })
+    }
+
+    /// Sends a request, and returns what it was answered with if that is good news.
+    pub(super) fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Vec<u8>, String> {
+        let (status, answer) = self.exchange(method, path, body)?;
+        if status.is_success() {
+            return Ok(answer);
+        }
+        let problem: Option<Value> = serde_json::from_slice(&answer).ok();
+        let detail = problem.as_ref().and_then(|problem| problem["detail"].as_str());
+        // The probes answer in a word.
+        let word = str::from_utf8(&answer).map_or("", str::trim);
+        let detail = detail.or(Some(word).filter(|word| !word.is_empty() && word.len() < 80));
+        let detail = detail.map_or_else(|| format!("the answer was {status}"), str::to_owned);
+        Err(match status {
+            StatusCode::UNAUTHORIZED => format!("{detail} Say where the token is with --token-file FILE."),
+            _ => detail,
+        })
+    }
+
+    /// The same for an answer in JSON.
+    pub(super) fn ask_json(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Value, String> {
+        let answer = self.ask(method, path, body)?;
+        serde_json::from_slice(&answer).map_err(|_| format!("what answers at {} is no sluicegate", self.address))
+    }
+
+    fn exchange(&self, method: &str, path: &str, body: Option<&Value>) -> Result<(StatusCode, Vec<u8>), String> {
+        let mut request = Request::builder().method(method).uri(path).header(HOST, self.address.as_str());
+        if let Some(authorization) = &self.authorization {
+            request = request.header(AUTHORIZATION, authorization);
+        }
+        if body.is_some() {
+            request = request.header(CONTENT_TYPE, "application/json");
+        }
+        let body = body.map_or_else(Bytes::new, |body| body.to_string().into());
+        let request = request.body(Full::new(body)).map_err(|error| error.to_string())?;
+        let address = &self.address;
+        block_on(async {
+            match timeout(PATIENCE, exchange(address.as_str(), request)).await {
+                Ok(Ok(answer)) => Ok(answer),
+                Ok(Err(error)) => Err(format!(
+                    "the admin listener at http://{address} does not answer ({error}); is sluicegate running? \
+                     Say where it is with --admin URL"
+                )),
+                Err(_) => Err(format!("the admin listener at http://{address} has not answered within {PATIENCE:?}")),
+            }
+        })
+    }
+}
+
+/// Whether something at this address takes connections.
+pub(super) fn try_connect(address: &Authority) -> Result<(), String> {
+    block_on(async {
+        match timeout(PATIENCE, TcpStream::connect(address.as_str())).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => Err(format!("nobody listens on {address} ({error}); say where with SLUICEGATE_LISTEN")),
+            Err(_) => Err(format!("{address} has not taken a connection within {PATIENCE:?}")),
+        }
+    })
+}
+
+async fn exchange(
+    address: &str,
+    request: Request<Full<Bytes>>,
+) -> Result<(StatusCode, Vec<u8>), Box<dyn std::error::Error + Send + Sync>> {
+    let stream = TcpStream::connect(address).await?;
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    let receive = async {
+        let (head, body) = sender.send_request(request).await?.into_parts();
+        let body = Limited::new(body, ANSWER_MAX).collect().await?.to_bytes();
+        Ok((head.status, body.to_vec()))
+    };
+    tokio::select! {
+        answer = receive => answer,
+        // It only ends this early if it fails, and then the answer has failed as well; or it is whole.
+        Err(error) = connection => Err(error.into()),
+    }
+}
+
+fn block_on<T>(future: impl Future<Output = Result<T, String>>) -> Result<T, String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|error| format!("cannot start a runtime: {error}"))?.block_on(future)
+}

@@ -1,0 +1,124 @@
+//! Where the admin listener is, and what opens it.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::Path;
+
+use http::uri::{Authority, Uri};
+
+/// Where the admin listener is.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Target {
+    /// Nowhere.
+    Off,
+    /// At this host and port.
+    At(Authority),
+}
+
+const DEFAULT: &str = "127.0.0.1:9901";
+const DEFAULT_PORT: u16 = 9901;
+
+impl Target {
+    /// As the flag says, else the environment, else where it is by default.
+    pub(super) fn find(flag: Option<&str>, variable: impl Fn(&str) -> Option<String>) -> Result<Self, String> {
+        if let Some(written) = flag {
+            return Self::read(written).map_err(|mistake| format!("--admin {mistake}"));
+        }
+        match variable("SLUICEGATE_ADMIN").filter(|written| !written.is_empty()) {
+            Some(written) => Self::read(&written).map_err(|mistake| format!("SLUICEGATE_ADMIN {mistake}")),
+            None => Self::read(DEFAULT),
+        }
+    }
+
+    fn read(written: &str) -> Result<Self, String> {
+        if written == "off" {
+            return Ok(Target::Off);
+        }
+        let wrong = || format!("must be like http://127.0.0.1:9901, not {written:?}");
+        if written.starts_with("https://") {
+            return Err(format!("{}: the admin listener speaks no TLS", wrong()));
+        }
+        let url = if written.contains("://") { written.to_owned() } else { format!("http://{written}") };
+        let uri: Uri = url.parse().map_err(|_| wrong())?;
+        let (Some("http"), Some(authority), "/") = (uri.scheme_str(), uri.authority(), uri.path()) else {
+            return Err(wrong());
+        };
+        let has_bad_port = authority.port_u16().is_none() && authority.as_str() != authority.host();
+        if has_bad_port || authority.as_str().contains('@') || authority.host().is_empty() {
+            return Err(wrong());
+        }
+        Ok(Target::At(reachable(authority, DEFAULT_PORT)))
+    }
+}
+
+/// An address to connect to, where the written one is an address to listen on.
+pub(super) fn reachable(authority: &Authority, default_port: u16) -> Authority {
+    let host = authority.host();
+    let host = match host.trim_matches(['[', ']']).parse() {
+        Ok(IpAddr::V4(Ipv4Addr::UNSPECIFIED)) => "127.0.0.1",
+        Ok(IpAddr::V6(Ipv6Addr::UNSPECIFIED)) => "[::1]",
+        _ => host,
+    };
+    let port = authority.port_u16().unwrap_or(default_port);
+    format!("{host}:{port}").parse().expect("a host and a port are an authority")
+}
+
+/// The token, if there is one: of the flag's file, else of the environment.
+pub(super) fn token(file: Option<&Path>) -> Result<Option<String>, String> {
+    let from = |file: &Path| {
+        let text = std::fs::read_to_string(file)
+            .map_err(|error| format!("cannot read the token: {}: {error}", file.display()))?;
+        // Editors end files with a line end; no token has one.
+        Ok(Some(text.trim_end().to_owned()))
+    };
+    if let Some(file) = file {
+        return from(file);
+    }
+    match (std::env::var("SLUICEGATE_ADMIN_TOKEN"), std::env::var_os("SLUICEGATE_ADMIN_TOKEN_FILE")) {
+        (Ok(token), _) => Ok(Some(token)),
+        (Err(_), Some(file)) => from(Path::new(&file)),
+        (Err(_), None) => Ok(None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn find(flag: Option<&str>, variable: Option<&str>) -> Result<String, String> {
+        let target = Target::find(flag, |name| variable.filter(|_| name == "SLUICEGATE_ADMIN").map(str::to_owned));
+        target.map(|target| match target {
+            Target::Off => "off".to_owned(),
+            Target::At(authority) => authority.to_string(),
+        })
+    }
+
+    #[test]
+    fn the_flag_goes_before_the_variable_and_that_before_the_default() {
+        assert_eq!(find(Some("http://a:1"), Some("b:2")).unwrap(), "a:1");
+        assert_eq!(find(None, Some("b:2")).unwrap(), "b:2");
+        assert_eq!(find(None, Some("")).unwrap(), DEFAULT);
+        assert_eq!(find(None, None).unwrap(), DEFAULT);
+        assert_eq!(find(None, Some("off")).unwrap(), "off");
+    }
+
+    #[test]
+    fn an_address_to_listen_on_becomes_one_to_connect_to() {
+        for (written, read) in [
+            ("0.0.0.0:9901", "127.0.0.1:9901"),
+            ("[::]:9901", "[::1]:9901"),
+            ("http://127.0.0.1:9901/", "127.0.0.1:9901"),
+            ("sluicegate", "sluicegate:9901"),
+            ("http://10.0.0.1", "10.0.0.1:9901"),
+        ] {
+            assert_eq!(find(Some(written), None).unwrap(), read);
+        }
+    }
+
+    #[test]
+    fn what_is_no_address_is_refused_by_the_name_that_it_came_under() {
+        for written in ["https://a:1", "ftp://a:1", "http://", "http://a:1/path", "a b", "user@a:1", ":1", "a:99999"] {
+            assert!(find(Some(written), None).unwrap_err().starts_with("--admin must be like"), "{written}");
+        }
+        assert!(find(None, Some("a b")).unwrap_err().starts_with("SLUICEGATE_ADMIN must be like"));
+    }
+}

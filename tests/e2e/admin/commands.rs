@@ -1,0 +1,96 @@
+//! The binary's own commands against a running one.
+
+use crate::support::admin::command;
+use crate::support::{Sluicegate, Upstream, soon, until};
+
+#[tokio::test]
+async fn limit_set_and_reset_change_what_status_shows() {
+    let upstream = Upstream::start().await;
+    let gate = Sluicegate::with_limit(3).queue(20).admin().in_front_of(&upstream).await;
+    let set = gate.command(&["limit", "set", "default", "8", "--queue", "5", "--queue-timeout", "2s", "--for", "10m"]);
+    let set = set.await;
+    assert_eq!((set.code, set.stderr.as_str()), (Some(0), ""));
+    assert!(set.stdout.starts_with("default: limit 8, queue 5, queue timeout 2s until 2"), "{}", set.stdout);
+    let status = gate.command(&["status"]).await;
+    assert_eq!(status.code, Some(0));
+    let lines: Vec<_> = status.stdout.lines().collect();
+    assert!(lines[0].starts_with("LIMIT ") && lines[0].ends_with("OVERRIDE UNTIL"), "{}", status.stdout);
+    let cells: Vec<_> = lines[1].split_whitespace().collect();
+    assert_eq!(cells[..6], ["default", "0/8", "0/5", "-", "0", "0"], "{}", status.stdout);
+    assert!(cells[6].ends_with('Z') && cells.len() == 7, "{}", status.stdout);
+    let json: serde_json::Value = serde_json::from_str(&gate.command(&["status", "--json"]).await.stdout).unwrap();
+    assert_eq!(json["limits"][0]["override"]["limit"], 8);
+
+    let forever = gate.command(&["limit", "set", "default", "4", "--for", "forever"]).await;
+    assert_eq!(forever.stdout, "default: limit 4, queue 5, queue timeout 2s until the process ends\n");
+    let reset = gate.command(&["limit", "reset", "default"]).await;
+    assert_eq!(
+        (reset.code, reset.stdout.as_str()),
+        (Some(0), "default: limit 3, queue 20, queue timeout 1m, as configured\n")
+    );
+}
+
+#[tokio::test]
+async fn what_goes_wrong_is_exit_1_and_one_line_that_says_what_to_do() {
+    let upstream = Upstream::start().await;
+    let gate = Sluicegate::with_limit(3).admin().in_front_of(&upstream).await;
+    for (args, part) in [
+        (&["limit", "set", "defalt", "8"][..], "Did you mean `default`?"),
+        (&["limit", "set", "default", "0"], "from 1 to 16777215"),
+        (&["limit", "set", "default", "8", "--for", "soon"], "forever"),
+        (&["limit", "reset", "de/fault?"], "There is no limit `de/fault?`"),
+        (&["status", "--admin", "http://127.0.0.1:1"], "--admin"),
+        (&["status", "--admin", "https://127.0.0.1:1"], "no TLS"),
+        (&["status", "--admin", "off"], "--admin"),
+        (&["drain", "--token-file", "/no/such/file"], "/no/such/file"),
+    ] {
+        let failed = gate.command(args).await;
+        assert_eq!((failed.code, failed.stdout.as_str()), (Some(1), ""), "{args:?}: {failed:?}");
+        assert!(failed.stderr.starts_with("error: ") && failed.stderr.contains(part), "{args:?}: {failed:?}");
+        assert_eq!(failed.stderr.lines().count(), 1, "{args:?}: {failed:?}");
+    }
+    assert_eq!(gate.limit_status().await["limit"], 3);
+}
+
+#[tokio::test]
+async fn drain_ends_it_with_0_once_all_is_served() {
+    let mut upstream = Upstream::start().await;
+    let gate = Sluicegate::with_limit(1).admin().in_front_of(&upstream).await;
+    let mut client = gate.get("/").await;
+    let call = soon("the request", upstream.next()).await;
+    let drain = gate.command(&["drain"]).await;
+    assert_eq!((drain.code, drain.stdout.as_str()), (Some(0), "draining\n"));
+    until("it to be unready", async || gate.command(&["health", "--ready"]).await.code == Some(1)).await;
+    let unready = gate.command(&["health", "--ready"]).await;
+    assert!(unready.stderr.contains("draining"), "{unready:?}");
+    assert_eq!(gate.command(&["health"]).await.code, Some(0), "it lives");
+    assert!(gate.command(&["status"]).await.stdout.starts_with("draining\n"));
+    call.respond(200, "served").await;
+    assert_eq!(client.answer().await.body.text(), "served");
+    assert_eq!(gate.exit_code().await, Some(0));
+}
+
+#[tokio::test]
+async fn health_says_whether_it_runs() {
+    let upstream = Upstream::start().await;
+    let gate = Sluicegate::with_limit(1).admin().in_front_of(&upstream).await;
+    for args in [&["health"][..], &["health", "--ready"]] {
+        assert_eq!(gate.command(args).await.code, Some(0));
+    }
+    // An address to listen on is read as one to connect to.
+    let everywhere = format!("0.0.0.0:{}", gate.admin_address().port());
+    assert_eq!(command(&["health"], &[("SLUICEGATE_ADMIN", &everywhere)]).await.code, Some(0));
+    let nobody = command(&["health"], &[("SLUICEGATE_ADMIN", "127.0.0.1:1")]).await;
+    assert_eq!((nobody.code, nobody.stderr.lines().count()), (Some(1), 1), "{nobody:?}");
+}
+
+#[tokio::test]
+async fn without_an_admin_listener_health_is_whether_requests_are_accepted() {
+    let upstream = Upstream::start().await;
+    let gate = Sluicegate::with_limit(1).in_front_of(&upstream).await;
+    let listen = format!("0.0.0.0:{}", gate.address.port());
+    let health = command(&["health"], &[("SLUICEGATE_ADMIN", "off"), ("SLUICEGATE_LISTEN", &listen)]).await;
+    assert_eq!(health.code, Some(0), "{health:?}");
+    let health = command(&["health"], &[("SLUICEGATE_ADMIN", "off"), ("SLUICEGATE_LISTEN", "127.0.0.1:1")]).await;
+    assert_eq!(health.code, Some(1), "{health:?}");
+}

@@ -1,0 +1,99 @@
+//! Who may see and change what is not for everyone.
+
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+
+use crate::support::admin::ask;
+use crate::support::{Sluicegate, Upstream};
+
+#[tokio::test]
+async fn a_foreign_host_or_origin_is_refused_and_changes_nothing() {
+    let upstream = Upstream::start().await;
+    let gate = Sluicegate::with_limit(3).admin().in_front_of(&upstream).await;
+    let address = gate.admin_address();
+    let own = format!("Host: {address}");
+    let rebound = format!("Host: evil.example:{}", address.port());
+    let patch = r#"{"limit":8}"#;
+    for fields in [
+        &[rebound.as_str()][..],
+        &["Host: evil.example"],
+        &[&own, "Origin: http://evil.example"],
+        &[&own, "Origin: null"],
+        &[&own, &rebound],
+    ] {
+        for (start, body) in [
+            ("GET /api/v1/status", ""),
+            ("PATCH /api/v1/limits/default", patch),
+            ("DELETE /api/v1/limits/default", ""),
+            ("POST /api/v1/drain", ""),
+            ("GET /", ""),
+        ] {
+            // Two hosts are refused by whoever sees them first.
+            let status = ask(address, start, fields, body).await.status;
+            assert!(matches!(status, 400 | 403), "{start} {fields:?}: {status}");
+        }
+        for path in ["/livez", "/readyz", "/healthz", "/metrics"] {
+            let status = ask(address, &format!("GET {path}"), fields, "").await.status;
+            assert!(matches!(status, 200 | 400), "{path} {fields:?}: {status}");
+        }
+    }
+    assert_eq!(gate.limit_status().await["limit"], 3);
+    assert_eq!(ask(address, "GET /api/v1/status", &[&rebound], "").await.status, 403);
+    let own_origin = format!("Origin: http://{address}");
+    let localhost = format!("Host: localhost:{}", address.port());
+    assert_eq!(ask(address, "PATCH /api/v1/limits/default", &[&own, &own_origin], patch).await.status, 200);
+    assert_eq!(ask(address, "GET /api/v1/status", &[&localhost], "").await.status, 200);
+}
+
+#[tokio::test]
+async fn from_elsewhere_it_takes_the_token() {
+    let Some(here) = outward_address() else { return };
+    let upstream = Upstream::start().await;
+    let gate = Sluicegate::with_limit(3).open_admin(Some("open-sesame")).in_front_of(&upstream).await;
+    let address = SocketAddr::new(here, gate.admin_address().port());
+    let host = format!("Host: {address}");
+    let status = async |fields: &[&str]| ask(address, "GET /api/v1/status", fields, "").await;
+    let missing = status(&[&host]).await;
+    assert_eq!((missing.status, missing.head.field("www-authenticate").as_deref()), (401, Some("Bearer")));
+    assert_eq!(status(&[&host, "Authorization: Bearer sesame"]).await.status, 401);
+    assert_eq!(status(&[&host, "Authorization: Bearer open-sesame"]).await.status, 200);
+    assert_eq!(status(&["Host: evil.example", "Authorization: Bearer open-sesame"]).await.status, 403);
+    assert_eq!(ask(address, "GET /livez", &["Host: probe"], "").await.status, 200);
+    // On the machine itself no token is needed, and it is in no log.
+    assert_eq!(gate.limit_status().await["limit"], 3);
+    assert!(!gate.log().contains("sesame"), "{}", gate.log());
+
+    let admin = format!("http://{address}");
+    let without = crate::support::admin::command(&["status"], &[("SLUICEGATE_ADMIN", &admin)]).await;
+    assert_eq!(without.code, Some(1));
+    assert!(without.stderr.contains("--token-file"), "{without:?}");
+    let variables = [("SLUICEGATE_ADMIN", admin.as_str()), ("SLUICEGATE_ADMIN_TOKEN", "open-sesame")];
+    let with = crate::support::admin::command(&["status"], &variables).await;
+    assert_eq!(with.code, Some(0), "{with:?}");
+}
+
+#[tokio::test]
+async fn from_elsewhere_without_a_configured_token_it_is_403() {
+    let Some(here) = outward_address() else { return };
+    let upstream = Upstream::start().await;
+    let gate = Sluicegate::with_limit(3).open_admin(None).in_front_of(&upstream).await;
+    let address = SocketAddr::new(here, gate.admin_address().port());
+    let host = format!("Host: {address}");
+    for fields in [&[host.as_str()][..], &[&host, "Authorization: Bearer x"]] {
+        assert_eq!(ask(address, "GET /api/v1/status", fields, "").await.status, 403);
+        assert_eq!(ask(address, "POST /api/v1/drain", fields, "").await.status, 403);
+    }
+    assert_eq!(ask(address, "GET /metrics", &[&host], "").await.status, 200);
+}
+
+/// An address of this machine under which its peers are not on loopback.
+fn outward_address() -> Option<IpAddr> {
+    // Connecting a datagram socket sends nothing; it only asks for the way.
+    let socket = UdpSocket::bind("0.0.0.0:0").ok()?;
+    let address = socket.connect("192.0.2.1:9").and_then(|()| socket.local_addr()).ok().map(|address| address.ip());
+    let address = address.filter(|address| !address.is_loopback() && !address.is_unspecified());
+    if address.is_none() {
+        use std::io::Write;
+        let _ = writeln!(std::io::stderr().lock(), "SKIPPED: this machine has only loopback addresses");
+    }
+    address
+}
