@@ -61,7 +61,7 @@ impl Socket {
         let stream = &self.0.stream;
         loop {
             ready!(stream.poll_write_ready(cx))?;
-            match stream.try_write_vectored(bufs) {
+            match try_write(stream, bufs) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 // Closed for writing by another thread in the middle of this.
                 Err(_) if self.0.closed_for_writing.load(Ordering::Relaxed) => {
@@ -96,3 +96,21 @@ impl Socket {
         let _ = self.0.stream.ready(Interest::PRIORITY).await;
     }
 }
+
+/// A head with a small body is put together and sent: that is cheaper than having the kernel gather the parts.
+fn try_write(stream: &TcpStream, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+    let mut whole = [0; SMALL];
+    let mut len = 0;
+    match bufs {
+        [buf] => return stream.try_write(buf),
+        _ if bufs.iter().map(|buf| buf.len()).sum::<usize>() > SMALL => return stream.try_write_vectored(bufs),
+        _ => {}
+    }
+    for buf in bufs {
+        whole[len..len + buf.len()].copy_from_slice(buf);
+        len += buf.len();
+    }
+    stream.try_write(&whole[..len])
+}
+
+const SMALL: usize = 1024;
