@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::entry::{Entry, Open};
 use super::line::{write_json, write_text};
@@ -87,10 +87,14 @@ impl Writer {
 
     /// Writes what is there, and ends. Blocks until that is done, but not for a reader that takes nothing.
     pub fn finish(self) {
-        // A full queue has a reader that takes nothing behind it.
-        if self.log.messages.try_send(Message::Stop).is_ok() {
-            let _ = self.ended.recv_timeout(LAST_LINES);
+        let deadline = Instant::now() + LAST_LINES;
+        while let Err(TrySendError::Full(_)) = self.log.messages.try_send(Message::Stop) {
+            if Instant::now() > deadline {
+                return;
+            }
+            thread::sleep(LAST_LINES / 100);
         }
+        let _ = self.ended.recv_timeout(deadline.saturating_duration_since(Instant::now()));
     }
 }
 

@@ -174,6 +174,11 @@ impl Limiter {
         self.enforce(*overrides);
     }
 
+    /// Whether anything is overridden.
+    pub fn is_overridden(&self) -> bool {
+        *self.0.lock_overrides() != Overrides::default()
+    }
+
     /// Overrides what is configured, until the next call. Without anything to override, the configuration is in force
     /// again.
     pub fn override_settings(&self, overrides: Overrides) {

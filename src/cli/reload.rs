@@ -1,21 +1,21 @@
 //! A new configuration for a running server.
 
 use super::{print_error, print_warnings};
-use crate::config::{self, Loaded, Sources};
-use crate::server::{self, Handle};
+use crate::config::{self, Loaded, Settings, Sources};
+use crate::server::Handle;
 
 /// Loads the same sources again, and puts what they say in force.
 #[derive(Debug)]
 pub(super) struct Reloader {
     sources: Sources,
-    /// What the server was started with, and goes on with.
-    server: server::Settings,
+    /// What it was started with, and goes on with.
+    started: Settings,
     handle: Handle,
 }
 
 impl Reloader {
-    pub(super) fn new(sources: Sources, server: server::Settings, handle: Handle) -> Self {
-        Reloader { sources, server, handle }
+    pub(super) fn new(sources: Sources, started: Settings, handle: Handle) -> Self {
+        Reloader { sources, started, handle }
     }
 
     /// All or nothing: what is wrong is said, and the running configuration stays.
@@ -29,8 +29,16 @@ impl Reloader {
             }
         };
         print_warnings(&warnings);
-        if settings.server != self.server {
-            tracing::warn!("[server] has changed: that takes a restart, and the rest is in force without it");
+        let Settings { server, admin, log_level, access_log, log_format, .. } = &self.started;
+        let log = (log_level, access_log, log_format);
+        for (table, same) in [
+            ("[server]", settings.server == *server),
+            ("[admin]", settings.admin.listen == admin.listen),
+            ("[log]", (&settings.log_level, &settings.access_log, &settings.log_format) == log),
+        ] {
+            if !same {
+                tracing::warn!("{table} has changed: that takes a restart, and the rest goes on without it");
+            }
         }
         let (routes, limits) = (settings.plan.routes.len(), settings.plan.limits.len());
         match self.handle.reload(settings.plan) {

@@ -31,6 +31,7 @@ async fn serve(settings: Settings, sources: Sources) -> Ending {
         Err(error) => return failed(&error),
     };
     let summary = summary(&settings.plan);
+    let started = settings.clone();
     // Also before anything is started: where it can't listen, no request is taken.
     let admin = match admin::Listener::bind(&settings.admin) {
         Ok(admin) => admin,
@@ -40,7 +41,6 @@ async fn serve(settings: Settings, sources: Sources) -> Ending {
         Ok(access_log) => access_log,
         Err(error) => return failed(&error),
     };
-    let server_settings = settings.server.clone();
     let server = match Server::start(settings.server, settings.plan, access_log.as_ref().map(Writer::log)) {
         Ok(server) => server,
         Err(error) => return failed(&error),
@@ -54,7 +54,7 @@ async fn serve(settings: Settings, sources: Sources) -> Ending {
     };
     print_error(format_args!("sluicegate: listening on {}, {summary}, admin {admin_url}", listening.join(" and ")));
 
-    let reloader = Reloader::new(sources, server_settings, handle.clone());
+    let reloader = Reloader::new(sources, started, handle.clone());
     loop {
         tokio::select! {
             _ = terminate.recv() => break,

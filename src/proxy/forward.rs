@@ -9,10 +9,9 @@ use std::time::SystemTime;
 
 use http::header::{CONTENT_LENGTH, EXPECT, HOST, HeaderValue, TRANSFER_ENCODING};
 use http::uri::PathAndQuery;
-use http::{Request, Response, Uri, Version};
+use http::{HeaderMap, Request, Response, Uri, Version};
 use http_body::Body as _;
 use hyper::body::Incoming;
-use hyper::upgrade::OnUpgrade;
 use tower_service::Service;
 
 use super::body::{Body, UpstreamBody};
@@ -28,7 +27,7 @@ use crate::admission::{Admitted, Limits, Permit, Spool, Waited};
 use crate::upstream::headers::{
     accept_trailers, accepts_trailers, remove_hop_by_hop, requested_upgrade, upgrade as upgrade_to,
 };
-use crate::upstream::{Answer, Failure, HostHeader, Upgraded};
+use crate::upstream::{Answer, HostHeader, Upgraded};
 
 /// What is known of a request on arrival, and needed once it has been admitted or turned away.
 #[derive(Debug, Clone)]
@@ -70,12 +69,11 @@ impl Service<Admitted<Incoming>> for Forward {
 
 impl Forward {
     /// Always answers. The permit, if there is one, goes with the exchange.
-    pub(super) fn forward(self, mut request: Request<Spool<Incoming>>, permit: Option<Permit>) -> Forwarding {
+    pub(super) fn forward(self, request: Request<Spool<Incoming>>, permit: Option<Permit>) -> Forwarding {
         let waited = permit.as_ref().and_then(Permit::waited);
         let bodiless = request.body().is_end_stream();
         let Route { names, .. } = &*self.route;
         self.arrival.record.admitted(permit.as_ref(), names.limit.as_ref(), &names.endpoint);
-        let client = request.extensions_mut().remove::<OnUpgrade>();
         let request = match self.prepare(request) {
             Ok(request) => request,
             Err(refusal) => {
@@ -88,7 +86,7 @@ impl Forward {
             let Route { upstream, settings, .. } = &*self.route;
             Ok(match upstream.send(self.worker, request, settings.ending, permit).await {
                 Ok(Answer::Response(response)) => pass_on(response, self.arrival.record, waited),
-                Ok(Answer::Upgraded(upgraded)) => self.tunnel(client, upgraded, waited),
+                Ok(Answer::Upgraded(upgraded)) => self.tunnel(upgraded, waited),
                 Err(failure) => {
                     tracing::debug!(route = settings.name, error = &failure as &dyn std::error::Error, "no response");
                     let reply = Reply { waited, ..Reply::failed(&failure) };
@@ -102,15 +100,10 @@ impl Forward {
     }
 
     /// Agrees to another protocol. The tunnel goes with the answer; the server runs it.
-    fn tunnel(
-        self,
-        client: Option<OnUpgrade>,
-        upgraded: Upgraded<Option<Permit>>,
-        waited: Option<Waited>,
-    ) -> Response<Body> {
-        let Route { upgrades, upstream, settings, .. } = &*self.route;
+    fn tunnel(self, upgraded: Upgraded<Option<Permit>>, waited: Option<Waited>) -> Response<Body> {
+        let Route { upstream, settings, .. } = &*self.route;
         let Upgraded { head, io, held } = upgraded;
-        let permit = match upgrades {
+        let permit = match self.route.upgrades() {
             None => held,
             // Its own place takes the place of the request's permits.
             Some(upgrades) => match upgrades.try_acquire() {
@@ -121,14 +114,11 @@ impl Forward {
                 }
             },
         };
-        let Some(client) = client else {
-            return Reply::failed(&Failure::Protocol(None)).into_response(&self.arrival.about(Some(&self.route)));
-        };
         let protocol = requested_upgrade(head.headers());
         let record = self.arrival.record;
         record.headed(head.status().as_u16(), false, 0);
         let (mut parts, ()) = head.into_parts();
-        remove_hop_by_hop(&mut parts.headers);
+        clean(&mut parts.headers, waited);
         if let Some(protocol) = protocol {
             upgrade_to(&mut parts.headers, protocol);
         }
@@ -136,13 +126,14 @@ impl Forward {
         parts.extensions.clear();
         let idle_timeout = upstream.settings().upgrade_idle_timeout;
         let grace = settings.ending.abort_grace;
-        Response::from_parts(parts, Body::tunnel(Tunnel { client, upstream: io, idle_timeout, grace, permit, record }))
+        Response::from_parts(parts, Body::tunnel(Tunnel { upstream: io, idle_timeout, grace, permit, record }))
     }
 
     /// Makes the client's request ours.
     fn prepare(&self, request: Request<Spool<Incoming>>) -> Result<Request<Spool<Incoming>>, Refusal> {
         let host = requested_host(&request);
-        let upgrade = requested_upgrade(request.headers());
+        // HTTP/1.0 has no upgrades.
+        let upgrade = (request.version() == Version::HTTP_11).then(|| requested_upgrade(request.headers())).flatten();
         let (mut parts, body) = request.into_parts();
         let upstream = self.route.upstream.settings();
         let Arrival { client, request_id, arrived, .. } = &self.arrival;
@@ -197,7 +188,12 @@ fn target(uri: Uri, base_path: &str) -> Result<Uri, Refusal> {
 fn pass_on(mut response: Response<UpstreamBody>, record: Record, waited: Option<Waited>) -> Response<Body> {
     record.headed(response.status().as_u16(), response.body().reused(), response.body().retries());
     *response.version_mut() = Version::HTTP_11;
-    let headers = response.headers_mut();
+    clean(response.headers_mut(), waited);
+    response.map(|body| Body::upstream(body, record))
+}
+
+/// Makes the fields of the upstream's head ours.
+fn clean(headers: &mut HeaderMap, waited: Option<Waited>) {
     remove_hop_by_hop(headers);
     // Ours alone: whoever reads them takes the answer for one of ours.
     if headers.keys().any(|name| name.as_str().starts_with("x-sluicegate-")) {
@@ -208,7 +204,6 @@ fn pass_on(mut response: Response<UpstreamBody>, record: Record, waited: Option<
     if let Some(waited) = waited {
         headers.insert(X_QUEUE, queue_value(waited));
     }
-    response.map(|body| Body::upstream(body, record))
 }
 
 impl Arrival {

@@ -1,5 +1,6 @@
 //! What is in force: the routes with their limits and upstreams, made from a plan, and made anew from the next.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -20,6 +21,8 @@ pub struct Shared {
     pub(super) routes: Table<Arc<Route>>,
     all_routes: Vec<Arc<Route>>,
     limiters: Vec<Limiter>,
+    /// Limits of earlier plans that are not done with: a plan that brings one back must not begin it at zero.
+    retired: Vec<Limiter>,
     pub(super) upstreams: Vec<Arc<Upstream<Spool<Incoming>>>>,
 }
 
@@ -33,8 +36,8 @@ pub(super) struct Route {
     /// The upstream's own `host:port`.
     pub(super) authority: HeaderValue,
     pub(super) names: Names,
-    /// The places of upgraded connections, where they have their own.
-    pub(super) upgrades: Option<Limiter>,
+    /// The places of upgraded connections, where they have or once had their own.
+    upgrades: Option<Limiter>,
     /// Rejections by its limits, by reason. It outlives the plan.
     rejected: Arc<[AtomicU64; Reason::ALL.len()]>,
 }
@@ -63,6 +66,7 @@ impl Shared {
             routes: Table::try_new(Vec::new())?,
             all_routes: Vec::new(),
             limiters: Vec::new(),
+            retired: Vec::new(),
             upstreams: Vec::new(),
         };
         nothing.follow(plan)
@@ -85,15 +89,22 @@ impl Shared {
             })
             .collect();
         let table = routes.iter().map(|route| (route.settings.conditions.clone(), route.clone())).collect();
+        let is_in_use = |limiter: &&Limiter| {
+            let goes_on = limiters.iter().any(|other| other.name() == limiter.name());
+            !goes_on && (limiter.in_flight() > 0 || limiter.queue_len() > 0 || limiter.is_overridden())
+        };
+        let retired = self.limiters.iter().chain(&self.retired).filter(is_in_use).cloned().collect();
         let next = Shared {
             workers: self.workers,
             log: self.log.clone(),
             routes: Table::try_new(table)?,
             all_routes: routes,
             limiters,
+            retired,
             upstreams,
         };
         // Nothing can fail any more.
+        next.all_routes.iter().for_each(|route| route.reconfigure_upgrades());
         for (limiter, settings) in next.limiters.iter().zip(plan.limits) {
             limiter.reconfigure(settings);
         }
@@ -106,7 +117,7 @@ impl Shared {
     }
 
     fn limiter(&self, settings: &admission::Settings) -> Limiter {
-        let same = self.limiters.iter().find(|limiter| limiter.name() == settings.name);
+        let same = self.limiters.iter().chain(&self.retired).find(|limiter| limiter.name() == settings.name);
         same.cloned().unwrap_or_else(|| Limiter::new(settings.clone()))
     }
 
@@ -125,7 +136,7 @@ impl Shared {
 
     /// Ends every wait with the reason `draining`. Returns how many there were.
     pub fn close_limits(&self) -> u32 {
-        self.limiters.iter().map(Limiter::close).sum()
+        self.limiters.iter().chain(&self.retired).map(Limiter::close).sum()
     }
 }
 
@@ -146,15 +157,11 @@ impl Route {
         let authority = HeaderValue::try_from(authority).expect("a checked host is a valid field value");
         let limits = Limits::new(settings.limits.iter().map(|limit| limiters[*limit].clone()).collect());
         let rejected = before.map(|route| route.rejected.clone()).unwrap_or_default();
-        let upgrades = match settings.upgrade {
-            Upgrade::Separate(places) => {
-                let upgrades = before.and_then(|route| route.upgrades.clone());
-                let places = admission::Settings { queue: 0, ..admission::Settings::new(&*settings.name, places) };
-                Some(upgrades.unwrap_or_else(|| Limiter::new(places.clone())))
-                    .inspect(|upgrades| upgrades.reconfigure(places))
-            }
+        // Kept while it is not in force: tunnels last long.
+        let upgrades = before.and_then(|route| route.upgrades.clone()).or_else(|| match settings.upgrade {
+            Upgrade::Separate(places) => Some(Limiter::new(upgrade_settings(&settings.name, places))),
             Upgrade::Count | Upgrade::Deny => None,
-        };
+        });
         let names = Names {
             route: settings.name.as_str().into(),
             upstream: upstream.settings().name.as_str().into(),
@@ -164,7 +171,23 @@ impl Route {
         Route { settings, limits, upstream, authority, names, upgrades, rejected }
     }
 
+    /// The places of upgraded connections, where they have their own.
+    pub(super) fn upgrades(&self) -> Option<&Limiter> {
+        self.upgrades.as_ref().filter(|_| matches!(self.settings.upgrade, Upgrade::Separate(_)))
+    }
+
+    fn reconfigure_upgrades(&self) {
+        if let (Some(upgrades), Upgrade::Separate(places)) = (&self.upgrades, self.settings.upgrade) {
+            upgrades.reconfigure(upgrade_settings(&self.settings.name, places));
+        }
+    }
+
     pub(super) fn count_rejection(&self, reason: Reason) {
         self.rejected[reason as usize].fetch_add(1, Relaxed);
     }
+}
+
+/// Nobody waits for a place: the upstream has agreed already.
+fn upgrade_settings(route: &str, places: NonZeroU32) -> admission::Settings {
+    admission::Settings { queue: 0, ..admission::Settings::new(route, places) }
 }

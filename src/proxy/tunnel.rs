@@ -6,18 +6,17 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf, split};
-use tokio::time::sleep;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, split};
+use tokio::time::{sleep, timeout};
 
 use super::record::Record;
 use crate::admission::Permit;
 
-/// Two connections that are about to be one. It rides in the extensions of the 101.
+/// The upstream's end of a connection that is about to become something else. It comes with the 101.
 #[derive(Debug)]
 pub struct Tunnel {
-    pub(super) client: OnUpgrade,
     pub(super) upstream: OnUpgrade,
     /// Longest silence on both sides.
     pub(super) idle_timeout: Duration,
@@ -31,26 +30,34 @@ pub struct Tunnel {
 const CHUNK: usize = 8 << 10;
 
 impl Tunnel {
-    /// Carries bytes until both sides have closed, nothing has come for too long, or `cut` resolves.
-    pub async fn run(self, cut: impl Future<Output = ()>) {
-        let (client, upstream) = match (self.client.await, self.upstream.await) {
-            (Ok(client), Ok(upstream)) => (TokioIo::new(client), TokioIo::new(upstream)),
-            // One of the connections has ended in the meantime, and the other ends with it.
-            _ => return,
-        };
+    /// Carries bytes between `client` and the upstream until both have closed, nothing has come for too long, or `cut`
+    /// resolves. `hung_up` resolves when the client has left, also where nobody reads from it.
+    pub async fn run(
+        self,
+        client: impl AsyncRead + AsyncWrite,
+        hung_up: impl Future<Output = ()>,
+        cut: impl Future<Output = ()>,
+    ) {
+        // hyper hands it over as soon as it has seen the 101, or ends.
+        let Ok(Ok(upstream)) = timeout(self.grace, self.upstream).await else { return };
         let (from_client, to_client) = split(client);
-        let (from_upstream, to_upstream) = split(upstream);
+        let (from_upstream, to_upstream) = split(TokioIo::new(upstream));
         let (sent, received) = (AtomicU64::new(0), AtomicU64::new(0));
         let outward = async {
             carry(from_client, to_upstream, &sent).await;
             // Whoever is left has so long to end as well.
             sleep(self.grace).await;
         };
-        let homeward = carry(from_upstream, to_client, &received);
+        let left = async {
+            hung_up.await;
+            sleep(self.grace).await;
+        };
         tokio::select! {
             () = outward => {}
+            // An upstream that takes nothing keeps us from reading what the client's leaving stands behind.
+            () = left => {}
             // An upstream that has closed has nothing more to do with what the client still says.
-            () = homeward => {}
+            () = carry(from_upstream, to_client, &received) => {}
             () = silence(self.idle_timeout, &sent, &received) => {}
             () = cut => {}
         }
@@ -61,7 +68,7 @@ impl Tunnel {
 
 /// Copies until the source ends, then closes the sink for writing. A sink that fails takes no more, and the source is
 /// read on: only its own end is one.
-async fn carry(mut source: ReadHalf<TokioIo<Upgraded>>, mut sink: WriteHalf<TokioIo<Upgraded>>, count: &AtomicU64) {
+async fn carry(mut source: impl AsyncRead + Unpin, mut sink: impl AsyncWrite + Unpin, count: &AtomicU64) {
     let mut chunk = vec![0; CHUNK];
     let mut open = true;
     while let Ok(n) = source.read(&mut chunk).await {

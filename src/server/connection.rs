@@ -32,8 +32,7 @@ pub(super) struct Connection {
     socket: Socket,
     client: Arc<Client>,
     signals: Arc<Signals>,
-    /// A tunnel outlives the connection, and counts as one.
-    registered: Arc<Registered>,
+    _registered: Registered,
     timer: Timer,
     /// The progress and the stage that the timer was last set for.
     timed: Option<(u32, Stage)>,
@@ -63,8 +62,16 @@ impl Connection {
         signals: Arc<Signals>,
         registered: Registered,
     ) -> Self {
-        let registered = Arc::new(registered);
-        Connection { worker, socket, client, signals, registered, timer: Timer::default(), timed: None, watch: None }
+        Connection {
+            worker,
+            socket,
+            client,
+            signals,
+            _registered: registered,
+            timer: Timer::default(),
+            timed: None,
+            watch: None,
+        }
     }
 
     /// Serves the connection to its end. Dropping this drops what is under way on it.
@@ -73,17 +80,13 @@ impl Connection {
         loop {
             let service = {
                 let (worker, client) = (self.worker.clone(), self.client.clone());
-                let (signals, registered) = (self.signals.clone(), self.registered.clone());
-                service_fn(move |request| {
-                    answer(worker.clone(), client.clone(), signals.clone(), registered.clone(), request)
-                })
+                let signals = self.signals.clone();
+                service_fn(move |request| answer(worker.clone(), client.clone(), signals.clone(), request))
             };
             // hyper's buffer takes a whole head; its own bounds come after the wire's.
             let max_buf_size = (self.worker.settings.max_header_bytes * 2).max(64 << 10);
-            let mut http = http1::Builder::new()
-                .max_buf_size(max_buf_size)
-                .serve_connection(TokioIo::new(wire), service)
-                .with_upgrades();
+            let mut http =
+                http1::Builder::new().max_buf_size(max_buf_size).serve_connection(TokioIo::new(wire), service);
             let end = {
                 let mut http = pin!(&mut http);
                 poll_fn(|cx| self.poll(cx, |cx| http.as_mut().poll(cx).map(|result| result.is_ok()))).await
@@ -95,17 +98,24 @@ impl Connection {
                 }
                 return;
             }
-            // Nothing is left of one that has become a tunnel, which has a task of its own.
-            let Some(parts) = http.into_parts() else { return };
+            let parts = http.into_parts();
             wire = parts.io.into_inner();
+            if let Some(tunnel) = self.signals.take_tunnel() {
+                wire.begin_tunnel(&parts.read_buf);
+                let mut stage = self.worker.control.changes();
+                let cut = async move { drop(stage.wait_for(|stage| *stage >= Stage::Cut).await) };
+                tunnel.run(wire, self.socket.clone().hung_up(), cut).await;
+                return linger(&self.socket).await;
+            }
             let resume = !self.signals.is_closing() && self.stage() == Stage::Serving && wire.can_resume(DISCARD);
             if !(resume && discard(&mut wire).await) {
                 break;
             }
         }
-        self.socket.close_for_writing();
-        if wire.has_unread() && !self.socket.is_hung_up() {
-            let _ = timeout(LINGER, read_to_end(&self.socket)).await;
+        if wire.has_unread() {
+            linger(&self.socket).await;
+        } else {
+            self.socket.close_for_writing();
         }
     }
 
@@ -201,7 +211,6 @@ async fn answer(
     worker: Arc<Worker>,
     client: Arc<Client>,
     signals: Arc<Signals>,
-    registered: Arc<Registered>,
     request: Request<Incoming>,
 ) -> Result<Response<WireBody>, Infallible> {
     let exchange = InExchange(signals);
@@ -210,13 +219,7 @@ async fn answer(
         None => worker.proxy.handle(&client, request).await,
     };
     if let Some(tunnel) = response.body_mut().take_tunnel() {
-        exchange.0.begin_tunnel();
-        let mut stage = worker.control.changes();
-        tokio::spawn(async move {
-            let cut = async move { drop(stage.wait_for(|stage| *stage >= Stage::Cut).await) };
-            tunnel.run(cut).await;
-            drop(registered);
-        });
+        exchange.0.agree_to_tunnel(tunnel);
     } else if worker.control.stage() != Stage::Serving {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
@@ -228,6 +231,15 @@ async fn answer(
 async fn discard(wire: &mut Wire) -> bool {
     let mut most = DISCARD;
     timeout(LINGER, poll_fn(|cx| wire.poll_discard(cx, &mut most))).await.unwrap_or(false)
+}
+
+/// Closes for writing, and reads and drops for a while: a close over unread bytes would be a reset, and the client might
+/// never see the last of what we sent.
+async fn linger(socket: &Socket) {
+    socket.close_for_writing();
+    if !socket.is_hung_up() {
+        let _ = timeout(LINGER, read_to_end(socket)).await;
+    }
 }
 
 /// Reads and drops until the client has closed too.

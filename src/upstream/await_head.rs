@@ -114,7 +114,8 @@ fn settle<B: Send + 'static, H: Send + 'static>(
     exchange: Exchange<B, H>,
 ) -> Result<Begun<B, H>, HeadFailed<B, H>> {
     match result {
-        Ok(response) if !is_acceptable(&response, exchange.upgrade) => {
+        // Where the request has not ended, what follows it can't have begun.
+        Ok(response) if !is_acceptable(&response, exchange.upgrade && exchange.is_upload_complete()) => {
             // What we do not pass on, the upstream may still be working on.
             abandon(exchange, Phase::Body(response.into_body()));
             Err(HeadFailed::Abandoned(Failure::Protocol(None)))

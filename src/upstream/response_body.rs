@@ -115,7 +115,9 @@ where
             Poll::Ready(Some(Err(error))) => {
                 // The connection is gone, and the exchange with it.
                 this.body = None;
-                this.exchange = None;
+                if let Some(exchange) = this.exchange.take() {
+                    exchange.stop();
+                }
                 Poll::Ready(Some(Err(Failure::of_connection(error))))
             }
             Poll::Pending => {

@@ -147,6 +147,46 @@ async fn a_drain_waits_for_tunnels_and_cuts_them_at_its_end_without_calling_that
     assert!(matches!(soon("the cut", client.read(&mut [0; 8])).await, Ok(0) | Err(_)));
 }
 
+#[tokio::test]
+async fn a_rejected_upload_that_asked_for_an_upgrade_sees_its_answer_and_not_a_reset() {
+    let (upstream, url) = listen().await;
+    let gate = Sluicegate::with_limit(1).queue(0).in_front_of_url(&url).await;
+    let _holder = connect(gate.address, "GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    let _inside = soon("the one that is inside", upstream.accept()).await.unwrap();
+    for length in [1000, 1_000_000] {
+        let head = format!(
+            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\nConnection: Upgrade, HTTP2-Settings\r\n\
+             Upgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n"
+        );
+        let mut client = connect(gate.address, &head).await;
+        let answer = read_head(&mut client).await;
+        assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
+        // All of it is taken, and only then does the connection end or go on.
+        client.write_all(&vec![b'x'; length]).await.unwrap();
+        if length > 64 << 10 {
+            let mut rest = Vec::new();
+            client.shutdown().await.unwrap();
+            soon("an orderly end", client.read_to_end(&mut rest)).await.unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_101_before_the_request_has_ended_is_no_answer_and_keeps_no_permit() {
+    let (upstream, url) = listen().await;
+    let setup = Sluicegate::with_limit(1).queue(4).route("abort_grace = \"300ms\"");
+    let gate = setup.in_front_of_url(&url).await;
+    let ask = ASK.replace("\r\n\r\n", "\r\nContent-Length: 10\r\n\r\n");
+    let mut client = connect(gate.address, &ask).await;
+    let (mut server, _) = soon("the request", upstream.accept()).await.unwrap();
+    read_head(&mut server).await;
+    server.write_all(AGREE.as_bytes()).await.unwrap();
+    let head = read_head(&mut client).await;
+    assert!(head.starts_with("HTTP/1.1 502") && head.contains("x-sluicegate-reason: upstream_protocol"), "{head}");
+    drop(client);
+    tunnel(gate.address, &upstream, "").await;
+}
+
 async fn listen() -> (TcpListener, String) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());

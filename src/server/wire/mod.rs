@@ -38,6 +38,8 @@ pub(crate) struct Wire {
     held: BytesMut,
     deliver: usize,
     keep_alive: bool,
+    /// Whether a shutdown is for us to do.
+    closes: bool,
 }
 
 #[derive(Debug)]
@@ -65,7 +67,16 @@ const MAX_PIPELINED: usize = 64 << 10;
 impl Wire {
     pub(crate) fn new(socket: Socket, signals: Arc<Signals>, max_head: usize) -> Self {
         let held = BytesMut::new();
-        Wire { socket, signals, max_head, state: State::Head { seen: 0 }, held, deliver: 0, keep_alive: true }
+        Wire {
+            socket,
+            signals,
+            max_head,
+            state: State::Head { seen: 0 },
+            held,
+            deliver: 0,
+            keep_alive: true,
+            closes: false,
+        }
     }
 
     /// After hyper has finished: bytes were sent to us that nobody has read. Closing now would reset the connection,
@@ -85,6 +96,16 @@ impl Wire {
                 State::Complete => !self.signals.in_exchange(),
                 _ => false,
             }
+    }
+
+    /// From here on it carries bytes, of which hyper has read some already, and a shutdown is one.
+    pub(crate) fn begin_tunnel(&mut self, read: &[u8]) {
+        let behind = self.held.split();
+        self.held.extend_from_slice(read);
+        self.held.extend_from_slice(&behind);
+        self.deliver = self.held.len();
+        self.state = State::Tunnel;
+        self.closes = true;
     }
 
     /// Reads and drops up to `most` bytes of the body. True once its end has been reached.
@@ -330,7 +351,7 @@ impl AsyncWrite for Wire {
 
     /// Closing is the connection's own: hyper only says that it has finished. A tunnel means it.
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if matches!(self.state, State::Tunnel) || self.signals.is_tunnel() {
+        if self.closes {
             self.socket.close_for_writing();
         }
         Poll::Ready(Ok(()))

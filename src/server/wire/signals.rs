@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::task::AtomicWaker;
 
-use crate::proxy::Refusal;
+use crate::proxy::{Refusal, Tunnel};
 
 /// Shared by the wire (which hyper owns), the connection's task (which owns hyper), the service that hyper calls, and
 /// the worker's register of connections.
@@ -31,7 +31,8 @@ pub(crate) struct Signals {
     /// The client speaks HTTP/1.0.
     old: AtomicBool,
     /// The connection becomes something else behind its response.
-    tunnel: AtomicBool,
+    in_tunnel: AtomicBool,
+    tunnel: Mutex<Option<Tunnel>>,
     /// Bytes of the next message lie behind the current one.
     pipelined: AtomicBool,
     hung_up: AtomicBool,
@@ -116,12 +117,18 @@ impl Signals {
         self.closing.store(closing, Relaxed);
     }
 
-    pub(crate) fn begin_tunnel(&self) {
-        self.tunnel.store(true, Relaxed);
+    pub(crate) fn agree_to_tunnel(&self, tunnel: Tunnel) {
+        *self.tunnel.lock().unwrap_or_else(PoisonError::into_inner) = Some(tunnel);
+        self.in_tunnel.store(true, Relaxed);
     }
 
     pub(super) fn is_tunnel(&self) -> bool {
-        self.tunnel.load(Relaxed)
+        self.in_tunnel.load(Relaxed)
+    }
+
+    /// The tunnel that was agreed to, for the one who runs it once hyper has finished.
+    pub(crate) fn take_tunnel(&self) -> Option<Tunnel> {
+        self.is_tunnel().then(|| self.tunnel.lock().unwrap_or_else(PoisonError::into_inner).take()).flatten()
     }
 
     pub(crate) fn has_begun(&self) -> bool {
@@ -134,7 +141,8 @@ impl Signals {
 
     /// Whether the client can't tell that its answer was cut: it ends where the connection does.
     pub(crate) fn is_cut_unseen(&self) -> bool {
-        self.old.load(Relaxed) && (self.failed.load(Relaxed) || self.in_exchange() && self.has_begun())
+        let unsent = self.is_write_blocked() || self.in_exchange() && self.has_begun();
+        self.old.load(Relaxed) && (self.failed.load(Relaxed) || unsent)
     }
 
     pub(super) fn set_pipelined(&self, pipelined: bool) {
