@@ -1,19 +1,14 @@
 use std::num::NonZeroU32;
-use std::pin::Pin;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::{Request, Response};
-use http_body::Body;
-use http_body_util::{Full, StreamBody};
 use tokio::time::{Instant, advance, sleep};
 use tokio_test::task::{Spawn, spawn};
-use tokio_test::{assert_pending, assert_ready, assert_ready_err, assert_ready_ok};
-use tower::{Layer, Service, service_fn};
+use tokio_test::{assert_pending, assert_ready_err, assert_ready_ok};
 
 use super::*;
+
+mod bodies;
+mod storm;
 
 fn limiter(limit: u32, queue: u32) -> Limiter {
     Limiter::new(Settings { queue, ..Settings::new("test", NonZeroU32::new(limit).unwrap()) })
@@ -187,156 +182,6 @@ async fn a_rejection_says_how_long_the_queue_takes() {
     assert!((1.5..2.5).contains(&drains_in), "{drains_in}");
 }
 
-/// Threads that acquire, wait, give up and resize at random; the limit holds at every moment, and nothing is left over.
-#[test]
-fn the_limit_holds_in_a_storm() {
-    const LIMIT: u32 = 3;
-    let limiter = limiter(LIMIT, 50);
-    let inside = Arc::new(AtomicU32::new(0));
-    let barrier = Arc::new(Barrier::new(4));
-    let seed = fastrand::u64(..);
-    println!("seed {seed}");
-    let threads: Vec<_> = (0..4)
-        .map(|thread| {
-            let (limiter, inside, barrier) = (limiter.clone(), inside.clone(), barrier.clone());
-            std::thread::spawn(move || {
-                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-                barrier.wait();
-                runtime.block_on(async {
-                    let tasks: Vec<_> = (0..40)
-                        .map(|task| {
-                            let (limiter, inside) = (limiter.clone(), inside.clone());
-                            let mut random = fastrand::Rng::with_seed(seed ^ (thread * 1000 + task));
-                            tokio::spawn(async move {
-                                for _ in 0..100 {
-                                    let patience = Duration::from_micros(random.u64(0..3000));
-                                    let Ok(Ok(permit)) = tokio::time::timeout(patience, limiter.acquire()).await else {
-                                        continue;
-                                    };
-                                    assert!(inside.fetch_add(1, Ordering::SeqCst) < LIMIT);
-                                    if random.bool() {
-                                        tokio::task::yield_now().await;
-                                    }
-                                    inside.fetch_sub(1, Ordering::SeqCst);
-                                    drop(permit);
-                                }
-                            })
-                        })
-                        .collect();
-                    for task in tasks {
-                        task.await.unwrap();
-                    }
-                });
-            })
-        })
-        .collect();
-    threads.into_iter().for_each(|thread| thread.join().unwrap());
-    assert_eq!((limiter.in_flight(), limiter.queue_len()), (0, 0));
-    let permits: Vec<_> = (0..LIMIT).map(|_| limiter.try_acquire().unwrap()).collect();
-    assert!(limiter.try_acquire().is_none());
-    drop(permits);
-}
-
-type Frames = Vec<Result<http_body::Frame<Bytes>, std::io::Error>>;
-
-fn stream(frames: Frames) -> impl Body<Data = Bytes, Error = std::io::Error> + Unpin {
-    StreamBody::new(futures_util::stream::iter(frames))
-}
-
-fn data(bytes: &'static str) -> Result<http_body::Frame<Bytes>, std::io::Error> {
-    Ok(http_body::Frame::data(Bytes::from_static(bytes.as_bytes())))
-}
-
-async fn next_frame<B: Body + Unpin>(body: &mut B) -> Option<Result<http_body::Frame<B::Data>, B::Error>> {
-    std::future::poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx)).await
-}
-
-#[tokio::test]
-async fn the_permit_comes_back_with_the_last_frame_not_with_the_drop() {
-    let limiter = limiter(1, 0);
-    let permit = limiter.try_acquire().unwrap();
-    let mut body = PermitBody::new(stream(vec![data("a"), data("b")]), permit);
-    next_frame(&mut body).await;
-    next_frame(&mut body).await;
-    assert_eq!(limiter.in_flight(), 1);
-    assert!(next_frame(&mut body).await.is_none());
-    assert_eq!(limiter.in_flight(), 0);
-}
-
-#[tokio::test]
-async fn a_body_of_known_length_gives_its_permit_back_with_its_last_byte() {
-    let limiter = limiter(1, 0);
-    let mut body = PermitBody::new(Full::new(Bytes::from_static(b"all")), limiter.try_acquire().unwrap());
-    assert_eq!(body.size_hint().exact(), Some(3));
-    next_frame(&mut body).await;
-    assert_eq!(limiter.in_flight(), 0);
-    assert!(body.is_end_stream());
-}
-
-#[tokio::test]
-async fn an_empty_a_failed_and_a_dropped_body_give_their_permits_back() {
-    let limiter = limiter(1, 0);
-    drop(PermitBody::new(stream(vec![data("a")]), limiter.try_acquire().unwrap()));
-    assert_eq!(limiter.in_flight(), 0);
-
-    let _empty = PermitBody::new(Full::new(Bytes::new()), limiter.try_acquire().unwrap());
-    assert_eq!(limiter.in_flight(), 0);
-
-    let error = Err(std::io::ErrorKind::BrokenPipe.into());
-    let mut failing = PermitBody::new(stream(vec![error]), limiter.try_acquire().unwrap());
-    assert!(next_frame(&mut failing).await.unwrap().is_err());
-    assert_eq!(limiter.in_flight(), 0);
-}
-
-#[tokio::test]
-async fn a_waiting_request_reads_its_body_ahead_and_passes_it_on_whole() {
-    let limiter = limiter(1, 1);
-    let permit = limiter.try_acquire().unwrap();
-    let echo = service_fn(|request: Request<Spool<_>>| async move {
-        let mut body = request.into_body();
-        let mut text = Vec::new();
-        while let Some(frame) = next_frame(&mut body).await {
-            text.extend(frame?.into_data().unwrap());
-        }
-        Ok::<_, std::io::Error>(Response::new(Full::new(Bytes::from(text))))
-    });
-    let mut service = AdmissionLayer::new(limiter.clone()).layer(echo);
-    let mut call = spawn(service.call(Request::new(stream(vec![data("one "), data("two")]))));
-    assert_pending!(call.poll());
-    drop(permit);
-    let mut response = assert_ready_ok!(call.poll());
-    let body = next_frame(response.body_mut()).await.unwrap().unwrap().into_data().unwrap();
-    assert_eq!(body, "one two");
-}
-
-#[tokio::test]
-async fn a_body_that_fails_while_its_request_waits_ends_the_wait() {
-    let limiter = limiter(1, 1);
-    let _permit = limiter.try_acquire().unwrap();
-    let never = service_fn(|_: Request<Spool<_>>| async move {
-        Ok::<_, std::convert::Infallible>(Response::new(Full::new(Bytes::new())))
-    });
-    let mut service = AdmissionLayer::new(limiter.clone()).layer(never);
-    let body = stream(vec![data("a"), Err(std::io::ErrorKind::TimedOut.into())]);
-    let mut call = spawn(service.call(Request::new(body)));
-    let error = assert_ready!(call.poll()).map(drop).unwrap_err();
-    assert!(matches!(error, Error::Body(error) if error.kind() == std::io::ErrorKind::TimedOut));
-    assert_eq!(limiter.queue_len(), 0);
-}
-
-#[tokio::test]
-async fn who_must_not_be_told_to_continue_yet_is_not_read_ahead() {
-    let limiter = limiter(1, 1);
-    let _permit = limiter.try_acquire().unwrap();
-    let never = service_fn(|_: Request<Spool<_>>| async move {
-        Ok::<_, std::convert::Infallible>(Response::new(Full::new(Bytes::new())))
-    });
-    let mut service = AdmissionLayer::new(limiter.clone()).layer(never);
-    let body = stream(vec![Err(std::io::ErrorKind::TimedOut.into())]);
-    let request = Request::builder().header("expect", "100-continue").body(body).unwrap();
-    assert_pending!(spawn(service.call(request)).poll());
-}
-
 #[tokio::test]
 async fn a_request_holds_the_narrow_permit_while_it_waits_for_the_wide_one() {
     let (narrow, wide) = (limiter(2, 4), limiter(1, 4));
@@ -389,47 +234,4 @@ async fn several_limits_share_one_wait_budget_the_smallest() {
     assert!(took >= Duration::from_secs(3) && took <= Duration::from_millis(3020), "{took:?}");
     assert_eq!(rejection.waited.wait, took);
     assert_eq!(narrow.in_flight(), 0);
-}
-
-/// Random requests over nested and overlapping limits, on several threads: every limit holds, nothing is left over.
-#[test]
-fn nested_limits_hold_in_a_storm_and_end_at_zero() {
-    let shared: Vec<_> = (1..=4).map(|limit| limiter(limit, 100)).collect();
-    let seed = fastrand::u64(..);
-    println!("seed {seed}");
-    let threads: Vec<_> = (0..4_u64)
-        .map(|thread| {
-            let shared = shared.clone();
-            std::thread::spawn(move || {
-                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-                runtime.block_on(async {
-                    let tasks: Vec<_> = (0..25)
-                        .map(|task| {
-                            let shared = shared.clone();
-                            let mut random = fastrand::Rng::with_seed(seed ^ (thread * 1000 + task));
-                            tokio::spawn(async move {
-                                for _ in 0..1000 {
-                                    // Some of them, in the one order.
-                                    let mine: Vec<_> = shared.iter().filter(|_| random.bool()).cloned().collect();
-                                    let Some(limits) = Limits::new(mine) else { continue };
-                                    let patience = Duration::from_micros(random.u64(0..2000));
-                                    let permit = tokio::time::timeout(patience, limits.acquire()).await;
-                                    for limiter in limits.limiters() {
-                                        assert!(limiter.in_flight() <= limiter.limit());
-                                    }
-                                    tokio::task::yield_now().await;
-                                    drop(permit);
-                                }
-                            })
-                        })
-                        .collect();
-                    for task in tasks {
-                        task.await.unwrap();
-                    }
-                });
-            })
-        })
-        .collect();
-    threads.into_iter().for_each(|thread| thread.join().unwrap());
-    assert!(shared.iter().all(|limiter| limiter.in_flight() == 0 && limiter.queue_len() == 0));
 }
