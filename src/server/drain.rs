@@ -80,13 +80,21 @@ impl Control {
         }
     }
 
+    /// The changes of the stage, beginning with what it is now: a change before this call is not missed.
     pub(super) fn changes(&self) -> watch::Receiver<Stage> {
-        self.changes.subscribe()
+        let mut changes = self.changes.subscribe();
+        changes.mark_changed();
+        changes
     }
 
     fn enter(&self, stage: Stage) {
         self.stage.store(stage as u8, Relaxed);
         self.changes.send_replace(stage);
+    }
+
+    /// Ends the workers at once, with whatever they have.
+    pub(super) fn stop(&self) {
+        self.enter(Stage::Stopped);
     }
 
     /// Runs the drain to its end. The workers may go after it.
@@ -102,7 +110,7 @@ impl Control {
             self.enter(Stage::Cut);
             let _ = timeout_at(Instant::now() + LAST_BREATH, self.quiet()).await;
         }
-        self.enter(Stage::Stopped);
+        self.stop();
         Drained { lost: self.lost.load(Relaxed) }
     }
 

@@ -69,10 +69,14 @@ impl Server {
         control.listeners.store(addresses.len() * workers, Relaxed);
 
         let mut threads = Vec::new();
+        let failed = |error| {
+            // Those that have started already.
+            control.stop();
+            StartError::Worker(error)
+        };
         for (index, listeners) in listeners.into_iter().enumerate() {
             let worker = Worker::new(Proxy::new(in_force.clone(), index), settings.clone(), control.clone());
-            let runtime =
-                tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::Worker)?;
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
             let thread = thread::Builder::new()
                 .name(format!("worker-{index}"))
                 .spawn(move || {
@@ -80,7 +84,7 @@ impl Server {
                     // A look-up of a name may still be under way, and can't be stopped.
                     runtime.shutdown_background();
                 })
-                .map_err(StartError::Worker)?;
+                .map_err(failed)?;
             threads.push(thread);
         }
         Ok(Server { addresses, settings, in_force, control, threads })

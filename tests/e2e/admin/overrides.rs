@@ -83,11 +83,12 @@ async fn an_override_ends_by_itself_and_cuts_nobody() {
 async fn a_second_change_adds_to_the_first_and_a_reset_ends_both() {
     let upstream = Upstream::start().await;
     let gate = Sluicegate::with_limit(1).queue(20).admin().in_front_of(&upstream).await;
-    gate.ask_admin(&format!("PATCH {DEFAULT}"), r#"{"limit":3,"queue":2,"for":"300ms"}"#).await;
+    gate.ask_admin(&format!("PATCH {DEFAULT}"), r#"{"limit":3,"queue":2,"for":"2s"}"#).await;
     let state = gate.ask_admin(&format!("PATCH {DEFAULT}"), r#"{"limit":5,"for":"forever"}"#).await.json();
     assert_eq!((&state["limit"], &state["queue"]), (&5.into(), &2.into()));
     assert_eq!(state["override"]["until"], Value::Null);
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    // Longer than the first one was to last; the second one has come in good time even on a busy machine.
+    tokio::time::sleep(Duration::from_millis(2500)).await;
     assert_eq!(gate.limit_status().await["limit"], 5, "the first one's end is none any more");
     for _ in 0..2 {
         let answer = gate.ask_admin(&format!("DELETE {DEFAULT}"), "").await;
