@@ -17,7 +17,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("telemetry", &[]),
     ("admission", &["queue", "limit", "telemetry"]),
     ("upstream", &["socket", "timer", "telemetry"]),
-    ("proxy", &["route", "admission", "upstream", "access_log", "telemetry"]),
+    ("proxy", &["route", "admission", "upstream", "access_log", "timer", "telemetry"]),
     ("server", &["proxy", "access_log", "socket", "timer", "telemetry"]),
     ("admin", &["admission", "proxy", "server", "duration"]),
     ("access_log", &[]),

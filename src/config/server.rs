@@ -17,14 +17,16 @@ use crate::server::Settings;
 /// More threads than any machine has processors.
 const THREADS_MAX: usize = 1024;
 
+/// More than this on one connection is several clients' worth.
+const STREAMS_MAX: u32 = 65_536;
+
 /// Timeouts: so long that nobody waits for the end, but not so long that a point in time overflows.
 pub(super) const TIMEOUT: std::ops::RangeInclusive<Duration> = Duration::from_millis(1)..=YEAR;
 /// The same where zero has a meaning.
 pub(super) const TIMEOUT_OR_ZERO: std::ops::RangeInclusive<Duration> = Duration::ZERO..=YEAR;
 const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
 
-const NOT_YET: &[&str] =
-    &["max_connections", "max_body", "h2_max_streams", "proxy_protocol", "preflight", "health_path", "tls"];
+const NOT_YET: &[&str] = &["max_connections", "max_body", "proxy_protocol", "preflight", "health_path", "tls"];
 
 /// Reads the keys of the client side.
 pub(super) fn read(mut section: Section<'_>, report: &Report) -> Settings {
@@ -41,6 +43,7 @@ pub(super) fn read(mut section: Section<'_>, report: &Report) -> Settings {
         body_idle_timeout: s.take_or("body_idle_timeout", value::duration(TIMEOUT), default.body_idle_timeout),
         write_idle_timeout: s.take_or("write_idle_timeout", value::duration(TIMEOUT), default.write_idle_timeout),
         max_header_bytes: s.take_or("max_header_bytes", header_bytes, default.max_header_bytes),
+        h2_max_streams: s.take_or("h2_max_streams", streams, default.h2_max_streams),
         trusted_proxies: s.take("trusted_proxies", list(networks)).map_or(default.trusted_proxies, trusted),
         drain_delay: s.take_or("drain_delay", value::duration(TIMEOUT_OR_ZERO), default.drain_delay),
         drain_timeout: s.take_or("drain_timeout", value::duration(TIMEOUT_OR_ZERO), default.drain_timeout),
@@ -80,6 +83,14 @@ fn header_bytes(value: &Value) -> Taken<usize> {
     // The HTTP library reads heads into a buffer of at least 8 KiB.
     let bytes = size(8 << 10..=16 << 20)(value)?;
     Ok(usize::try_from(bytes).expect("16 MiB fit into memory"))
+}
+
+fn streams(value: &Value) -> Taken<u32> {
+    let streams = value::as_integer(value).and_then(|streams| u32::try_from(streams).ok());
+    match streams.filter(|streams| (1..=STREAMS_MAX).contains(streams)) {
+        Some(streams) => Ok(streams),
+        None => not_an_integer(value, format!("must be a whole number from 1 to {STREAMS_MAX}")),
+    }
 }
 
 fn networks(value: &Value) -> Taken<Vec<Network>> {

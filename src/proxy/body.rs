@@ -6,15 +6,15 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::Full;
-use hyper::body::Incoming;
 
 use super::record::Record;
+use super::request_body::RequestBody;
 use super::tunnel::Tunnel;
 use crate::admission::{Permit, Spool};
 use crate::upstream::{Failure, ResponseBody};
 
 /// The upstream's body, with the permit until its end.
-pub(super) type UpstreamBody = ResponseBody<Spool<Incoming>, Option<Permit>>;
+pub(super) type UpstreamBody = ResponseBody<Spool<RequestBody>, Option<Permit>>;
 
 /// The body of an answer: our own, or the upstream's.
 #[derive(Debug)]
@@ -27,6 +27,7 @@ pub struct Body {
 }
 
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "a box would be an allocation for every answer")]
 enum Kind {
     Own(Full<Bytes>),
     Upstream(UpstreamBody),

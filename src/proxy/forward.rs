@@ -11,7 +11,6 @@ use http::header::{CONTENT_LENGTH, EXPECT, HOST, HeaderValue, TRANSFER_ENCODING}
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Request, Response, Uri, Version};
 use http_body::Body as _;
-use hyper::body::Incoming;
 use tower_service::Service;
 
 use super::body::{Body, UpstreamBody};
@@ -21,6 +20,7 @@ use super::negotiate::Form;
 use super::record::Record;
 use super::refusal::Refusal;
 use super::reply::{About, Reply, X_LIMIT, X_QUEUE, X_REASON, queue_value};
+use super::request_body::RequestBody;
 use super::shared::Route;
 use super::tunnel::Tunnel;
 use crate::admission::{Admitted, Limits, Permit, Spool, Waited};
@@ -36,6 +36,8 @@ pub(super) struct Arrival {
     pub(super) request_id: HeaderValue,
     /// Its first `Accept`, which is looked at only if the answer is ours.
     pub(super) accept: Option<HeaderValue>,
+    /// Its content type, if that is one of gRPC's.
+    pub(super) grpc: Option<HeaderValue>,
     pub(super) arrived: SystemTime,
     pub(super) record: Record,
     /// Its body is too large to be read and dropped after an answer of our own.
@@ -53,7 +55,7 @@ pub(super) struct Forward {
 /// The future of [`Forward`].
 pub(super) type Forwarding = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
 
-impl Service<Admitted<Incoming>> for Forward {
+impl Service<Admitted<RequestBody>> for Forward {
     type Response = Response<Body>;
     type Error = Infallible;
     type Future = Forwarding;
@@ -62,14 +64,14 @@ impl Service<Admitted<Incoming>> for Forward {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, admitted: Admitted<Incoming>) -> Self::Future {
+    fn call(&mut self, admitted: Admitted<RequestBody>) -> Self::Future {
         self.clone().forward(admitted.request, Some(admitted.permit))
     }
 }
 
 impl Forward {
     /// Always answers. The permit, if there is one, goes with the exchange.
-    pub(super) fn forward(self, request: Request<Spool<Incoming>>, permit: Option<Permit>) -> Forwarding {
+    pub(super) fn forward(self, request: Request<Spool<RequestBody>>, permit: Option<Permit>) -> Forwarding {
         let waited = permit.as_ref().and_then(Permit::waited);
         let bodiless = request.body().is_end_stream();
         let Route { names, .. } = &*self.route;
@@ -130,7 +132,7 @@ impl Forward {
     }
 
     /// Makes the client's request ours.
-    fn prepare(&self, request: Request<Spool<Incoming>>) -> Result<Request<Spool<Incoming>>, Refusal> {
+    fn prepare(&self, request: Request<Spool<RequestBody>>) -> Result<Request<Spool<RequestBody>>, Refusal> {
         let host = requested_host(&request);
         // HTTP/1.0 has no upgrades.
         let upgrade = (request.version() == Version::HTTP_11).then(|| requested_upgrade(request.headers())).flatten();
@@ -213,6 +215,7 @@ impl Arrival {
             limit: route.and_then(|route| route.limits.as_ref()).map(Limits::name),
             request_id: &self.request_id,
             form: Form::wanted(self.accept.as_ref()),
+            grpc: self.grpc.as_ref(),
             close: self.large,
             record: &self.record,
         }

@@ -11,16 +11,17 @@ use arc_swap::ArcSwap;
 use http::header::ACCEPT;
 use http::{Request, Response};
 use http_body::Body as _;
-use hyper::body::Incoming;
 
 use super::body::Body;
 use super::client::Client;
 use super::forward::{Arrival, Forward};
+use super::grpc;
 use super::headers::{new_request_id, request_id};
 use super::negotiate::Form;
 use super::record::Record;
 use super::refusal::Refusal;
 use super::reply::{About, Reply};
+use super::request_body::RequestBody;
 use super::settings::Upgrade;
 use super::shared::{Route, Shared};
 use crate::admission::{Error, Spool};
@@ -46,17 +47,9 @@ impl Proxy {
     ///
     /// # Cancel safety
     /// Dropping it means that the client has left: it leaves the queue, or abandons the exchange.
-    pub async fn handle(&self, client: &Arc<Client>, request: Request<Incoming>) -> Response<Body> {
-        let request_id = request_id(request.headers());
-        let arrival = Arrival {
-            client: client.clone(),
-            record: Record::begin(&self.in_force.load().log, &request, client, &request_id),
-            request_id: request_id.clone(),
-            accept: request.headers().get(ACCEPT).cloned(),
-            arrived: SystemTime::now(),
-            large: request.body().size_hint().lower() > DROPPABLE,
-        };
-        let (accept, record) = (arrival.accept.clone(), arrival.record.clone());
+    pub async fn handle(&self, client: &Arc<Client>, request: Request<RequestBody>) -> Response<Body> {
+        let arrival = self.arrival(client, &request);
+        let spare = arrival.clone();
         let mut passing = pin!(self.pass(request, arrival));
         let passed = poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| passing.as_mut().poll(cx))) {
             Ok(poll) => poll.map(Ok),
@@ -66,11 +59,8 @@ impl Proxy {
             Ok(response) => response,
             Err(_) => {
                 // The panic's own message has gone to standard error.
-                tracing::error!(?request_id, "a request failed in the proxy");
-                let form = Form::wanted(accept.as_ref());
-                let about =
-                    About { route: None, limit: None, request_id: &request_id, form, close: true, record: &record };
-                Reply::internal().into_response(&about)
+                tracing::error!(request_id = ?spare.request_id, "a request failed in the proxy");
+                Reply::internal().into_response(&About { close: true, ..spare.about(None) })
             }
         }
     }
@@ -79,8 +69,19 @@ impl Proxy {
     pub fn refuse(&self, client: &Client, refusal: Refusal) -> Response<Body> {
         let request_id = &new_request_id();
         let record = &Record::of_refused(&self.in_force.load().log, client, request_id);
-        let about = About { route: None, limit: None, request_id, form: Form::ProblemJson, close: true, record };
+        let form = Form::ProblemJson;
+        let about = About { route: None, limit: None, request_id, form, grpc: None, close: true, record };
         Reply::refused(refusal).into_response(&about)
+    }
+
+    /// Answers a request that the server refused.
+    pub fn refuse_request(
+        &self,
+        client: &Arc<Client>,
+        request: &Request<RequestBody>,
+        refusal: Refusal,
+    ) -> Response<Body> {
+        Reply::refused(refusal).into_response(&self.arrival(client, request).about(None))
     }
 
     /// Closes this worker's idle connections whose time is over. To be called now and then.
@@ -88,7 +89,20 @@ impl Proxy {
         self.in_force.load().upstreams.iter().for_each(|upstream| upstream.prune(self.worker));
     }
 
-    async fn pass(&self, request: Request<Incoming>, arrival: Arrival) -> Response<Body> {
+    fn arrival(&self, client: &Arc<Client>, request: &Request<RequestBody>) -> Arrival {
+        let request_id = request_id(request.headers());
+        Arrival {
+            client: client.clone(),
+            record: Record::begin(&self.in_force.load().log, request, client, &request_id),
+            request_id,
+            accept: request.headers().get(ACCEPT).cloned(),
+            grpc: grpc::content_type(request),
+            arrived: SystemTime::now(),
+            large: request.body().size_hint().lower() > DROPPABLE,
+        }
+    }
+
+    async fn pass(&self, request: Request<RequestBody>, arrival: Arrival) -> Response<Body> {
         let Some(route) = &self.route(&request) else {
             return Reply::no_route().into_response(&arrival.about(None));
         };
@@ -122,7 +136,7 @@ impl Proxy {
         reply.into_response(&about)
     }
 
-    fn route(&self, request: &Request<Incoming>) -> Option<Arc<Route>> {
+    fn route(&self, request: &Request<RequestBody>) -> Option<Arc<Route>> {
         let uri = request.uri();
         let host = match uri.authority() {
             Some(authority) => Some(authority.as_str()),

@@ -40,7 +40,11 @@ pub(super) fn set_forwarded(headers: &mut HeaderMap, client: &Client, host: Opti
 
 /// Adds us to `Via` (RFC 9110 §7.6.3).
 pub(super) fn append_via(headers: &mut HeaderMap, version: http::Version) {
-    let received = if version == http::Version::HTTP_10 { "1.0 sluicegate" } else { "1.1 sluicegate" };
+    let received = match version {
+        http::Version::HTTP_2 => "2.0 sluicegate",
+        http::Version::HTTP_10 => "1.0 sluicegate",
+        _ => "1.1 sluicegate",
+    };
     let via = match joined(headers, &VIA) {
         Some(before) => concat(&[&before, b", ", received.as_bytes()]),
         None => HeaderValue::from_static(received),

@@ -9,6 +9,7 @@ use http::{HeaderName, HeaderValue, Response, StatusCode};
 use serde::Serialize;
 
 use super::body::Body;
+use super::grpc;
 use super::headers::X_REQUEST_ID;
 use super::negotiate::Form;
 use super::record::Record;
@@ -40,6 +41,8 @@ pub(super) struct About<'a> {
     pub(super) limit: Option<&'a str>,
     pub(super) request_id: &'a HeaderValue,
     pub(super) form: Form,
+    /// The content type of a gRPC request: then the form is gRPC's own.
+    pub(super) grpc: Option<&'a HeaderValue>,
     /// The request's body is too large to be read and dropped.
     pub(super) close: bool,
     /// Where it is noted.
@@ -121,12 +124,21 @@ impl Reply {
     }
 
     pub(super) fn into_response(self, about: &About<'_>) -> Response<Body> {
-        let (content_type, body) = self.render(about);
-        about.record.replied(self.status.as_u16(), self.reason, self.outcome, self.waited);
+        let (status, content_type, body) = match about.grpc {
+            Some(content_type) => (StatusCode::OK, content_type.clone(), Bytes::new()),
+            None => {
+                let (content_type, body) = self.render(about);
+                (self.status, HeaderValue::from_static(content_type), body)
+            }
+        };
+        about.record.replied(status.as_u16(), self.reason, self.outcome, self.waited);
         let mut response = Response::new(Body::own(body, about.record.clone()));
-        *response.status_mut() = self.status;
+        *response.status_mut() = status;
         let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+        headers.insert(CONTENT_TYPE, content_type);
+        if about.grpc.is_some() {
+            grpc::set_status(headers, self.reason, self.retry_after);
+        }
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         headers.insert(X_REASON, HeaderValue::from_static(self.reason));
         headers.insert(X_REQUEST_ID, about.request_id.clone());

@@ -22,20 +22,20 @@ use super::drain::Stage;
 use super::register::Registered;
 use super::wire::{InExchange, Phase, Signals, Wire};
 use super::worker::Worker;
-use crate::proxy::Client;
+use crate::proxy::{Client, RequestBody};
 use crate::socket::Socket;
 use crate::timer::Timer;
 
 /// A connection and all that its task needs.
 pub(super) struct Connection {
-    worker: Arc<Worker>,
-    socket: Socket,
-    client: Arc<Client>,
-    signals: Arc<Signals>,
+    pub(super) worker: Arc<Worker>,
+    pub(super) socket: Socket,
+    pub(super) client: Arc<Client>,
+    pub(super) signals: Arc<Signals>,
     _registered: Registered,
-    timer: Timer,
+    pub(super) timer: Timer,
     /// The progress and the stage that the timer was last set for.
-    timed: Option<(u32, Stage)>,
+    pub(super) timed: Option<(u32, Stage)>,
     /// Present while nobody else would see the client leave.
     watch: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
@@ -46,13 +46,15 @@ enum End {
     Finished,
     /// The connection is of no use any more.
     Dead,
+    /// The client speaks HTTP/2, and hyper has seen nothing of it yet.
+    Http2,
 }
 
 /// How long, and up to how many bytes, we read what is left of a request that has been answered.
-const LINGER: Duration = Duration::from_secs(5);
+pub(super) const LINGER: Duration = Duration::from_secs(5);
 const DISCARD: u64 = 64 << 10;
 /// During a drain, an idle connection closes after this.
-const DRAIN_IDLE: Duration = Duration::from_secs(1);
+pub(super) const DRAIN_IDLE: Duration = Duration::from_secs(1);
 
 impl Connection {
     pub(super) fn new(
@@ -100,12 +102,16 @@ impl Connection {
             }
             let parts = http.into_parts();
             wire = parts.io.into_inner();
+            if let End::Http2 = end {
+                wire.carry_bytes(&parts.read_buf);
+                return Box::pin(self.run_http2(wire)).await;
+            }
             if let Some(tunnel) = self.signals.take_tunnel() {
-                wire.begin_tunnel(&parts.read_buf);
+                wire.carry_bytes(&parts.read_buf);
                 let mut stage = self.worker.control.changes();
                 let cut = async move { drop(stage.wait_for(|stage| *stage >= Stage::Cut).await) };
                 tunnel.run(wire, self.socket.clone().hung_up(), cut).await;
-                return linger(&self.socket).await;
+                return linger(&self.socket, LINGER).await;
             }
             let resume = !self.signals.is_closing() && self.stage() == Stage::Serving && wire.can_resume(DISCARD);
             if !(resume && discard(&mut wire).await) {
@@ -113,7 +119,7 @@ impl Connection {
             }
         }
         if wire.has_unread() {
-            linger(&self.socket).await;
+            linger(&self.socket, LINGER).await;
         } else {
             self.socket.close_for_writing();
         }
@@ -130,6 +136,9 @@ impl Connection {
                 Poll::Ready(true) => return Poll::Ready(End::Finished),
                 Poll::Ready(false) => return Poll::Ready(End::Dead),
                 Poll::Pending => {}
+            }
+            if self.signals.is_http2() {
+                return Poll::Ready(End::Http2);
             }
             if self.signals.is_hung_up() {
                 return Poll::Ready(End::Dead);
@@ -169,6 +178,11 @@ impl Connection {
             self.watch = None;
             return Poll::Pending;
         }
+        self.poll_watch(cx)
+    }
+
+    /// Ready when the client has hung up.
+    pub(super) fn poll_watch(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let socket = &self.socket;
         let watch = self.watch.get_or_insert_with(|| Box::pin(socket.clone().hung_up()));
         watch.as_mut().poll(cx)
@@ -201,7 +215,7 @@ impl Connection {
         Poll::Ready(())
     }
 
-    fn stage(&self) -> Stage {
+    pub(super) fn stage(&self) -> Stage {
         self.worker.control.stage()
     }
 }
@@ -216,7 +230,7 @@ async fn answer(
     let exchange = InExchange(signals);
     let mut response = match exchange.0.take_refusal() {
         Some(refusal) => worker.proxy.refuse(&client, refusal),
-        None => worker.proxy.handle(&client, request).await,
+        None => worker.proxy.handle(&client, request.map(RequestBody::new)).await,
     };
     if let Some(tunnel) = response.body_mut().take_tunnel() {
         exchange.0.agree_to_tunnel(tunnel);
@@ -235,10 +249,10 @@ async fn discard(wire: &mut Wire) -> bool {
 
 /// Closes for writing, and reads and drops for a while: a close over unread bytes would be a reset, and the client might
 /// never see the last of what we sent.
-async fn linger(socket: &Socket) {
+pub(super) async fn linger(socket: &Socket, patience: Duration) {
     socket.close_for_writing();
     if !socket.is_hung_up() {
-        let _ = timeout(LINGER, read_to_end(socket)).await;
+        let _ = timeout(patience, read_to_end(socket)).await;
     }
 }
 

@@ -8,6 +8,7 @@ mod body;
 mod connection;
 mod drain;
 mod handle;
+mod http2;
 mod listener;
 mod register;
 mod settings;

@@ -25,6 +25,8 @@ pub struct Settings {
     pub write_idle_timeout: Duration,
     /// Largest request head, in bytes. Default 32 KiB.
     pub max_header_bytes: usize,
+    /// How many requests of one HTTP/2 connection may be open at once. Default 128.
+    pub h2_max_streams: u32,
     /// Peers whose forwarded fields are believed.
     pub trusted_proxies: TrustedProxies,
     /// How long a drain only says that it is coming. Default 0 s.
@@ -45,6 +47,7 @@ impl Settings {
             body_idle_timeout: Duration::from_secs(30),
             write_idle_timeout: Duration::from_secs(30),
             max_header_bytes: 32 << 10,
+            h2_max_streams: 128,
             trusted_proxies: TrustedProxies::default(),
             drain_delay: Duration::ZERO,
             drain_timeout: Duration::from_secs(25),

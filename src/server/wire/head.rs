@@ -252,7 +252,7 @@ fn is_token(byte: u8) -> bool {
 }
 
 /// RFC 3986 §3.2.2 and a port, without user information. It may be empty.
-fn is_host(value: &[u8]) -> bool {
+pub(crate) fn is_host(value: &[u8]) -> bool {
     value.iter().all(|byte| {
         matches!(byte, b'-' | b'.' | b'_' | b'~' | b':' | b'[' | b']' | b'%')
             || matches!(byte, b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=')

@@ -22,6 +22,7 @@ use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use self::chunked::BadChunk;
+pub(super) use self::head::is_host;
 use self::head::{Framing, Head, Scan};
 pub(crate) use self::signals::{InExchange, Phase, Signals};
 use crate::proxy::Refusal;
@@ -38,6 +39,8 @@ pub(crate) struct Wire {
     held: BytesMut,
     deliver: usize,
     keep_alive: bool,
+    /// Whether no message has begun yet.
+    fresh: bool,
     /// Whether a shutdown is for us to do.
     closes: bool,
 }
@@ -55,12 +58,14 @@ enum State {
     Broken,
     /// Nothing that still comes is looked at.
     Refused,
-    /// What comes is no HTTP any more.
+    /// What comes is no HTTP/1 any more.
     Tunnel,
 }
 
 /// Stands for a refused request. `close` ends the connection after the answer.
 const REFUSED: &[u8] = b"GET / HTTP/1.1\r\nhost: refused\r\nconnection: close\r\n\r\n";
+/// What a client of HTTP/2 begins with (RFC 9113 §3.4): in HTTP/1, a request that nobody makes.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// How much of the next messages we read while a response is under way: enough to see what is behind a few requests.
 const MAX_PIPELINED: usize = 64 << 10;
 
@@ -75,6 +80,7 @@ impl Wire {
             held,
             deliver: 0,
             keep_alive: true,
+            fresh: true,
             closes: false,
         }
     }
@@ -99,7 +105,7 @@ impl Wire {
     }
 
     /// From here on it carries bytes, of which hyper has read some already, and a shutdown is one.
-    pub(crate) fn begin_tunnel(&mut self, read: &[u8]) {
+    pub(crate) fn carry_bytes(&mut self, read: &[u8]) {
         let behind = self.held.split();
         self.held.extend_from_slice(read);
         self.held.extend_from_slice(&behind);
@@ -148,6 +154,12 @@ impl Wire {
                     skip_empty_lines(&mut self.held, seen);
                     if self.held.is_empty() {
                         self.signals.enter(Phase::Idle);
+                    } else if self.fresh && self.held.starts_with(PREFACE) {
+                        // Head => Tunnel, once the connection's task has taken us from hyper.
+                        self.signals.set_http2();
+                        return Poll::Pending;
+                    } else if self.fresh && PREFACE.starts_with(&self.held) {
+                        self.signals.enter(Phase::Head);
                     } else {
                         match head::scan(&self.held, *seen, self.max_head) {
                             Scan::Complete(head) => {
@@ -283,6 +295,7 @@ impl Wire {
     }
 
     fn begin(&mut self, head: Head) {
+        self.fresh = false;
         self.keep_alive = head.keep_alive;
         self.signals.begin_exchange(head.old);
         self.signals.enter(Phase::Answer);
@@ -293,6 +306,7 @@ impl Wire {
     }
 
     fn refuse(&mut self, refusal: Refusal) {
+        self.fresh = false;
         self.signals.refuse(refusal);
         self.signals.begin_exchange(false);
         self.signals.enter(Phase::Answer);

@@ -30,6 +30,8 @@ pub(crate) struct Signals {
     failed: AtomicBool,
     /// The client speaks HTTP/1.0.
     old: AtomicBool,
+    /// It has begun with the preface of HTTP/2.
+    http2: AtomicBool,
     /// The connection becomes something else behind its response.
     in_tunnel: AtomicBool,
     tunnel: Mutex<Option<Tunnel>>,
@@ -75,7 +77,7 @@ impl Signals {
     }
 
     /// Something has moved.
-    pub(super) fn step(&self) {
+    pub(crate) fn step(&self) {
         self.progress.store(self.progress.load(Relaxed).wrapping_add(1), Relaxed);
     }
 
@@ -143,6 +145,15 @@ impl Signals {
     pub(crate) fn is_cut_unseen(&self) -> bool {
         let unsent = self.is_write_blocked() || self.in_exchange() && self.has_begun();
         self.old.load(Relaxed) && (self.failed.load(Relaxed) || unsent)
+    }
+
+    pub(super) fn set_http2(&self) {
+        self.http2.store(true, Relaxed);
+    }
+
+    /// Whether the wire has to be taken from HTTP/1, which has seen nothing of what came.
+    pub(crate) fn is_http2(&self) -> bool {
+        self.http2.load(Relaxed)
     }
 
     pub(super) fn set_pipelined(&self, pipelined: bool) {

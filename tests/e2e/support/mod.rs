@@ -5,6 +5,7 @@
 
 pub mod admin;
 pub mod client;
+pub mod http2;
 pub mod message;
 pub mod quiet;
 pub mod random;
