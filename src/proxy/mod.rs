@@ -24,7 +24,7 @@ pub use body::Body;
 pub use client::Client;
 pub use handle::Proxy;
 pub use refusal::Refusal;
-pub use request_body::{RequestBody, RequestBodyError};
+pub use request_body::{RequestBody, RequestBodyError, Upload};
 pub use settings::{Plan, RouteSettings, Upgrade};
 pub use shared::Shared;
 pub use trusted::{Network, NetworkError, TrustedProxies};
@@ -32,3 +32,4 @@ pub use tunnel::Tunnel;
 
 pub use crate::route::Conflict;
 pub use crate::upstream::Failure;
+pub use crate::upstream::headers::remove_hop_by_hop;

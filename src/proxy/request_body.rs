@@ -2,31 +2,51 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::task::AtomicWaker;
+use h2::RecvStream;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
 use crate::timer::Timer;
 
-/// What hyper reads from the client.
-///
-/// On HTTP/1 the wire below hyper knows how long a body has been silent. On HTTP/2, where a connection carries many, only
-/// the one who reads a body does: it is [`patient`](RequestBody::patient) for so long.
+/// What the client sends behind a request's head.
 #[derive(Debug)]
-pub struct RequestBody {
-    inner: Incoming,
-    /// Boxed, since most requests have no body, or the wire looks after it.
-    patience: Option<Box<Patience>>,
-}
+pub struct RequestBody(Inner);
 
 #[derive(Debug)]
-struct Patience {
+enum Inner {
+    /// The wire below hyper looks after its time.
+    Http1(Incoming),
+    /// Boxed, since it is the larger by far, and most requests have no body.
+    Http2(Box<Stream>),
+    Empty,
+}
+
+/// A body on a stream of its own.
+#[derive(Debug)]
+struct Stream {
+    data: RecvStream,
+    /// What its head has declared of it and has not come.
+    left: Option<u64>,
+    data_ended: bool,
     idle_timeout: Duration,
     idle: Timer,
+    upload: Arc<Upload>,
+}
+
+/// What those who read a body and those who answer its request tell each other, on HTTP/2.
+#[derive(Debug, Default)]
+pub struct Upload {
+    read: AtomicBool,
+    answered: AtomicBool,
+    reader: AtomicWaker,
 }
 
 /// Why there is no more of a request's body.
@@ -34,31 +54,85 @@ struct Patience {
 pub enum RequestBodyError {
     /// It broke off, or is malformed.
     #[error(transparent)]
-    Broken(#[from] hyper::Error),
+    Http1(#[from] hyper::Error),
+    /// Its stream was reset, or its connection is gone.
+    #[error(transparent)]
+    Http2(#[from] h2::Error),
     /// The client was silent for too long.
     #[error("the request's body did not come in time")]
     Late(#[source] io::Error),
 }
 
 impl RequestBody {
-    /// A body whose silence somebody else looks after.
-    pub fn new(inner: Incoming) -> Self {
-        RequestBody { inner, patience: None }
+    /// A body of HTTP/1, or none.
+    pub fn http1(incoming: Incoming) -> Self {
+        RequestBody(Inner::Http1(incoming))
     }
 
-    /// A body that fails when it has been waited for, in vain, for `idle_timeout`. While nobody reads, no time passes.
-    pub fn patient(inner: Incoming, idle_timeout: Duration) -> Self {
-        let patience = (!inner.is_end_stream()).then(|| Box::new(Patience { idle_timeout, idle: Timer::default() }));
-        RequestBody { inner, patience }
+    /// A body of HTTP/2. It fails when it has been waited for, in vain, for `idle_timeout`, as long as nothing has been
+    /// answered: from then on it may be a conversation, which has its silences.
+    pub fn http2(data: RecvStream, length: Option<u64>, idle_timeout: Duration) -> (Self, Arc<Upload>) {
+        let upload = Arc::<Upload>::default();
+        if data.is_end_stream() {
+            return (RequestBody(Inner::Empty), upload);
+        }
+        let (idle, left) = (Timer::default(), length);
+        let stream = Stream { data, left, data_ended: false, idle_timeout, idle, upload: upload.clone() };
+        (RequestBody(Inner::Http2(Box::new(stream))), upload)
     }
 }
 
-impl Patience {
-    fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+impl Upload {
+    /// Ready once somebody reads the body: the moment for `100 Continue`.
+    pub fn poll_read_begun(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.reader.register(cx.waker());
+        if self.read.load(Relaxed) { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    /// The answer has begun.
+    pub fn set_answered(&self) {
+        self.answered.store(true, Relaxed);
+    }
+}
+
+impl Stream {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, RequestBodyError>>> {
+        if !self.upload.read.swap(true, Relaxed) {
+            self.upload.reader.wake();
+        }
+        let frame = match self.poll_stream(cx) {
+            Poll::Pending => {
+                ready!(self.poll_late(cx));
+                return Poll::Ready(Some(Err(RequestBodyError::Late(io::ErrorKind::TimedOut.into()))));
+            }
+            Poll::Ready(frame) => frame,
+        };
+        self.idle.set(None);
+        Poll::Ready(frame.map(|frame| frame.map_err(RequestBodyError::Http2)))
+    }
+
+    fn poll_stream(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, h2::Error>>> {
+        if !self.data_ended {
+            match ready!(self.data.poll_data(cx)) {
+                Some(Ok(data)) => {
+                    self.left = self.left.map(|left| left.saturating_sub(data.len() as u64));
+                    // It is on the reader's account from here on.
+                    let _ = self.data.flow_control().release_capacity(data.len());
+                    return Poll::Ready(Some(Ok(Frame::data(data))));
+                }
+                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                None => self.data_ended = true,
+            }
+        }
+        Poll::Ready(ready!(self.data.poll_trailers(cx)).transpose().map(|trailers| trailers.map(Frame::trailers)))
+    }
+
+    fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if !self.idle.is_set() {
             self.idle.set(Instant::now().checked_add(self.idle_timeout));
         }
-        self.idle.poll(cx)
+        ready!(self.idle.poll(cx));
+        if self.upload.answered.load(Relaxed) { Poll::Pending } else { Poll::Ready(()) }
     }
 }
 
@@ -70,27 +144,26 @@ impl Body for RequestBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, RequestBodyError>>> {
-        let this = &mut *self;
-        match (Pin::new(&mut this.inner).poll_frame(cx), &mut this.patience) {
-            (Poll::Ready(frame), patience) => {
-                if let Some(patience) = patience {
-                    patience.idle.set(None);
-                }
-                Poll::Ready(frame.map(|frame| Ok(frame?)))
-            }
-            (Poll::Pending, None) => Poll::Pending,
-            (Poll::Pending, Some(patience)) => {
-                ready!(patience.poll_over(cx));
-                Poll::Ready(Some(Err(RequestBodyError::Late(io::ErrorKind::TimedOut.into()))))
-            }
+        match &mut self.0 {
+            Inner::Http1(incoming) => Pin::new(incoming).poll_frame(cx).map_err(RequestBodyError::Http1),
+            Inner::Http2(stream) => stream.poll_frame(cx),
+            Inner::Empty => Poll::Ready(None),
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
+        match &self.0 {
+            Inner::Http1(incoming) => incoming.is_end_stream(),
+            Inner::Http2(stream) => stream.data.is_end_stream(),
+            Inner::Empty => true,
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
+        match &self.0 {
+            Inner::Http1(incoming) => incoming.size_hint(),
+            Inner::Http2(stream) => stream.left.map_or_else(SizeHint::default, SizeHint::with_exact),
+            Inner::Empty => SizeHint::with_exact(0),
+        }
     }
 }

@@ -230,7 +230,7 @@ async fn answer(
     let exchange = InExchange(signals);
     let mut response = match exchange.0.take_refusal() {
         Some(refusal) => worker.proxy.refuse(&client, refusal),
-        None => worker.proxy.handle(&client, request.map(RequestBody::new)).await,
+        None => worker.proxy.handle(&client, request.map(RequestBody::http1)).await,
     };
     if let Some(tunnel) = response.body_mut().take_tunnel() {
         exchange.0.agree_to_tunnel(tunnel);

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use h2::Reason;
 
-use crate::support::http2::Http2;
+use crate::support::http2::{DATA, END_HEADERS, END_STREAM, Frames, GET, HEADERS, Http2, RST_STREAM, frame};
 use crate::support::{Client, Sluicegate, Upstream, nothing_comes, permits_are_all_back, soon};
 
 #[tokio::test]
@@ -229,6 +229,122 @@ async fn a_failed_upload_never_looks_complete_upstream() {
         call.close();
     }
     permits_are_all_back(&gate, &mut upstream, 1).await;
+}
+
+#[tokio::test]
+async fn a_reset_without_an_error_is_no_end_of_an_upload() {
+    for finish in [false, true] {
+        let mut upstream = Upstream::start().await;
+        let setup = Sluicegate::with_limit(1);
+        let setup = if finish { setup.route("on_client_gone = \"finish\"") } else { setup };
+        let gate = setup.in_front_of(&upstream).await;
+        let mut frames = Frames::connect(gate.address).await;
+        // A POST: the second entry of the static table that is a method.
+        frames.send(&frame(HEADERS, END_HEADERS, 1, b"\x83\x86\x84\x41\x01a")).await;
+        frames.send(&frame(DATA, 0, 1, b"half")).await;
+        let mut call = soon("the request", upstream.next()).await;
+        assert_eq!(call.piece().await.unwrap().as_deref(), Some(&b"half"[..]));
+        let last = [frame(DATA, 0, 1, b"more"), frame(RST_STREAM, 0, 1, &[0; 4])].concat();
+        frames.send(&last).await;
+        assert!(soon("the end", call.body()).await.is_err(), "a cut upload looked complete");
+        call.close();
+        permits_are_all_back(&gate, &mut upstream, 1).await;
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_waits_for_100_continue_hears_it_once_it_is_admitted() {
+    let mut upstream = Upstream::start().await;
+    let gate = Sluicegate::with_limit(1).queue(5).in_front_of(&upstream).await;
+    let mut frames = Frames::connect(gate.address).await;
+    let holder = gate.get("/holder").await;
+    let held = soon("the holder", upstream.next()).await;
+    // POST, with `expect: 100-continue` as a literal.
+    let head = [b"\x83\x86\x84\x41\x01a\x00\x06expect\x0c".as_slice(), b"100-continue"].concat();
+    frames.send(&frame(HEADERS, END_HEADERS, 1, &head)).await;
+    assert!(nothing_comes(frames.until(HEADERS)).await, "it is told to go on while it waits");
+    held.respond(200, "").await;
+    let (_, flags, stream, head) = frames.until(HEADERS).await.expect("word that it may go on");
+    assert_eq!((flags & END_STREAM, stream), (0, 1));
+    // `:status` as a literal, "100" in Huffman's code.
+    assert_eq!(head, [0x48, 0x82, 0x08, 0x01]);
+    frames.send(&frame(DATA, END_STREAM, 1, b"body")).await;
+    let mut call = soon("the request", upstream.next()).await;
+    assert!(!call.head.has("expect"));
+    assert_eq!(soon("its body", call.body()).await.unwrap().text(), "body");
+    call.respond(200, "").await;
+    assert_eq!(frames.until(HEADERS).await.expect("the answer").2, 1);
+    drop(holder);
+}
+
+#[tokio::test]
+async fn a_head_request_gets_no_body_from_anyone() {
+    let mut upstream = Upstream::start().await;
+    let gate = Sluicegate::with_limit(1).queue(0).in_front_of(&upstream).await;
+    let client = Http2::connect(gate.address).await;
+    let asked = client.ask(client.request("HEAD", "/", &[]), true).await;
+    let call = soon("the request", upstream.next()).await;
+    let answer = client.ask(client.request("HEAD", "/", &[]), true).await.answer().await;
+    answer.expect(503, "no_permit");
+    assert!(answer.body.is_empty() && answer.field("content-length").is_some_and(|length| length != "0"));
+    call.respond_raw("HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n").await;
+    let answer = asked.answer().await;
+    assert_eq!((answer.body.len(), answer.field("content-length")), (0, Some("1000")));
+}
+
+#[tokio::test]
+async fn connect_is_refused_and_its_neighbours_go_on() {
+    let mut upstream = Upstream::start().await;
+    let gate = Sluicegate::with_limit(2).in_front_of(&upstream).await;
+    let mut frames = Frames::connect(gate.address).await;
+    frames.send(&frame(HEADERS, END_HEADERS | END_STREAM, 1, GET)).await;
+    let call = soon("the neighbour", upstream.next()).await;
+    // CONNECT a, with a content-length.
+    let head = b"\x02\x07CONNECT\x41\x01a\x0f\x0d\x015";
+    frames.send(&frame(HEADERS, END_HEADERS, 3, head)).await;
+    let (_, _, stream, _) = frames.until(HEADERS).await.expect("a refusal");
+    assert_eq!(stream, 3);
+    call.respond(200, "").await;
+    assert_eq!(frames.until(HEADERS).await.expect("the answer").2, 1);
+}
+
+#[tokio::test]
+async fn trailers_that_concern_a_connection_are_dropped() {
+    let mut upstream = Upstream::start().await;
+    let gate = Sluicegate::with_limit(1).in_front_of(&upstream).await;
+    let client = Http2::connect(gate.address).await;
+    let asked = client.get("/").await;
+    let mut call = soon("the request", upstream.next()).await;
+    call.start_streaming(&[]).await;
+    call.respond_raw("0\r\nconnection: x\r\nx-sum: 42\r\n\r\n").await;
+    let trailers = asked.answer().await.trailers.expect("trailers");
+    assert_eq!((trailers.len(), &trailers["x-sum"]), (1, &"42".parse::<http::HeaderValue>().unwrap()));
+}
+
+#[tokio::test]
+async fn a_drain_delivers_what_a_slow_reader_has_not_taken() {
+    let mut upstream = Upstream::start().await;
+    let gate = Sluicegate::with_limit(1).in_front_of(&upstream).await;
+    let client = Http2::connect(gate.address).await;
+    let asked = client.get("/").await;
+    let call = soon("the request", upstream.next()).await;
+    let answer = tokio::spawn(call.respond(200, vec![b'x'; 300_000]));
+    let (response, _body) = asked.head().await.unwrap();
+    gate.terminate();
+    let mut stream = response.into_body();
+    let (mut received, mut unreleased) = (0, 0);
+    while let Some(data) = soon("more of it", stream.data()).await {
+        let data = data.expect("it is not cut");
+        received += data.len();
+        unreleased += data.len();
+        if unreleased > 60_000 {
+            tokio::time::sleep(std::time::Duration::from_millis(1300)).await;
+            stream.flow_control().release_capacity(std::mem::take(&mut unreleased)).unwrap();
+        }
+    }
+    assert_eq!(received, 300_000);
+    answer.await.unwrap();
+    assert_eq!(gate.exit_code().await, Some(0));
 }
 
 #[tokio::test]

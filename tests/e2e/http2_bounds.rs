@@ -7,7 +7,7 @@ use bytes::Bytes;
 use crate::support::http2::{
     END_HEADERS, END_STREAM, Frames, GET, GOAWAY, HEADERS, Http2, RST_STREAM, SETTINGS, frame,
 };
-use crate::support::{Sluicegate, Upstream, permits_are_all_back, soon, until};
+use crate::support::{Sluicegate, Upstream, permits_are_all_back, soon};
 
 #[tokio::test]
 async fn a_connection_says_what_it_takes() {
@@ -42,23 +42,29 @@ async fn more_streams_than_may_be_are_refused_and_the_rest_goes_on() {
 }
 
 #[tokio::test]
-async fn a_client_that_resets_all_that_it_asks_for_is_sent_away() {
+async fn a_client_that_resets_all_that_it_asks_for_is_told_to_go() {
     // Each is admitted before it is reset: h2's own bound, on those that never were, does not see them.
-    let upstream = Upstream::that_heeds_a_hang_up(Duration::from_secs(60)).await;
-    let gate = Sluicegate::with_limit(1000).server("h2_max_streams = 8").in_front_of(&upstream).await;
-    let mut client = Http2::connect(gate.address).await;
-    let mut sent = 0;
+    let mut upstream = Upstream::start().await;
+    let gate = Sluicegate::with_limit(10_000).in_front_of(&upstream).await;
+    // The library counts its own resets as well.
+    let mut client = Http2::with(gate.address, h2::client::Builder::new().max_local_error_reset_streams(None)).await;
+    let stays = client.get("/stays").await;
+    let call = soon("the one that stays", upstream.next()).await;
+    let mut taken = 0;
     let start = Instant::now();
     while let Ok(asked) = client.try_ask(client.request("GET", "/", &[]), true).await {
-        sent += 1;
-        assert!(sent < 100 && start.elapsed() < Duration::from_secs(20), "{sent} were taken");
-        until("it to be admitted, or the end", async || upstream.total() >= sent || sent > 16).await;
+        assert!(start.elapsed() < Duration::from_secs(30), "{taken} were taken");
+        let Ok(mut call) = tokio::time::timeout(Duration::from_millis(500), upstream.next()).await else { break };
+        taken += 1;
         asked.cancel();
-        tokio::time::sleep(Duration::from_millis(1)).await;
+        soon("word of it", call.until_hung_up()).await;
+        call.close();
     }
-    assert!(sent > 16, "it was sent away after {sent}");
-    let _ = client.ended().await;
-    until("all permits to be back", async || upstream.inside() == 0).await;
+    assert!((1000..3000).contains(&taken), "it was told to go after {taken}");
+    // What it did not take back is served.
+    call.respond(200, "stayed").await;
+    assert_eq!(stays.answer().await.body, "stayed");
+    client.ended().await.expect("an orderly end");
 }
 
 #[tokio::test]
@@ -101,6 +107,90 @@ async fn a_reader_without_window_for_the_connection_is_cut() {
     soon("the permit", upstream.next()).await.respond(200, "").await;
     assert_eq!(next.answer().await.status, 200);
     answer.abort();
+}
+
+#[tokio::test]
+async fn a_slow_reader_is_not_cut_however_large_the_pieces_that_the_upstream_sends() {
+    let mut upstream = Upstream::start().await;
+    let setup = Sluicegate::with_limit(1).server("write_idle_timeout = \"300ms\"");
+    let gate = setup.in_front_of(&upstream).await;
+    let client = Http2::with(gate.address, h2::client::Builder::new().initial_window_size(16 << 10)).await;
+    let asked = client.get("/").await;
+    let call = soon("the request", upstream.next()).await;
+    let answer = tokio::spawn(call.respond(200, vec![b'x'; 400 << 10]));
+    let (response, _body) = asked.head().await.unwrap();
+    let mut stream = response.into_body();
+    let mut received = 0;
+    while let Some(data) = soon("more of it", stream.data()).await {
+        let data = data.expect("it is not cut");
+        received += data.len();
+        // All of it takes far longer than the timeout.
+        tokio::time::sleep(Duration::from_millis(60)).await;
+        stream.flow_control().release_capacity(data.len()).unwrap();
+    }
+    assert_eq!(received, 400 << 10);
+    answer.await.unwrap();
+    permits_are_all_back(&gate, &mut upstream, 1).await;
+}
+
+#[tokio::test]
+async fn the_last_of_an_answer_is_timed_too() {
+    let mut upstream = Upstream::start().await;
+    let setup = Sluicegate::with_limit(2).server("write_idle_timeout = \"300ms\"");
+    let gate = setup.in_front_of(&upstream).await;
+    let client = Http2::with(gate.address, h2::client::Builder::new().initial_window_size(1)).await;
+    let quiet = client.get("/quiet").await;
+    let quiet_call = soon("its neighbour", upstream.next()).await;
+    let stuck = client.get("/stuck").await;
+    soon("the one that is stuck", upstream.next()).await.respond(200, "two").await;
+    let (response, _body) = stuck.head().await.unwrap();
+    let mut stream = response.into_body();
+    assert_eq!(soon("the first byte", stream.data()).await.unwrap().unwrap(), "t");
+    let error = soon("a reset", stream.data()).await.unwrap().expect_err("it takes no more");
+    assert!(error.is_reset() && error.is_remote(), "{error}");
+    quiet_call.respond(200, "").await;
+    quiet.answer().await;
+    permits_are_all_back(&gate, &mut upstream, 2).await;
+}
+
+#[tokio::test]
+async fn bodies_that_nobody_reads_keep_no_other_from_being_sent() {
+    let mut upstream = Upstream::start().await;
+    let setup = Sluicegate::with_limit(10).server("body_idle_timeout = \"500ms\"");
+    let gate = setup.in_front_of(&upstream).await;
+    let client = Http2::connect(gate.address).await;
+    let mut unread = Vec::new();
+    for _ in 0..8 {
+        let mut asked = client.ask(client.request("POST", "/unread", &[]), false).await;
+        asked.body.send_data(Bytes::from(vec![b'x'; 32 << 20]), false).unwrap();
+        unread.push((asked, soon("one that is not read", upstream.next()).await));
+    }
+    let asked = client.post("/read", &[], b"hello").await;
+    let mut call = soon("one that is read", upstream.next()).await;
+    assert_eq!(soon("its body", call.body()).await.unwrap().text(), "hello");
+    call.respond(200, "").await;
+    assert_eq!(asked.answer().await.head.status(), 200);
+    drop(unread);
+}
+
+#[tokio::test]
+async fn a_conversation_has_its_silences() {
+    let mut upstream = Upstream::start().await;
+    let setup = Sluicegate::with_limit(1).server("body_idle_timeout = \"200ms\"");
+    let gate = setup.in_front_of(&upstream).await;
+    let client = Http2::connect(gate.address).await;
+    let asked = client.ask(client.request("POST", "/", &[]), false).await;
+    let mut call = soon("the request", upstream.next()).await;
+    call.start_streaming(&[]).await;
+    let (response, mut body) = asked.head().await.unwrap();
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    body.send_data(Bytes::from_static(b"at last"), true).unwrap();
+    assert_eq!(soon("its word", call.body()).await.unwrap().text(), "at last");
+    call.chunk("heard").await.unwrap();
+    call.finish().await;
+    let mut stream = response.into_body();
+    assert_eq!(soon("the answer", stream.data()).await.unwrap().unwrap(), "heard");
+    permits_are_all_back(&gate, &mut upstream, 1).await;
 }
 
 #[tokio::test]

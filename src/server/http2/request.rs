@@ -3,7 +3,7 @@
 use http::header::{CONTENT_LENGTH, COOKIE, HOST};
 use http::{HeaderMap, HeaderValue, Method, Request};
 
-use super::super::wire::is_host;
+use super::super::wire::{MAX_FIELDS, is_host};
 use crate::proxy::Refusal;
 
 /// Looks at a request that h2 has found well-formed, and joins what HTTP/2 takes apart.
@@ -42,8 +42,15 @@ fn check<B>(request: &Request<B>, max_header_bytes: usize) -> Result<(), Refusal
     if !same || more {
         return malformed("There is not exactly one host.");
     }
-    if headers.get_all(CONTENT_LENGTH).iter().count() > 1 {
-        return malformed("There is more than one Content-Length.");
+    let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
+    let number = |length: &HeaderValue| !length.is_empty() && length.as_bytes().iter().all(u8::is_ascii_digit);
+    if !lengths.next().is_none_or(number) || lengths.next().is_some() {
+        return malformed("The Content-Length is no number, or there are several.");
+    }
+    // The crumbs of a cookie are one field.
+    let crumbs = headers.get_all(COOKIE).iter().count().saturating_sub(1);
+    if headers.len() - crumbs > MAX_FIELDS {
+        return Err(Refusal::HeaderTooLarge);
     }
     Ok(())
 }
@@ -100,7 +107,11 @@ mod tests {
             ("CONNECT", "a:1", &[][..], "400"),
             ("TRACE", "http://a/", &[][..], "400"),
             ("POST", "http://a/", &[("content-length", "1"), ("content-length", "1")][..], "400"),
+            ("POST", "http://a/", &[("content-length", "")][..], "400"),
+            ("POST", "http://a/", &[("content-length", "+1")][..], "400"),
             ("GET", "http://a/", &[("x", long.as_str())][..], "HeaderTooLarge"),
+            ("GET", "http://a/", &[("x", ""); 101][..], "HeaderTooLarge"),
+            ("GET", "http://a/", &[("cookie", ""); 101][..], "ok"),
         ] {
             assert_eq!(verdict(method, uri, fields), expected, "{method} {uri} {fields:?}");
         }

@@ -41,7 +41,7 @@ pub(super) enum Scan {
 }
 
 /// hyper's own bound on fields.
-const MAX_FIELDS: usize = 100;
+pub(crate) const MAX_FIELDS: usize = 100;
 
 /// Far below where hyper keeps numbers for itself.
 const MAX_LENGTH: u64 = u64::MAX >> 1;

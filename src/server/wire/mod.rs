@@ -22,8 +22,8 @@ use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use self::chunked::BadChunk;
-pub(super) use self::head::is_host;
 use self::head::{Framing, Head, Scan};
+pub(super) use self::head::{MAX_FIELDS, is_host};
 pub(crate) use self::signals::{InExchange, Phase, Signals};
 use crate::proxy::Refusal;
 use crate::socket::Socket;

@@ -10,10 +10,21 @@ pub fn has(program: &str) -> bool {
     let paths = std::env::var_os("PATH").unwrap_or_default();
     let found =
         std::env::split_paths(&paths).chain([PathBuf::from("/usr/sbin")]).any(|dir| dir.join(program).is_file());
+    or_say_so(found, program)
+}
+
+/// Whether the system's Python has a module. If not, says so.
+pub fn has_python(module: &str) -> bool {
+    let mut command = std::process::Command::new("/usr/bin/python3");
+    command.args(["-c", &format!("import {module}")]).stderr(Stdio::null());
+    or_say_so(command.status().is_ok_and(|status| status.success()), &format!("python3 with {module}"))
+}
+
+fn or_say_so(found: bool, what: &str) -> bool {
     if !found {
         // Past the test's capture, so that it is seen although the test passes.
         use std::io::Write;
-        let _ = writeln!(std::io::stderr().lock(), "SKIPPED: {program} is not installed, its test has shown nothing");
+        let _ = writeln!(std::io::stderr().lock(), "SKIPPED: {what} is not installed, its test has shown nothing");
     }
     found
 }
