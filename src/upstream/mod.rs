@@ -14,6 +14,7 @@ pub mod headers;
 mod pool;
 mod response_body;
 mod settings;
+mod socket_io;
 mod upload;
 
 pub use error::{BoxError, Failure};
