@@ -92,7 +92,8 @@ fn signals() -> io::Result<(Signal, Signal, Signal)> {
 fn summary(plan: &Plan) -> String {
     match (plan.routes.as_slice(), plan.upstreams.as_slice()) {
         ([route], [upstream]) => {
-            format!("upstream http://{}{}, {}", upstream.endpoint, upstream.base_path, limits(route, plan))
+            let (scheme, limits) = (upstream.protocol.scheme(), limits(route, plan));
+            format!("upstream {scheme}://{}{}, {limits}", upstream.endpoint, upstream.base_path)
         }
         (routes, upstreams) => format!("{} routes, {} upstreams", routes.len(), upstreams.len()),
     }

@@ -6,7 +6,7 @@ use config::Value;
 use http::HeaderValue;
 
 use super::value::{Taken, as_text, wrong, wrong_with_help};
-use crate::upstream::{Endpoint, HostHeader};
+use crate::upstream::{Endpoint, HostHeader, Protocol};
 
 /// `host:port`, where the host may be a name with several addresses.
 pub(super) fn listen(value: &Value) -> Taken<Vec<SocketAddr>> {
@@ -58,15 +58,17 @@ fn resolve(text: &str, Example { expected, host, port }: &Example) -> Taken<Vec<
     }
 }
 
-/// The endpoint and base path of `http://host:port/base`.
-pub(super) fn url(value: &Value) -> Taken<(Endpoint, String)> {
+/// The protocol, endpoint and base path of `http://host:port/base` or `h2c://host:port/base`.
+pub(super) fn url(value: &Value) -> Taken<(Protocol, Endpoint, String)> {
     const EXPECTED: &str = "must be a URL such as \"http://127.0.0.1:3000\"";
     let Some(text) = as_text(value) else { return wrong(EXPECTED) };
-    if let Some(scheme) = ["https:", "h2c:", "unix:"].iter().find(|scheme| text.starts_with(**scheme)) {
+    if let Some(scheme) = ["https:", "unix:"].iter().find(|scheme| text.starts_with(**scheme)) {
         let scheme = scheme.trim_end_matches(':');
-        return wrong(format!("must be an http:// URL: {scheme} is not supported by this version"));
+        return wrong(format!("must be an http:// or h2c:// URL: {scheme} is not supported by this version"));
     }
-    let Some(rest) = text.strip_prefix("http://") else {
+    let scheme = |protocol: &Protocol| text.strip_prefix(protocol.scheme())?.strip_prefix("://");
+    let with_rest = [Protocol::Http1, Protocol::H2c].into_iter().find_map(|each| Some((each, scheme(&each)?)));
+    let Some((protocol, rest)) = with_rest else {
         let help = format!("write \"http://{}\"", text.rsplit("//").next().unwrap_or(text));
         return wrong_with_help(EXPECTED, help);
     };
@@ -85,7 +87,7 @@ pub(super) fn url(value: &Value) -> Taken<(Endpoint, String)> {
     if !base_path.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(&byte)) {
         return wrong_with_help("has a character in its path that no path can hold", "escape it as %XX");
     }
-    Ok((Endpoint { host: host.to_owned(), port }, base_path.to_owned()))
+    Ok((protocol, Endpoint { host: host.to_owned(), port }, base_path.to_owned()))
 }
 
 /// `preserve`, `upstream`, or a fixed name.
@@ -141,8 +143,12 @@ mod tests {
             ("http://[::1]:3000/a/b", "[::1]:3000", "/a/b"),
             ("http://[::1]", "[::1]:80", ""),
         ] {
-            let (read, path) = url(&Value::new(None, text)).unwrap();
+            let (protocol, read, path) = url(&Value::new(None, text)).unwrap();
             assert_eq!((read.to_string().as_str(), path.as_str()), (endpoint, base_path), "{text}");
+            assert_eq!(protocol, Protocol::Http1, "{text}");
+            let text = text.replace("http:", "h2c:");
+            let http2 = url(&Value::new(None, text.as_str())).unwrap();
+            assert_eq!(http2, (Protocol::H2c, read, path), "{text}");
         }
     }
 
@@ -164,7 +170,9 @@ mod tests {
             "http://[::1",
             "http://::1",
             "https://a",
-            "h2c://a",
+            "h2c:a",
+            "h2c://",
+            "h2://a",
             "ftp://a",
             "unix:/run/api.sock",
             "http://a/ä",

@@ -4,7 +4,7 @@ use super::address;
 use super::section::Section;
 use super::server::{TIMEOUT, TIMEOUT_OR_ZERO};
 use super::value::{duration, integer};
-use crate::upstream::{Endpoint, Settings};
+use crate::upstream::{Endpoint, Protocol, Settings};
 
 const NOT_YET: &[&str] = &[
     "endpoints",
@@ -30,8 +30,8 @@ pub(super) fn read(name: &str, mut section: Section<'_>) -> Option<Settings> {
     let s = &mut section;
     let url = s.require("url", address::url, URL_HELP);
     // Without a URL the other keys are read all the same, for what is wrong with them.
-    let nowhere = || (Endpoint { host: String::new(), port: 0 }, String::new());
-    let (endpoint, base_path) = url.clone().unwrap_or_else(nowhere);
+    let nowhere = || (Protocol::default(), Endpoint { host: String::new(), port: 0 }, String::new());
+    let (protocol, endpoint, base_path) = url.clone().unwrap_or_else(nowhere);
     let default = Settings::new(name, endpoint);
     let settings = Settings {
         host: s.take_or("host", address::host_header, default.host),
@@ -41,6 +41,7 @@ pub(super) fn read(name: &str, mut section: Section<'_>) -> Option<Settings> {
         upgrade_idle_timeout: s.take_or("upgrade_idle_timeout", duration(TIMEOUT), default.upgrade_idle_timeout),
         idle_timeout: s.take("idle_timeout", duration(TIMEOUT_OR_ZERO)),
         retries: s.take_or("retries", integer(0..=10), default.retries),
+        protocol,
         base_path,
         name: default.name,
         endpoint: default.endpoint,

@@ -27,7 +27,6 @@ pub struct Body {
 }
 
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "a box would be an allocation for every answer")]
 enum Kind {
     Own(Full<Bytes>),
     Upstream(UpstreamBody),

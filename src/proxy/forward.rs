@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::SystemTime;
 
-use http::header::{CONTENT_LENGTH, EXPECT, HOST, HeaderValue, TRANSFER_ENCODING};
-use http::uri::PathAndQuery;
+use http::header::{CONTENT_LENGTH, EXPECT, HOST, HeaderValue, TE, TRANSFER_ENCODING};
+use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, Request, Response, Uri, Version};
 use http_body::Body as _;
 use tower_service::Service;
@@ -27,7 +27,7 @@ use crate::admission::{Admitted, Limits, Permit, Spool, Waited};
 use crate::upstream::headers::{
     accept_trailers, accepts_trailers, remove_hop_by_hop, requested_upgrade, upgrade as upgrade_to,
 };
-use crate::upstream::{Answer, HostHeader, Upgraded};
+use crate::upstream::{Answer, HostHeader, Protocol, Upgraded};
 
 /// What is known of a request on arrival, and needed once it has been admitted or turned away.
 #[derive(Debug, Clone)]
@@ -153,21 +153,48 @@ impl Forward {
             HostHeader::Fixed(host) => Some(host.clone()),
             HostHeader::Upstream => None,
         };
-        headers.insert(HOST, host.unwrap_or_else(|| self.route.authority.clone()));
-        if trailers {
-            accept_trailers(headers);
-        }
-        if !body.is_end_stream() && !headers.contains_key(CONTENT_LENGTH) {
-            // Left to itself, hyper gives a GET with such a body the length zero.
-            headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
-        }
-        if let Some(protocols) = upgrade {
-            upgrade_to(headers, protocols);
-        }
+        let host = host.unwrap_or_else(|| self.route.authority.clone());
         parts.uri = target(parts.uri, &upstream.base_path)?;
-        parts.version = Version::HTTP_11;
+        match upstream.protocol {
+            Protocol::Http1 => {
+                headers.insert(HOST, host);
+                if trailers {
+                    accept_trailers(headers);
+                }
+                if !body.is_end_stream() && !headers.contains_key(CONTENT_LENGTH) {
+                    // Left to itself, hyper gives a GET with such a body the length zero.
+                    headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+                }
+                if let Some(protocols) = upgrade {
+                    upgrade_to(headers, protocols);
+                }
+                parts.version = Version::HTTP_11;
+            }
+            // It has frames for bodies, a pseudo-field for the host, and no upgrades (RFC 9113 §8.2.2, §8.3.1, §8.6): a
+            // request that asks for one is served as it is.
+            Protocol::H2c => {
+                headers.remove(HOST);
+                if trailers {
+                    headers.insert(TE, HeaderValue::from_static("trailers"));
+                }
+                parts.uri = absolute(parts.uri, &host)?;
+                parts.version = Version::HTTP_2;
+            }
+        }
         Ok(Request::from_parts(parts, body))
     }
+}
+
+/// `uri` with the scheme and authority that HTTP/2 names in fields of their own.
+fn absolute(uri: Uri, host: &HeaderValue) -> Result<Uri, Refusal> {
+    const NO_AUTHORITY: Refusal = Refusal::Malformed("The Host is not one that HTTP/2 could name.");
+    let authority = Authority::try_from(host.as_bytes()).map_err(|_| NO_AUTHORITY)?;
+    if authority.as_str().contains('@') {
+        return Err(NO_AUTHORITY);
+    }
+    let mut parts = uri.into_parts();
+    (parts.scheme, parts.authority) = (Some(Scheme::HTTP), Some(authority));
+    Uri::from_parts(parts).map_err(|_| NO_AUTHORITY)
 }
 
 /// The request's target in origin form, behind the upstream's own path.

@@ -1,22 +1,23 @@
 //! Ending an exchange that nobody waits for, honestly.
 //!
 //! The upstream is told, what it still sends is read and dropped, and the exchange has ended when the upstream's side
-//! has: the response is complete, or the connection is closed. One that does not end within `abort_grace` is reset.
+//! has: the response is complete, or the connection is closed. One that does not end within `abort_grace` is reset. An
+//! upstream whose end could not be heard after it was told is not waited for.
 
 use std::pin::Pin;
 
 use http_body::Body;
-use hyper::body::Incoming;
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 
 use super::await_head::HeadFuture;
 use super::exchange::{Exchange, OnClientGone};
+use super::received::Received;
 
 /// What an abandoned exchange was waiting for.
 pub(super) enum Phase<B> {
     Head(HeadFuture<B>),
-    Body(Incoming),
+    Body(Received),
 }
 
 /// Ends `exchange` on a task of its own, as its [`Ending`](super::Ending) says. Never blocks; meant for `Drop`.
@@ -26,21 +27,15 @@ where
     H: Send + 'static,
 {
     let tell = match exchange.ending.on_client_gone {
-        OnClientGone::Reset => {
-            exchange.reset();
-            return;
-        }
+        OnClientGone::Reset => return reset(exchange, phase),
         OnClientGone::Abort => true,
         // Half a request can't be finished.
         OnClientGone::Finish => !exchange.is_upload_complete(),
     };
     // Outside a runtime, or in one that is going down, there is nobody to wait with.
-    let Ok(runtime) = Handle::try_current() else {
-        exchange.reset();
-        return;
-    };
-    if tell {
-        exchange.connection.socket.close_for_writing();
+    let Ok(runtime) = Handle::try_current() else { return reset(exchange, phase) };
+    if tell && !exchange.connection.tell() {
+        return reset(exchange, phase);
     }
     runtime.spawn(async move {
         let ended = timeout(exchange.ending.abort_grace, end_of(phase)).await.is_ok();
@@ -53,6 +48,13 @@ where
         // Only now: the connection is dropped, never pooled, and the permit is back.
         drop(exchange);
     });
+}
+
+/// Ends it now. What is held comes back last, when there is nothing left of the exchange.
+fn reset<B, H>(exchange: Exchange<B, H>, phase: Phase<B>) {
+    exchange.reset();
+    drop(phase);
+    drop(exchange);
 }
 
 /// Resolves when the upstream has sent all of its answer, or closed.

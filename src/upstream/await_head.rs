@@ -5,20 +5,30 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
-use http::{Request, Response, StatusCode};
-use hyper::body::Incoming;
-use hyper::client::conn::TrySendError;
+use http::request::Parts;
+use http::{Response, StatusCode};
 use tokio::time::Instant;
 
 use super::abandon::{Phase, abandon};
 use super::error::Failure;
 use super::exchange::Exchange;
-use super::upload::Upload;
+use super::received::Received;
 use crate::timer::Timer;
 
-/// hyper's half of the exchange.
-pub(super) type HeadFuture<B> =
-    Pin<Box<dyn Future<Output = Result<Response<Incoming>, TrySendError<Request<Upload<B>>>>> + Send>>;
+/// The protocol's half of the exchange.
+pub(super) type HeadFuture<B> = Pin<Box<dyn Future<Output = Result<Response<Received>, Unanswered<B>>> + Send>>;
+
+/// Why there is no head.
+pub(super) enum Unanswered<B> {
+    /// Nothing was sent: here is the request, but for a head that somebody else has kept.
+    Unsent { parts: Option<Box<Parts>>, body: Option<B>, failure: Failure },
+    /// The upstream says that it has not looked at the request, which is gone.
+    Refused(Failure),
+    /// The upstream has ended the exchange, of all those on its connection.
+    Ended(Failure),
+    /// The connection has ended, and the request with it.
+    Lost(Failure),
+}
 
 /// Resolves to the head, with the exchange that goes on behind it. Dropped before that, it abandons the exchange.
 pub(super) struct AwaitHead<B: Send + 'static, H: Send + 'static> {
@@ -30,16 +40,14 @@ pub(super) struct AwaitHead<B: Send + 'static, H: Send + 'static> {
 
 /// How it can fail, and what is left of the request then.
 pub(super) enum HeadFailed<B, H> {
-    /// Nothing was sent: here is all of it.
-    Unsent { request: Box<Request<Upload<B>>>, error: hyper::Error, held: H },
-    /// The connection is gone, and the request with it.
-    Lost { failure: Failure, held: H },
+    /// There is no exchange any more.
+    Unanswered(Box<Unanswered<B>>, H),
     /// The exchange goes on without us.
     Abandoned(Failure),
 }
 
 /// A head with the exchange that goes on behind it.
-type Begun<B, H> = (Response<Incoming>, Exchange<B, H>);
+type Begun<B, H> = (Response<Received>, Exchange<B, H>);
 
 impl<B: Send + 'static, H: Send + 'static> AwaitHead<B, H> {
     pub(super) fn new(head: HeadFuture<B>, exchange: Exchange<B, H>, response_timeout: Duration) -> Self {
@@ -91,7 +99,7 @@ impl<B: Send + 'static, H: Send + 'static> Drop for AwaitHead<B, H> {
 
 /// Whether a head that hyper has parsed can be passed on. What follows a 101 that nobody asked for is no HTTP; and framing
 /// that can be read in two ways (RFC 9112 §6.3), or with a coding that we do not have, is not passed on.
-fn is_acceptable(response: &Response<Incoming>, upgrade: bool) -> bool {
+fn is_acceptable(response: &Response<Received>, upgrade: bool) -> bool {
     let headers = response.headers();
     let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
     let framing = match (codings.next(), codings.next()) {
@@ -110,7 +118,7 @@ fn is_acceptable(response: &Response<Incoming>, upgrade: bool) -> bool {
 }
 
 fn settle<B: Send + 'static, H: Send + 'static>(
-    result: Result<Response<Incoming>, TrySendError<Request<Upload<B>>>>,
+    result: Result<Response<Received>, Unanswered<B>>,
     exchange: Exchange<B, H>,
 ) -> Result<Begun<B, H>, HeadFailed<B, H>> {
     match result {
@@ -121,15 +129,9 @@ fn settle<B: Send + 'static, H: Send + 'static>(
             Err(HeadFailed::Abandoned(Failure::Protocol(None)))
         }
         Ok(response) => Ok((response, exchange)),
-        Err(mut failed) => {
+        Err(unanswered) => {
             exchange.stop();
-            let held = exchange.held;
-            let message = failed.take_message();
-            let error = failed.into_error();
-            Err(match message {
-                Some(request) => HeadFailed::Unsent { request: Box::new(request), error, held },
-                None => HeadFailed::Lost { failure: Failure::of_connection(error), held },
-            })
+            Err(HeadFailed::Unanswered(Box::new(unanswered), exchange.held))
         }
     }
 }

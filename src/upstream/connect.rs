@@ -1,4 +1,4 @@
-//! Making a connection.
+//! Making an HTTP/1.1 connection.
 
 use std::io;
 use std::time::Duration;
@@ -13,6 +13,7 @@ use tokio::time::timeout;
 use super::error::BoxError;
 use super::pool::Connection;
 use super::settings::Settings;
+use super::socket_io::SocketIo;
 use super::upload::Upload;
 use crate::socket::Socket;
 
@@ -22,11 +23,7 @@ where
     B: Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<BoxError>,
 {
-    let stream = timeout(settings.connect_timeout, dial(settings)).await.unwrap_or_else(|_| {
-        Err(io::Error::new(io::ErrorKind::TimedOut, format!("no connection within {:?}", settings.connect_timeout)))
-    })?;
-    stream.set_nodelay(true)?;
-    let socket = Socket::new(stream);
+    let socket = timeout(settings.connect_timeout, dial(settings)).await.unwrap_or_else(|_| Err(too_slow(settings)))?;
     let (sender, connection) = http1::Builder::new()
         .handshake::<_, Upload<B>>(TokioIo::new(SocketIo(socket.clone())))
         .await
@@ -37,66 +34,31 @@ where
             tracing::trace!(%error, "an upstream connection ended");
         }
     });
+    // There are fewer workers than that.
+    let home = home as u32;
     Ok(Connection { sender, socket, home, reuse_for: settings.idle_timeout.unwrap_or(DEFAULT_IDLE), reused: false })
 }
 
 /// How long we keep an idle connection when neither the operator nor the upstream says: Node closes after 5 s.
 const DEFAULT_IDLE: Duration = Duration::from_secs(4);
 
-async fn dial(settings: &Settings) -> io::Result<TcpStream> {
+/// Resolves and connects. How long that may take is up to the caller.
+pub(super) async fn dial(settings: &Settings) -> io::Result<Socket> {
     let endpoint = &settings.endpoint;
     let mut last = None;
     for address in lookup_host((endpoint.host.as_str(), endpoint.port)).await? {
         match TcpStream::connect(address).await {
-            Ok(stream) => return Ok(stream),
+            Ok(stream) => {
+                stream.set_nodelay(true)?;
+                return Ok(Socket::new(stream));
+            }
             Err(error) => last = Some(error),
         }
     }
     Err(last.unwrap_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the name resolves to no address")))
 }
 
-/// hyper's view of the socket.
-struct SocketIo(Socket);
-
-mod io_impl {
-    use std::io::{self, IoSlice};
-    use std::pin::Pin;
-    use std::task::{Context, Poll};
-
-    use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-
-    use super::SocketIo;
-
-    impl AsyncRead for SocketIo {
-        fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-            self.0.poll_read(cx, buf).map_ok(drop)
-        }
-    }
-
-    impl AsyncWrite for SocketIo {
-        fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-            self.0.poll_write(cx, &[IoSlice::new(buf)])
-        }
-
-        fn poll_write_vectored(
-            self: Pin<&mut Self>,
-            cx: &mut Context<'_>,
-            bufs: &[IoSlice<'_>],
-        ) -> Poll<io::Result<usize>> {
-            self.0.poll_write(cx, bufs)
-        }
-
-        fn is_write_vectored(&self) -> bool {
-            true
-        }
-
-        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-            Poll::Ready(Ok(()))
-        }
-
-        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-            self.0.close_for_writing();
-            Poll::Ready(Ok(()))
-        }
-    }
+/// What is said of a connection that was not there in time.
+pub(super) fn too_slow(settings: &Settings) -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, format!("no connection within {:?}", settings.connect_timeout))
 }

@@ -2,6 +2,7 @@
 
 use std::error::Error as StdError;
 use std::io;
+use std::sync::Arc;
 
 /// Why there is no response, or no more of it.
 #[derive(Debug, thiserror::Error)]
@@ -11,10 +12,10 @@ pub enum Failure {
     Connect(#[source] io::Error),
     /// The connection ended before the response did.
     #[error("the upstream closed the connection")]
-    Reset(#[source] hyper::Error),
+    Reset(#[source] BoxError),
     /// What came back was not HTTP, or not an answer to this request.
     #[error("the upstream's answer is not valid HTTP")]
-    Protocol(#[source] Option<hyper::Error>),
+    Protocol(#[source] Option<BoxError>),
     /// The upstream was silent for too long.
     #[error("the upstream took too long")]
     Timeout,
@@ -27,11 +28,19 @@ pub enum Failure {
 pub type BoxError = Box<dyn StdError + Send + Sync>;
 
 impl Failure {
+    /// What became of an exchange over HTTP/1.1.
     pub(super) fn of_connection(error: hyper::Error) -> Self {
         if error.is_parse() || error.is_parse_too_large() || error.is_parse_status() {
-            Failure::Protocol(Some(error))
+            Failure::Protocol(Some(error.into()))
         } else {
-            Failure::Reset(error)
+            Failure::Reset(error.into())
         }
+    }
+
+    /// What became of an exchange over HTTP/2, or of its connection. What our side has found wrong is no HTTP/2; what
+    /// the peer says is wrong is its way of ending it.
+    pub(super) fn of_stream(error: &Arc<h2::Error>) -> Self {
+        let source = error.clone().into();
+        if error.is_library() { Failure::Protocol(Some(source)) } else { Failure::Reset(source) }
     }
 }

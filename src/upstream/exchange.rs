@@ -7,16 +7,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::pool::{Connection, Pools};
+use super::connection::Connection;
 use super::upload::Progress;
 
 /// What happens upstream when the client has left, or a timeout of ours has ended its wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum OnClientGone {
-    /// Tell the upstream (our side of the connection is closed for writing) and hold on until it ends.
+    /// Tell the upstream (our side of the connection is closed for writing) and hold on until it ends. Over HTTP/2 this
+    /// is [`Reset`](OnClientGone::Reset): nobody can hear the end of a stream that has been reset.
     #[default]
     Abort,
-    /// Close the connection, and hold on no longer.
+    /// Close the connection (over HTTP/2 the stream, with CANCEL), and hold on no longer.
     Reset,
     /// Do not tell the upstream; hold on until it ends.
     Finish,
@@ -27,7 +28,7 @@ pub enum OnClientGone {
 pub struct Ending {
     /// What the upstream is told.
     pub on_client_gone: OnClientGone,
-    /// How long it may take before its connection is reset.
+    /// How long it may take before its connection, or its stream, is reset.
     pub abort_grace: Duration,
 }
 
@@ -35,12 +36,12 @@ pub struct Ending {
 #[derive(Debug)]
 pub(super) struct Exchange<B, H> {
     pub(super) connection: Connection<B>,
-    pub(super) pools: Arc<Pools<B>>,
     /// `None` for a request without a body.
     pub(super) upload: Option<Arc<Progress>>,
     pub(super) ending: Ending,
     /// Whether the request asked for another protocol.
     pub(super) upgrade: bool,
+    // Behind the connection, and dropped after it.
     pub(super) held: H,
 }
 
@@ -52,7 +53,7 @@ impl<B, H> Exchange<B, H> {
     /// The response has ended. The connection is used again unless the upload has not ended with it.
     pub(super) fn finish(self) -> H {
         if self.is_upload_complete() {
-            self.pools.put(self.connection);
+            self.connection.give_back();
         } else {
             // The answer is complete, and nothing else of it can be lost. What the upstream does not read would stand
             // before an orderly end for as long as it likes.
@@ -63,14 +64,17 @@ impl<B, H> Exchange<B, H> {
 
     /// Like [`stop`](Exchange::stop), without waiting for what is still on its way to the upstream.
     pub(super) fn reset(&self) {
-        self.connection.socket.reset_on_close();
-        self.stop();
+        self.connection.reset();
+        self.stop_upload();
     }
 
-    /// Makes hyper close the connection, even if an upload still waits for its client, or the upstream takes nothing of
-    /// what hyper wants to write first: from here on its writes succeed and vanish.
+    /// Ends our side of it, even if an upload still waits for its client.
     pub(super) fn stop(&self) {
-        self.connection.socket.close_for_writing();
+        self.connection.stop();
+        self.stop_upload();
+    }
+
+    fn stop_upload(&self) {
         if let Some(upload) = &self.upload {
             upload.stop();
         }

@@ -1,32 +1,52 @@
 //! Sending a request and waiting for the head of its response.
 
 use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::UPGRADE;
+use http::request::Parts;
 use http::{Request, Response, StatusCode};
 use http_body::Body;
 use hyper::upgrade::OnUpgrade;
 use tokio::time::timeout;
 
-use super::await_head::{AwaitHead, HeadFailed};
+use super::await_head::{AwaitHead, HeadFailed, HeadFuture, Unanswered};
 use super::connect::connect;
+use super::connection::Connection;
 use super::error::{BoxError, Failure};
 use super::exchange::{Ending, Exchange};
-use super::pool::{Connection, Pools};
+use super::http2::{self, Lease, Pump};
+use super::pool::{self, Pools};
+use super::received::Received;
 use super::response_body::ResponseBody;
-use super::settings::Settings;
-use super::upload::Upload;
+use super::settings::{Protocol, Settings};
+use super::upload::{Progress, Upload};
 
 /// An upstream and its connections. `B` is the type of request bodies.
 #[derive(Debug)]
 pub struct Upstream<B> {
     settings: Settings,
-    pools: Arc<Pools<B>>,
+    connections: Connections<B>,
 }
+
+#[derive(Debug)]
+enum Connections<B> {
+    Http1(Arc<Pools<B>>),
+    Http2(http2::Pool),
+}
+
+/// A connection, or a place on one, that the next request can have.
+enum Ready<B> {
+    Http1(pool::Connection<B>, Arc<Pools<B>>),
+    Http2(Lease),
+}
+
+/// A request that is on its way.
+type Sent<B> = (Connection<B>, Option<Arc<Progress>>, HeadFuture<B>);
 
 /// What came of a request.
 #[derive(Debug)]
@@ -55,7 +75,11 @@ where
 {
     /// An upstream without connections, for `workers` workers.
     pub fn new(settings: Settings, workers: usize) -> Self {
-        Upstream { settings, pools: Arc::new(Pools::new(workers)) }
+        let connections = match settings.protocol {
+            Protocol::Http1 => Connections::Http1(Arc::new(Pools::new(workers))),
+            Protocol::H2c => Connections::Http2(http2::Pool::new(&settings, workers)),
+        };
+        Upstream { settings, connections }
     }
 
     /// What it was made with.
@@ -65,12 +89,16 @@ where
 
     /// Closes connections of this worker that have idled for too long. To be called now and then.
     pub fn prune(&self, worker: usize) {
-        self.pools.prune(worker);
+        match &self.connections {
+            Connections::Http1(pools) => pools.prune(worker),
+            Connections::Http2(pool) => pool.prune(worker),
+        }
     }
 
     /// Sends `request` from `worker`, and holds `held` until the exchange has ended.
     ///
-    /// The request is sent as it is: its target in origin form, its fields ready for the upstream.
+    /// The request is sent as it is, its fields ready for the upstream: its target in origin form, or with HTTP/2 in
+    /// absolute form.
     ///
     /// # Errors
     /// A [`Failure`] when there is no response to pass on.
@@ -88,28 +116,37 @@ where
         let idempotent = request.method().is_idempotent();
         let (mut parts, body) = request.into_parts();
         let mut body = (!body.is_end_stream()).then_some(body);
+        let bodiless = body.is_none();
         let mut retries = self.settings.retries;
         loop {
-            let connection = self.connection(worker, idempotent).await?;
-            // Only a connection that was there before can have been closed without anything to do with this request.
-            let retry = connection.reused && retries > 0;
+            let ready = self.ready(worker, idempotent).await?;
+            let reused = ready.reused();
+            let retry = retries > 0 && ready.may_fail_unsent();
             // What may have been sent is sent again only if it can be, and without a body: nobody has kept that.
-            let mut spare = (retry && idempotent && body.is_none()).then(|| parts.clone());
-            match self
-                .exchange(connection, Request::from_parts(parts, body), ending, held, self.settings.retries - retries)
-                .await
-            {
+            let resend = retry && reused && idempotent && bodiless;
+            let mut spare = (retry && ready.takes_the_head(resend)).then(|| parts.clone());
+            let retried = self.settings.retries - retries;
+            let failed = match self.exchange(ready, parts, body, ending, held, retried).await {
                 Ok(answer) => return Ok(answer),
-                Err(HeadFailed::Unsent { request, held: again, .. }) if retry => {
-                    let (unsent, upload) = request.into_parts();
-                    (parts, body, held) = (unsent, upload.into_inner(), again);
+                Err(HeadFailed::Abandoned(failure)) => return Err(failure),
+                Err(HeadFailed::Unanswered(unanswered, again)) => {
+                    held = again;
+                    *unanswered
                 }
-                Err(HeadFailed::Lost { failure: Failure::Reset(_), held: again }) if spare.is_some() => {
-                    (parts, body, held) = (spare.take().expect("just seen"), None, again);
-                }
-                Err(HeadFailed::Unsent { error, .. }) => return Err(Failure::of_connection(error)),
-                Err(HeadFailed::Lost { failure, .. } | HeadFailed::Abandoned(failure)) => return Err(failure),
-            }
+            };
+            (parts, body) = match (failed, spare.take()) {
+                (Unanswered::Unsent { parts: Some(unsent), body, .. }, _) if retry => (*unsent, body),
+                (Unanswered::Unsent { parts: None, body, .. }, Some(spare)) => (spare, body),
+                (Unanswered::Refused(_), Some(spare)) if bodiless => (spare, None),
+                (Unanswered::Lost(Failure::Reset(_)), Some(spare)) if resend => (spare, None),
+                (
+                    Unanswered::Unsent { failure, .. }
+                    | Unanswered::Refused(failure)
+                    | Unanswered::Ended(failure)
+                    | Unanswered::Lost(failure),
+                    _,
+                ) => return Err(failure),
+            };
             retries -= 1;
         }
     }
@@ -117,45 +154,123 @@ where
     /// One attempt, on one connection.
     async fn exchange<H: Send + Unpin + 'static>(
         &self,
-        mut connection: Connection<B>,
-        request: Request<Option<B>>,
+        ready: Ready<B>,
+        parts: Parts,
+        body: Option<B>,
         ending: Ending,
         held: H,
         retried: u32,
     ) -> Result<Answer<B, H>, HeadFailed<B, H>> {
-        let (parts, body) = request.into_parts();
         let upgrade = parts.headers.contains_key(UPGRADE);
-        let (upload, progress) = Upload::new(body);
-        let head = Box::pin(connection.sender.try_send_request(Request::from_parts(parts, upload)));
-        let exchange = Exchange { connection, pools: self.pools.clone(), upload: progress, ending, upgrade, held };
+        let (connection, upload, head) = match ready {
+            Ready::Http1(connection, pools) => begin(connection, pools, parts, body),
+            Ready::Http2(lease) => match Box::pin(begin_stream(lease, parts, body)).await {
+                Ok(sent) => sent,
+                Err(unsent) => return Err(HeadFailed::Unanswered(Box::new(unsent), held)),
+            },
+        };
+        let exchange = Exchange { connection, upload, ending, upgrade, held };
         let (mut response, mut exchange) = AwaitHead::new(head, exchange, self.settings.response_timeout).await?;
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             // hyper's task of this connection hands it over and ends; it is in no pool any more.
             let io = hyper::upgrade::on(&mut response);
             return Ok(Answer::Upgraded(Upgraded { head: response.map(drop), io, held: exchange.held }));
         }
-        if !exchange.connection.reused && self.settings.idle_timeout.is_none() {
-            exchange.connection.learn_idle_timeout(response.headers());
+        if let Connection::Http1(connection, _) = &mut exchange.connection
+            && !connection.reused
+            && self.settings.idle_timeout.is_none()
+        {
+            connection.learn_idle_timeout(response.headers());
         }
         let idle_timeout = self.settings.read_idle_timeout;
         Ok(Answer::Response(response.map(|body| ResponseBody::new(body, exchange, idle_timeout, retried))))
     }
 
-    /// A connection that is ready: an idle one, else a new one.
-    async fn connection(&self, worker: usize, idempotent: bool) -> Result<Connection<B>, Failure> {
-        while let Some(mut connection) = self.pools.take(worker, idempotent) {
+    /// A connection that is ready: one that is there, else a new one.
+    async fn ready(&self, worker: usize, idempotent: bool) -> Result<Ready<B>, Failure> {
+        let pools = match &self.connections {
+            Connections::Http1(pools) => pools,
+            Connections::Http2(pool) => return Ok(Ready::Http2(Box::pin(pool.lease(worker, idempotent)).await?)),
+        };
+        while let Some(mut connection) = pools.take(worker, idempotent) {
             if is_ready(&mut connection).await {
-                return Ok(connection);
+                return Ok(Ready::Http1(connection, pools.clone()));
             }
         }
         // Boxed, as is all that is seldom needed: the future of every request has room for it.
-        Box::pin(connect(&self.settings, worker)).await.map_err(Failure::Connect)
+        let connection = Box::pin(connect(&self.settings, worker)).await.map_err(Failure::Connect)?;
+        Ok(Ready::Http1(connection, pools.clone()))
     }
+}
+
+impl<B> Ready<B> {
+    fn reused(&self) -> bool {
+        match self {
+            Ready::Http1(connection, _) => connection.reused,
+            Ready::Http2(lease) => lease.reused(),
+        }
+    }
+
+    /// Whether a request can come back unsent for a reason that has nothing to do with it: over HTTP/1.1 only where the
+    /// connection was there before; over HTTP/2 the peer can turn away any stream.
+    fn may_fail_unsent(&self) -> bool {
+        self.reused() || matches!(self, Ready::Http2(_))
+    }
+
+    /// Whether the head has to be copied for a second attempt. hyper gives back what it has not sent; a stream does not.
+    fn takes_the_head(&self, resend: bool) -> bool {
+        resend || matches!(self, Ready::Http2(_))
+    }
+}
+
+/// Hands a request to the task of an HTTP/1.1 connection.
+fn begin<B>(mut connection: pool::Connection<B>, pools: Arc<Pools<B>>, parts: Parts, body: Option<B>) -> Sent<B>
+where
+    B: Body<Data = Bytes> + Send + Unpin + 'static,
+    B::Error: Into<BoxError>,
+{
+    let (upload, progress) = Upload::new(body);
+    let sent = connection.sender.try_send_request(Request::from_parts(parts, upload));
+    let head = Box::pin(async move {
+        sent.await.map(|response| response.map(Received::Http1)).map_err(|mut failed| {
+            let request = failed.take_message();
+            let failure = Failure::of_connection(failed.into_error());
+            match request.map(Request::into_parts) {
+                Some((parts, upload)) => {
+                    Unanswered::Unsent { parts: Some(Box::new(parts)), body: upload.into_inner(), failure }
+                }
+                None => Unanswered::Lost(failure),
+            }
+        })
+    });
+    (Connection::Http1(connection, pools), progress, head)
+}
+
+/// Opens a stream, and sends what there is of the body at once; a task sends the rest.
+async fn begin_stream<B>(lease: Lease, parts: Parts, body: Option<B>) -> Result<Sent<B>, Unanswered<B>>
+where
+    B: Body<Data = Bytes> + Send + Unpin + 'static,
+    B::Error: Into<BoxError>,
+{
+    let begun = match http2::begin(lease, parts, body.is_none()) {
+        Ok(begun) => begun,
+        Err(failure) => return Err(Unanswered::Unsent { parts: None, body, failure }),
+    };
+    let mut progress = None;
+    if let Some(body) = body {
+        let upload = Arc::<Progress>::default();
+        let mut pump = Pump::new(body, &begun.stream, upload.clone());
+        progress = Some(upload);
+        if poll_fn(|cx| Poll::Ready(Pin::new(&mut pump).poll(cx))).await.is_pending() {
+            tokio::spawn(pump);
+        }
+    }
+    Ok((Connection::Stream(begun.stream), progress, begun.response.head()))
 }
 
 /// Whether the task of `connection` takes another request. A connection is put back with the last frame of its response,
 /// and its task may need a turn to see that; one that still has an upload to write off may never be done with it.
-async fn is_ready<B>(connection: &mut Connection<B>) -> bool {
+async fn is_ready<B>(connection: &mut pool::Connection<B>) -> bool {
     match poll_fn(|cx| Poll::Ready(connection.sender.poll_ready(cx))).await {
         Poll::Ready(ready) => ready.is_ok(),
         Poll::Pending => Box::pin(timeout(TURN, connection.sender.ready())).await.is_ok_and(|ready| ready.is_ok()),

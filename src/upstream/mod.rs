@@ -1,23 +1,29 @@
 //! How is it sent?
 //!
-//! An [`Upstream`] sends requests over HTTP/1.1 connections of its own pools. What the caller hands over with a request
-//! (its permit) is held until the *exchange* has ended, which may be long after the caller has lost interest. Promised: a request is sent again only where that is safe; an idle connection that the
-//! upstream closed in the meantime is nobody's error; a response that was cut is never taken for complete.
+//! An [`Upstream`] sends requests over HTTP/1.1 connections of its own pools, one exchange at a time on each, or as
+//! streams of a few HTTP/2 connections. What the caller hands over with a request (its permit) is held until the
+//! *exchange* has ended, which may be long after the caller has lost interest. Promised: a request is sent again only
+//! where that is safe; an idle connection that the upstream closed in the meantime is nobody's error; a response that was
+//! cut is never taken for complete, nor is an upload; a request waits in no line but for a connection.
 
 mod abandon;
 mod await_head;
 mod connect;
+mod connection;
 mod error;
 mod exchange;
 mod forward;
 pub mod headers;
+mod http2;
 mod pool;
+mod received;
 mod response_body;
 mod settings;
+mod socket_io;
 mod upload;
 
 pub use error::{BoxError, Failure};
 pub use exchange::{Ending, OnClientGone};
 pub use forward::{Answer, Upgraded, Upstream};
 pub use response_body::ResponseBody;
-pub use settings::{Endpoint, HostHeader, Settings};
+pub use settings::{Endpoint, HostHeader, Protocol, Settings};

@@ -1,4 +1,4 @@
-//! Idle connections, last in, first out.
+//! Idle HTTP/1.1 connections, last in, first out.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::socket::Socket;
 pub(super) struct Connection<B> {
     pub(super) sender: SendRequest<Upload<B>>,
     pub(super) socket: Socket,
-    pub(super) home: usize,
+    pub(super) home: u32,
     /// How long it may idle and still be used.
     pub(super) reuse_for: Duration,
     /// Whether it has carried an exchange before.
@@ -38,7 +38,7 @@ struct Idle<B> {
 
 /// A request that must not be sent twice goes on no connection that has idled for longer: the older, the likelier the
 /// upstream is closing it just now.
-const FRESH: Duration = Duration::from_secs(1);
+pub(super) const FRESH: Duration = Duration::from_secs(1);
 
 impl<B> Pools<B> {
     pub(super) fn new(workers: usize) -> Self {
@@ -69,7 +69,7 @@ impl<B> Pools<B> {
     /// Takes a connection back after an exchange.
     pub(super) fn put(&self, connection: Connection<B>) {
         if !connection.reuse_for.is_zero() && connection.is_open() {
-            let home = connection.home % self.0.len();
+            let home = connection.home as usize % self.0.len();
             self.lock(home).push(Idle { connection, since: Instant::now() });
         }
     }

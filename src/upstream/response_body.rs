@@ -6,19 +6,19 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 use tokio::time::Instant;
 
 use super::abandon::{Phase, abandon};
 use super::error::{BoxError, Failure};
 use super::exchange::Exchange;
+use super::received::Received;
 use crate::timer::Timer;
 
 /// A response's body. Holds `H` until its last frame has been taken; dropped before that, it abandons its exchange.
 #[derive(Debug)]
 pub struct ResponseBody<B: Send + 'static, H: Send + 'static> {
     /// Both are present until the end.
-    body: Option<Incoming>,
+    body: Option<Received>,
     exchange: Option<Exchange<B, H>>,
     idle_timeout: Duration,
     idle: Timer,
@@ -27,8 +27,8 @@ pub struct ResponseBody<B: Send + 'static, H: Send + 'static> {
 }
 
 impl<B: Send + 'static, H: Send + 'static> ResponseBody<B, H> {
-    pub(super) fn new(body: Incoming, exchange: Exchange<B, H>, idle_timeout: Duration, retries: u32) -> Self {
-        let reused = exchange.connection.reused;
+    pub(super) fn new(body: Received, exchange: Exchange<B, H>, idle_timeout: Duration, retries: u32) -> Self {
+        let reused = exchange.connection.reused();
         let mut this = ResponseBody {
             body: Some(body),
             exchange: Some(exchange),
@@ -112,13 +112,13 @@ where
                 this.finish();
                 Poll::Ready(None)
             }
-            Poll::Ready(Some(Err(error))) => {
-                // The connection is gone, and the exchange with it.
+            Poll::Ready(Some(Err(failure))) => {
+                // The connection or the stream is gone, and the exchange with it.
                 this.body = None;
                 if let Some(exchange) = this.exchange.take() {
                     exchange.stop();
                 }
-                Poll::Ready(Some(Err(Failure::of_connection(error))))
+                Poll::Ready(Some(Err(failure)))
             }
             Poll::Pending => {
                 if let Some(error) = this.poll_upload_error(cx) {

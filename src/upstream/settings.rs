@@ -9,13 +9,15 @@ use http::HeaderValue;
 pub struct Settings {
     /// Its name in the configuration (`[upstreams.NAME]`).
     pub name: String,
+    /// What is spoken there. Default HTTP/1.1.
+    pub protocol: Protocol,
     /// Where to connect.
     pub endpoint: Endpoint,
     /// A path put before the path of every request: empty, or `/api` without a slash at its end.
     pub base_path: String,
     /// Which `Host` the upstream sees.
     pub host: HostHeader,
-    /// Longest time for name resolution and TCP connect together. Default 2 s.
+    /// Longest time for name resolution and TCP connect together, and with HTTP/2 the peer's settings. Default 2 s.
     pub connect_timeout: Duration,
     /// Longest time from the last byte of the request sent to the response head. Default 60 s.
     pub response_timeout: Duration,
@@ -24,7 +26,7 @@ pub struct Settings {
     /// Longest silence of a connection that has been upgraded, both ways together. Default 1 h.
     pub upgrade_idle_timeout: Duration,
     /// How long an idle connection may be reused. `None`: the upstream's `Keep-Alive: timeout` less a
-    /// second, else 4 s. Zero: connections are not reused.
+    /// second, else 4 s; with HTTP/2 55 s. Zero: connections are not reused.
     pub idle_timeout: Option<Duration>,
     /// How often a request may be sent again (only where that is safe). Default 1.
     pub retries: u32,
@@ -35,6 +37,7 @@ impl Settings {
     pub fn new(name: impl Into<String>, endpoint: Endpoint) -> Self {
         Settings {
             name: name.into(),
+            protocol: Protocol::default(),
             endpoint,
             base_path: String::new(),
             host: HostHeader::Preserve,
@@ -44,6 +47,26 @@ impl Settings {
             upgrade_idle_timeout: Duration::from_secs(3600),
             idle_timeout: None,
             retries: 1,
+        }
+    }
+}
+
+/// What is spoken with an upstream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Protocol {
+    /// HTTP/1.1, one exchange at a time on a connection (`http://`).
+    #[default]
+    Http1,
+    /// HTTP/2 by prior knowledge in the clear, many exchanges at once on a connection (`h2c://`).
+    H2c,
+}
+
+impl Protocol {
+    /// The scheme of the URL that asks for it.
+    pub fn scheme(self) -> &'static str {
+        match self {
+            Protocol::Http1 => "http",
+            Protocol::H2c => "h2c",
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The request body on its way to the upstream.
+//! The request body on its way to the upstream, over HTTP/1.1, and how far it has come over either.
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -64,8 +64,7 @@ where
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Stopped>>> {
         let this = &mut *self;
         let (Some(inner), Some(progress)) = (&mut this.inner, &this.progress) else { return Poll::Ready(None) };
-        progress.upload.register(cx.waker());
-        if progress.stopped.load(Ordering::Acquire) {
+        if progress.poll_stopped(cx) {
             return Poll::Ready(Some(Err(Stopped)));
         }
         if this.failed {
@@ -131,18 +130,32 @@ impl Progress {
         self.error.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// Ends the upload, and with it the connection.
+    /// Ends the upload, and over HTTP/1.1 the connection with it.
     pub(super) fn stop(&self) {
         self.stopped.store(true, Ordering::Release);
         self.upload.wake();
     }
 
-    fn finish(&self) {
+    /// For the sending side: whether it is to end. Wakes it if that comes later.
+    pub(super) fn poll_stopped(&self, cx: &Context<'_>) -> bool {
+        self.upload.register(cx.waker());
+        self.stopped.load(Ordering::Acquire)
+    }
+
+    /// The upstream takes, and `starved` says whether the client has nothing to give.
+    pub(super) fn moved(&self, starved: bool) {
+        self.polls.fetch_add(1, Ordering::Relaxed);
+        self.starved.store(starved, Ordering::Relaxed);
+    }
+
+    /// The last of it is on its way.
+    pub(super) fn finish(&self) {
         self.complete.store(true, Ordering::Release);
         self.exchange.wake();
     }
 
-    fn fail(&self, error: BoxError) {
+    /// The client's side has failed.
+    pub(super) fn fail(&self, error: BoxError) {
         *self.error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
         self.exchange.wake();
     }

@@ -80,7 +80,7 @@ fn a_mistake_is_reported_with_its_place_and_key() {
         (
             "upstream",
             r#"url = "https://a""#,
-            "0:4:7 upstreams.a.url must be an http:// URL: https is not supported by this version",
+            "0:4:7 upstreams.a.url must be an http:// or h2c:// URL: https is not supported by this version",
         ),
         ("upstream", r#"url = "http://a/?x""#, "0:4:7 upstreams.a.url must have neither query nor fragment"),
         ("upstream", r#"url = "http://u:p@a""#, "0:4:7 upstreams.a.url must not hold a user or password"),

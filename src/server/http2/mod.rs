@@ -36,7 +36,7 @@ const SEND_BUFFER: usize = 16 << 10;
 
 /// The connection, as far as h2 has come with it.
 enum Http2 {
-    Greeting(Handshake<Wire, Bytes>),
+    Greeting(Box<Handshake<Wire, Bytes>>),
     Serving(Box<h2::server::Connection<Wire, Bytes>>),
 }
 
@@ -65,7 +65,7 @@ impl Connection {
             .max_send_buffer_size(SEND_BUFFER)
             .handshake(wire);
         let streams = Arc::new(Streams::new(self.signals.clone()));
-        let mut driver = Driver { http2: Http2::Greeting(greeting), streams, leaving: Leaving::No };
+        let mut driver = Driver { http2: Http2::Greeting(Box::new(greeting)), streams, leaving: Leaving::No };
         let orderly = poll_fn(|cx| self.poll_http2(&mut driver, cx)).await;
         if orderly {
             // Frames of the client may be on their way: closing over them would be a reset.
@@ -115,7 +115,7 @@ impl Connection {
     fn poll_requests(&self, driver: &mut Driver, cx: &mut Context<'_>) -> Poll<()> {
         loop {
             match &mut driver.http2 {
-                Http2::Greeting(greeting) => match ready!(Pin::new(greeting).poll(cx)) {
+                Http2::Greeting(greeting) => match ready!(Pin::new(&mut **greeting).poll(cx)) {
                     Ok(connection) => driver.http2 = Http2::Serving(Box::new(connection)),
                     Err(_) => return Poll::Ready(()),
                 },

@@ -195,7 +195,7 @@ impl Sending<'_> {
                 (room, _) => return Poll::Ready(Ok(room)),
             }
         }
-        if let Poll::Ready(_) = stream.poll_reset(cx) {
+        if stream.poll_reset(cx).is_ready() {
             return Poll::Ready(Err(Stop::Left));
         }
         if !self.stuck.is_set() {

@@ -112,10 +112,7 @@ impl Upstream {
     }
 
     pub async fn until_inside(&self, n: usize) {
-        let mut inside = self.tally.inside.subscribe();
-        let what = format!("{n} inside the upstream");
-        let reached = super::soon(&what, inside.wait_for(|&inside| inside == n)).await;
-        reached.expect("the tally outlives the upstream");
+        self.tally.until_inside(n).await;
     }
 
     /// Starts (`true`) and ends (`false`) with their moments, in order.
@@ -154,15 +151,22 @@ async fn serve_connection(stream: TcpStream, work: Work, tally: Arc<Tally>) {
 }
 
 #[derive(Default)]
-struct Tally {
-    inside: watch::Sender<usize>,
-    peak: AtomicUsize,
-    total: AtomicUsize,
-    connections: AtomicUsize,
+pub(super) struct Tally {
+    pub(super) inside: watch::Sender<usize>,
+    pub(super) peak: AtomicUsize,
+    pub(super) total: AtomicUsize,
+    pub(super) connections: AtomicUsize,
     events: Mutex<Vec<(Instant, bool)>>,
 }
 
 impl Tally {
+    pub(super) async fn until_inside(&self, n: usize) {
+        let mut inside = self.inside.subscribe();
+        let what = format!("{n} inside the upstream");
+        let reached = super::soon(&what, inside.wait_for(|&inside| inside == n)).await;
+        reached.expect("the tally outlives the upstream");
+    }
+
     fn note(&self, start: bool) {
         self.events.lock().expect("no test panics while it holds this").push((Instant::now(), start));
     }
@@ -172,7 +176,7 @@ impl Tally {
 pub struct Seat(Arc<Tally>);
 
 impl Seat {
-    fn take(tally: &Arc<Tally>) -> Self {
+    pub(super) fn take(tally: &Arc<Tally>) -> Self {
         tally.total.fetch_add(1, Ordering::Relaxed);
         tally.note(true);
         tally.inside.send_modify(|inside| {

@@ -1,0 +1,143 @@
+//! One connection, and the places for streams on it.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use bytes::Bytes;
+use h2::client::SendRequest;
+use tokio::time::Instant;
+
+use crate::upstream::pool::FRESH;
+
+/// Streams at once on one connection, if the peer allows as many: what servers commonly allow (RFC 9113 §6.5.2 asks
+/// for no fewer). The connection's window is this many times a stream's.
+pub(super) const MAX_STREAMS: usize = 100;
+
+/// A connection that a task drives. It closes when it has neither streams nor handles any more.
+#[derive(Debug)]
+pub(super) struct Connection {
+    sender: SendRequest<Bytes>,
+    state: Arc<State>,
+}
+
+/// What the pool, the streams and the driving task know of each other.
+#[derive(Debug)]
+pub(super) struct State(Mutex<Usage>);
+
+#[derive(Debug)]
+struct Usage {
+    open: usize,
+    /// When the last stream ended, or the connection was made.
+    idle_since: Instant,
+    used: bool,
+    /// No new stream goes here any more; what runs goes on.
+    retired: bool,
+}
+
+/// The right to open one stream.
+#[derive(Debug)]
+pub(in crate::upstream) struct Lease {
+    pub(super) sender: SendRequest<Bytes>,
+    pub(super) place: Place,
+}
+
+/// The place of one stream among those of its connection. Dropping it gives the place back.
+#[derive(Debug)]
+pub(super) struct Place {
+    connection: Arc<Connection>,
+    reused: bool,
+}
+
+impl Connection {
+    pub(super) fn new(sender: SendRequest<Bytes>, state: Arc<State>) -> Self {
+        Connection { sender, state }
+    }
+
+    /// A place on it, if there is one. A connection that has idled for too long is retired by being asked.
+    pub(super) fn lease(self: &Arc<Self>, idempotent: bool, idle_timeout: Duration) -> Option<Lease> {
+        let mut usage = self.state.lock();
+        if usage.retired || usage.open >= MAX_STREAMS {
+            return None;
+        }
+        let mut sender = self.sender.clone();
+        // An error here is a GOAWAY, a failure or an end that has come in.
+        let gone = matches!(sender.poll_ready(&mut Context::from_waker(Waker::noop())), Poll::Ready(Err(_)));
+        let longest = if idempotent { idle_timeout } else { idle_timeout.min(FRESH) };
+        // Whoever had it made gets to it within that second, however short the timeout.
+        if gone || usage.has_idled_for(if usage.used { longest } else { longest.max(FRESH) }) {
+            usage.retired = true;
+            return None;
+        }
+        if usage.open >= sender.current_max_send_streams() {
+            return None;
+        }
+        usage.open += 1;
+        let reused = std::mem::replace(&mut usage.used, true);
+        Some(Lease { sender, place: Place { connection: self.clone(), reused } })
+    }
+
+    /// How many streams it takes at once.
+    pub(super) fn room(&self) -> usize {
+        self.sender.current_max_send_streams().min(MAX_STREAMS)
+    }
+
+    /// Whether it is worth keeping for streams to come.
+    pub(super) fn is_usable(&self, idle_timeout: Duration) -> bool {
+        let usage = self.state.lock();
+        !usage.retired && !usage.has_idled_for(idle_timeout)
+    }
+
+    pub(super) fn is_retired(&self) -> bool {
+        self.state.lock().retired
+    }
+}
+
+impl Lease {
+    /// Whether the connection had carried another exchange before.
+    pub(in crate::upstream) fn reused(&self) -> bool {
+        self.place.reused()
+    }
+}
+
+impl Place {
+    pub(super) fn reused(&self) -> bool {
+        self.reused
+    }
+}
+
+impl State {
+    pub(super) fn new() -> Self {
+        State(Mutex::new(Usage { open: 0, idle_since: Instant::now(), used: false, retired: false }))
+    }
+
+    /// Whether a stream is open.
+    pub(super) fn is_busy(&self) -> bool {
+        self.lock().open > 0
+    }
+
+    /// Takes no new stream any more.
+    pub(super) fn retire(&self) {
+        self.lock().retired = true;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Usage> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Usage {
+    fn has_idled_for(&self, time: Duration) -> bool {
+        self.open == 0 && self.idle_since.elapsed() >= time
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut usage = self.connection.state.lock();
+        usage.open -= 1;
+        if usage.open == 0 {
+            usage.idle_since = Instant::now();
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! The connections to one upstream, and who dials.
+
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::connect::{NoConnection, connect};
+use super::connection::{Connection, Lease, MAX_STREAMS};
+use crate::upstream::error::Failure;
+use crate::upstream::settings::Settings;
+
+/// The connections of every worker to one upstream.
+///
+/// A request takes a place on a connection of its own worker, else on another worker's, else on one that is being made,
+/// and only where all of those are full it has another one made: a hundred requests at once dial once. Dialling is a
+/// task's work, not a request's: a client that leaves meanwhile takes the connection from nobody.
+#[derive(Debug, Clone)]
+pub(in crate::upstream) struct Pool(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    settings: Settings,
+    idle_timeout: Duration,
+    workers: Box<[Mutex<Vec<Arc<Connection>>>]>,
+    dials: Mutex<Dials>,
+}
+
+/// Locked only by those who find no place and by those who dial, and before a worker's connections, never after.
+#[derive(Debug)]
+struct Dials {
+    under_way: Vec<Arc<watch::Sender<Outcome>>>,
+    /// How many may wait for one connection: as many streams as the last one took.
+    room: usize,
+}
+
+/// What came of dialling; `None` while it goes on.
+type Outcome = Option<Result<(), NoConnection>>;
+
+/// How long an idle connection is kept: servers commonly close after 60 s.
+const IDLE: Duration = Duration::from_secs(55);
+
+impl Pool {
+    pub(in crate::upstream) fn new(settings: &Settings, workers: usize) -> Self {
+        Pool(Arc::new(Inner {
+            settings: settings.clone(),
+            idle_timeout: settings.idle_timeout.unwrap_or(IDLE),
+            workers: (0..workers.max(1)).map(|_| Mutex::default()).collect(),
+            dials: Mutex::new(Dials { under_way: Vec::new(), room: MAX_STREAMS }),
+        }))
+    }
+
+    /// A place for one stream. It waits for a connection to be made, if it has to, and for nothing else.
+    ///
+    /// # Errors
+    /// Why the connection that it waited for could not be made.
+    ///
+    /// # Cancel safety
+    /// Dropping it leaves the dialling to those who come next.
+    pub(in crate::upstream) async fn lease(&self, worker: usize, idempotent: bool) -> Result<Lease, Failure> {
+        if self.0.idle_timeout.is_zero() {
+            // It is in no pool, and closes with its one stream.
+            let connection = Arc::new(connect(&self.0.settings).await?);
+            return connection.lease(true, Duration::MAX).ok_or_else(gone);
+        }
+        loop {
+            if let Some(lease) = self.take(worker, idempotent) {
+                return Ok(lease);
+            }
+            let mut outcome = match self.join_or_dial(worker, idempotent) {
+                Ok(lease) => return Ok(lease),
+                Err(outcome) => outcome,
+            };
+            match outcome.wait_for(Option::is_some).await.as_deref() {
+                Ok(Some(Err(error))) => return Err(error.clone().into()),
+                // It is there. Others may have been faster; then the next one is for us.
+                Ok(_) => {}
+                Err(_) => return Err(gone()),
+            }
+        }
+    }
+
+    /// Closes what has idled for too long.
+    pub(in crate::upstream) fn prune(&self, worker: usize) {
+        let worker = worker % self.0.workers.len();
+        self.connections(worker).retain(|connection| connection.is_usable(self.0.idle_timeout));
+    }
+
+    fn take(&self, worker: usize, idempotent: bool) -> Option<Lease> {
+        let workers = self.0.workers.len();
+        (0..workers).find_map(|step| {
+            let mut connections = self.connections((worker + step) % workers);
+            let lease = connections.iter().find_map(|connection| connection.lease(idempotent, self.0.idle_timeout));
+            if lease.is_none() {
+                connections.retain(|connection| !connection.is_retired());
+            }
+            lease
+        })
+    }
+
+    /// Joins those who wait for a connection, or has one made. Meanwhile there may be a place after all.
+    fn join_or_dial(&self, worker: usize, idempotent: bool) -> Result<Lease, watch::Receiver<Outcome>> {
+        let mut dials = self.dials();
+        if let Some(lease) = self.take(worker, idempotent) {
+            return Ok(lease);
+        }
+        let room = dials.room;
+        if let Some(dial) = dials.under_way.iter().find(|dial| dial.receiver_count() < room) {
+            return Err(dial.subscribe());
+        }
+        let (sender, receiver) = watch::channel(None);
+        let dial = Arc::new(sender);
+        dials.under_way.push(dial.clone());
+        tokio::spawn(UnderWay { pool: self.clone(), dial }.run(worker));
+        Err(receiver)
+    }
+
+    fn connections(&self, worker: usize) -> MutexGuard<'_, Vec<Arc<Connection>>> {
+        self.0.workers[worker].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn dials(&self) -> MutexGuard<'_, Dials> {
+        self.0.dials.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A connection being made. Dropping it ends the wait for it.
+struct UnderWay {
+    pool: Pool,
+    dial: Arc<watch::Sender<Outcome>>,
+}
+
+impl UnderWay {
+    async fn run(self, worker: usize) {
+        let outcome = connect(&self.pool.0.settings).await.map(|connection| {
+            self.pool.dials().room = connection.room().max(1);
+            let worker = worker % self.pool.0.workers.len();
+            self.pool.connections(worker).push(Arc::new(connection));
+        });
+        // Whoever comes now finds the connection and does not wait for it, or makes an attempt of its own.
+        self.leave();
+        self.dial.send_replace(Some(outcome));
+    }
+
+    fn leave(&self) {
+        self.pool.dials().under_way.retain(|other| !Arc::ptr_eq(other, &self.dial));
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.leave();
+    }
+}
+
+/// A connection that was lost before it could be used.
+fn gone() -> Failure {
+    Failure::Connect(io::Error::new(io::ErrorKind::ConnectionAborted, "the connection was gone at once"))
+}

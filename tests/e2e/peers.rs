@@ -1,0 +1,139 @@
+//! Programs of others on both sides, counted where the work is done. Skipped loudly where they are missing.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
+use tokio::process::{Child, ChildStdout, Command};
+
+use crate::support::quiet::alone;
+use crate::support::tools::{has, has_python, output_of};
+use crate::support::{Sluicegate, Upstream, permits_are_all_back, soon};
+
+/// Debian's own, for which Debian's packages are.
+const PYTHON: &str = "/usr/bin/python3";
+
+#[tokio::test]
+async fn a_python_websocket_client_holds_the_limit() {
+    if !has_python("websockets") {
+        return;
+    }
+    let mut server = Peer::start("websocket_server.py").await;
+    let gate = Sluicegate::with_limit(3).queue(100).in_front_of_url(&server.url("http")).await;
+    run("websocket_client.py", &[&format!("ws://{}/echo", gate.address), "24"]).await;
+    assert_eq!(server.word("peak").await, 3);
+    assert_eq!(server.word("total").await, 24);
+}
+
+#[tokio::test]
+async fn a_python_grpc_client_holds_the_limit() {
+    if !has_python("grpc") {
+        return;
+    }
+    let mut server = Peer::start("grpc_server.py").await;
+    let gate = Sluicegate::with_limit(4).queue(500).in_front_of_url(&server.url("h2c")).await;
+    let address = gate.address.to_string();
+    run("grpc_client.py", &[&address, "load"]).await;
+    run("grpc_client.py", &[&address, "status"]).await;
+    assert_eq!(server.word("peak").await, 4);
+    assert_eq!(server.word("total").await, 151);
+}
+
+#[tokio::test]
+async fn cancelled_grpc_calls_hold_the_limit_where_the_upstream_works_on() {
+    if !has_python("grpc") {
+        return;
+    }
+    let mut server = Peer::start("grpc_server.py").await;
+    let setup = Sluicegate::with_limit(4).queue(500).route("on_client_gone = \"finish\"");
+    let gate = setup.in_front_of_url(&server.url("h2c")).await;
+    run("grpc_client.py", &[&gate.address.to_string(), "cancelled"]).await;
+    assert_eq!(server.word("peak").await, 4);
+    assert_eq!(server.word("inside").await, 0);
+}
+
+#[tokio::test]
+async fn a_grpc_server_hears_of_calls_that_are_cancelled() {
+    if !has_python("grpc") {
+        return;
+    }
+    let mut server = Peer::start("grpc_server.py").await;
+    let gate = Sluicegate::with_limit(4).queue(500).in_front_of_url(&server.url("h2c")).await;
+    run("grpc_client.py", &[&gate.address.to_string(), "told"]).await;
+    assert_eq!(server.word("cancelled").await, 20);
+}
+
+#[tokio::test]
+async fn a_grpc_client_understands_a_rejection() {
+    if !has_python("grpc") {
+        return;
+    }
+    let mut server = Peer::start("grpc_server.py").await;
+    let gate = Sluicegate::with_limit(2).queue(0).in_front_of_url(&server.url("h2c")).await;
+    run("grpc_client.py", &[&gate.address.to_string(), "rejected"]).await;
+    assert_eq!(server.word("total").await, 2);
+}
+
+#[tokio::test]
+async fn h2load_with_100_streams_never_has_more_than_8_inside() {
+    if !has("h2load") {
+        return;
+    }
+    let _alone = alone();
+    for connections in ["1", "8"] {
+        let mut upstream = Upstream::that_works_for(Duration::from_millis(1)).await;
+        let gate = Sluicegate::with_limit(8).queue(1000).in_front_of(&upstream).await;
+        let url = format!("http://{}/", gate.address);
+        let report = output_of("h2load", &["-n", "4000", "-c", connections, "-m", "100", &url]).await;
+        assert!(report.contains("4000 succeeded, 0 failed, 0 errored, 0 timeout"), "{report}");
+        assert_eq!((upstream.peak(), upstream.total()), (8, 4000));
+        upstream.answers_when_told();
+        permits_are_all_back(&gate, &mut upstream, 8).await;
+    }
+}
+
+fn script(name: &str) -> String {
+    format!("{}/tests/peers/{name}", env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Runs a script to its end, which must be a good one.
+async fn run(name: &str, args: &[&str]) {
+    let mut command = Command::new(PYTHON);
+    command.arg(script(name)).args(args).stdin(Stdio::null()).kill_on_drop(true);
+    let output = tokio::time::timeout(Duration::from_secs(60), command.output()).await;
+    let output = output.unwrap_or_else(|_| panic!("{name} {args:?} has not ended")).expect("it was found");
+    assert!(output.status.success(), "{name} {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// A script that serves until its stdin ends.
+struct Peer {
+    port: u16,
+    child: Child,
+    stdout: BufReader<ChildStdout>,
+    words: String,
+}
+
+impl Peer {
+    async fn start(name: &str) -> Self {
+        let mut command = Command::new(PYTHON);
+        command.arg(script(name)).stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
+        let mut child = command.spawn().expect("it was found");
+        let mut stdout = BufReader::new(child.stdout.take().expect("piped"));
+        let mut port = String::new();
+        soon("its port", stdout.read_line(&mut port)).await.expect("it runs");
+        let port = port.trim().parse().unwrap_or_else(|_| panic!("{name} does not serve: {port:?}"));
+        Peer { port, child, stdout, words: String::new() }
+    }
+
+    fn url(&self, scheme: &str) -> String {
+        format!("{scheme}://127.0.0.1:{}", self.port)
+    }
+
+    /// The number behind a word of what it has to say at its end.
+    async fn word(&mut self, word: &str) -> u64 {
+        drop(self.child.stdin.take());
+        soon("its last words", self.stdout.read_to_string(&mut self.words)).await.expect("text");
+        let mut words = self.words.split_whitespace().skip_while(|found| *found != word);
+        words.nth(1).and_then(|n| n.parse().ok()).unwrap_or_else(|| panic!("no {word} in {:?}", self.words))
+    }
+}
