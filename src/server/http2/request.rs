@@ -82,7 +82,7 @@ mod tests {
         for (name, value) in fields {
             request.headers_mut().append(*name, value.parse().unwrap());
         }
-        match accept(&mut request, 1 << 10) {
+        match accept(&mut request, 1 << 12) {
             Ok(()) => "ok".into(),
             Err(Refusal::Malformed(_)) => "400".into(),
             Err(refusal) => format!("{refusal:?}"),
@@ -91,7 +91,7 @@ mod tests {
 
     #[test]
     fn what_http_1_would_refuse_is_refused() {
-        let long = "1".repeat(1 << 10);
+        let long = "1".repeat(1 << 12);
         for (method, uri, fields, expected) in [
             ("GET", "http://a/b?c", &[][..], "ok"),
             ("GET", "https://a/", &[("host", "A")][..], "ok"),
