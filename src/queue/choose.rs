@@ -82,6 +82,9 @@ impl<W, V, K: Hash + Eq + Clone> Queue<W, V, K> {
         if room.fits(first.seats) {
             return Some(Next::Go(self.choice(first, None)));
         }
+        if room.free() == 0 {
+            return None;
+        }
         let lane = &mut self.turns[first.lane];
         lane.pin(first.index);
         let may_pass = first.seats.min(room.limit).saturating_sub(lane.passed);

@@ -4,8 +4,10 @@ use super::*;
 
 mod basics;
 mod drain_rate;
+mod invariants;
 mod keys;
 mod levels;
+mod model;
 mod orders;
 mod wide;
 
