@@ -25,3 +25,20 @@ fn the_drain_rate_forgets_time_in_which_nobody_asked() {
     let measured = rate.per_second().unwrap();
     assert!((99.0..101.0).contains(&measured), "{measured}");
 }
+
+#[test]
+fn the_first_estimate_rests_on_twenty_completions_or_a_second() {
+    let start = Instant::now();
+    let at = |millis| start + Duration::from_millis(millis);
+    let mut rate = DrainRate::default();
+    rate.observe(at(0), 0);
+    rate.observe(at(1), 19);
+    assert_eq!(rate.per_second(), None);
+    rate.observe(at(20), 20);
+    assert_eq!(rate.per_second(), Some(1000.0));
+
+    let mut slow = DrainRate::default();
+    slow.observe(at(0), 0);
+    slow.observe(at(1000), 1);
+    assert_eq!(slow.per_second(), Some(1.0));
+}
