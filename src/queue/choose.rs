@@ -77,8 +77,7 @@ impl<W, V, K: Hash + Eq + Clone> Queue<W, V, K> {
             return Some(Next::Expired(ticket));
         }
         let now = self.clock.nanos(now);
-        let newest_first = self.standing.newest_first(now);
-        let first = self.first(now, newest_first)?;
+        let first = self.first(now)?;
         if room.fits(first.seats) {
             return Some(Next::Go(self.choice(first, None)));
         }
@@ -88,7 +87,7 @@ impl<W, V, K: Hash + Eq + Clone> Queue<W, V, K> {
         let lane = &mut self.turns[first.lane];
         lane.pin(first.index);
         let may_pass = first.seats.min(room.limit).saturating_sub(lane.passed);
-        let passer = self.passer(first.lane, newest_first, room.free().min(may_pass))?;
+        let passer = self.passer(first.lane, now, room.free().min(may_pass))?;
         Some(Next::Go(self.choice(passer, Some(self.nodes.ticket(first.index)))))
     }
 
@@ -107,12 +106,11 @@ impl<W, V, K: Hash + Eq + Clone> Queue<W, V, K> {
     /// Age is that of the one whose turn it is, not of the oldest: a key that floods makes its own waiters old, and
     /// would lift them over the fresh ones of the others on their own level. It is not lost by that: while a level is
     /// not served, its turn stays with the same one, who ages. Newest first, nobody ages; old ones are not next then.
-    fn first(&mut self, now: u64, newest_first: bool) -> Option<Candidate> {
+    fn first(&mut self, now: u64) -> Option<Candidate> {
         let mut first: Option<(u64, Candidate)> = None;
         for level in Level::ALL {
-            let Some(candidate) = self.first_on(level, newest_first) else { continue };
-            let since = if newest_first { now } else { self.nodes[candidate.index].since };
-            let rank = level.rank(since);
+            let Some(candidate) = self.first_on(level, now) else { continue };
+            let rank = self.rank(candidate.index, now);
             if first.is_none_or(|(least, _)| rank < least) {
                 first = Some((rank, candidate));
             }
@@ -121,10 +119,10 @@ impl<W, V, K: Hash + Eq + Clone> Queue<W, V, K> {
     }
 
     /// Whose turn it is on one level. Lanes at their key's cap are put aside until it has room, so each is met once.
-    fn first_on(&mut self, level: Level, newest_first: bool) -> Option<Candidate> {
+    fn first_on(&mut self, level: Level, now: u64) -> Option<Candidate> {
         loop {
             let lane = self.turns.first(level)?;
-            let candidate = self.next_in(lane, newest_first);
+            let candidate = self.next_in(lane, now);
             if self.flows[self.turns[lane].flow].has_room(candidate.seats) {
                 return Some(candidate);
             }
@@ -132,14 +130,20 @@ impl<W, V, K: Hash + Eq + Clone> Queue<W, V, K> {
         }
     }
 
-    fn next_in(&self, lane: u32, newest_first: bool) -> Candidate {
-        let index = self.turns[lane].next(newest_first);
+    /// What decides between this waiter and one of another level.
+    pub(super) fn rank(&self, index: u32, now: u64) -> u64 {
+        let (lane, since) = (self.nodes[index].owner, self.nodes[index].since);
+        self.turns[lane].level.rank(if self.newest_first(lane, now) { now } else { since })
+    }
+
+    fn next_in(&self, lane: u32, now: u64) -> Candidate {
+        let index = self.turns[lane].next(self.newest_first(lane, now));
         Candidate { lane, index, seats: self.nodes[index].seats }
     }
 
     /// Somebody narrow from another lane, of the most urgent level that has one: the earliest turn among the few that
     /// come soon. A bounded look: where all of those are wide as well, capacity idles until the first of them fits.
-    fn passer(&self, over: u32, newest_first: bool, seats: u32) -> Option<Candidate> {
+    fn passer(&self, over: u32, now: u64, seats: u32) -> Option<Candidate> {
         if seats == 0 {
             return None;
         }
@@ -149,7 +153,7 @@ impl<W, V, K: Hash + Eq + Clone> Queue<W, V, K> {
                 && self.flows[self.turns[candidate.lane].flow].has_room(candidate.seats)
         };
         Level::ALL.into_iter().find_map(|level| {
-            let soon = self.turns.soon(level).map(|(tag, lane)| (tag, self.next_in(lane, newest_first)));
+            let soon = self.turns.soon(level).map(|(tag, lane)| (tag, self.next_in(lane, now)));
             soon.filter(passes).min_by_key(|(tag, _)| *tag).map(|(_, candidate)| candidate)
         })
     }

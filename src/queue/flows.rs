@@ -48,7 +48,7 @@ impl<K> Rules<K> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FlowId(pub(super) u32);
 
-/// Everything about one key: 56 bytes beside the key itself, of which there are two.
+/// Everything about one key: 44 bytes beside the key itself, of which there are two.
 #[derive(Debug)]
 pub(super) struct Flow<K> {
     /// None: the shared one.

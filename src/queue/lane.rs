@@ -3,7 +3,7 @@
 use super::level::Level;
 use super::nodes::{NONE, Nodes};
 
-/// The waiters of one flow on one level, in order of arrival: what takes turns with its like. 80 bytes.
+/// The waiters of one flow on one level, in order of arrival: what takes turns with its like. 64 bytes.
 #[derive(Debug)]
 pub(super) struct Lane {
     pub(super) flow: u32,
@@ -16,6 +16,8 @@ pub(super) struct Lane {
     pub(super) passed: u32,
     pub(super) len: u32,
     pub(super) seats: u64,
+    /// Since when it has not been empty.
+    pub(super) stood_since: u64,
     /// When its turn comes, in virtual time.
     pub(super) tag: u64,
     pub(super) weight: u32,
@@ -47,6 +49,7 @@ impl Lane {
             passed: 0,
             len: 0,
             seats: 0,
+            stood_since: 0,
             tag: 0,
             weight,
             status: Status::Owing,
@@ -56,7 +59,10 @@ impl Lane {
     }
 
     /// Joins at the end.
-    pub(super) fn link<W, V>(&mut self, index: u32, nodes: &mut Nodes<W, V>) {
+    pub(super) fn link<W, V>(&mut self, index: u32, now: u64, nodes: &mut Nodes<W, V>) {
+        if self.len == 0 {
+            self.stood_since = now;
+        }
         let node = &mut nodes[index];
         (node.previous, node.next) = (self.newest, NONE);
         self.seats += u64::from(node.seats);

@@ -8,7 +8,7 @@ use super::deadlines::{Clock, Deadlines};
 use super::flows::{Flow, FlowId, Flows, Rules, SHARED};
 use super::level::Level;
 use super::nodes::{NONE, Nodes, State, Ticket};
-use super::order::{Order, Standing};
+use super::order::Order;
 use super::turns::Turns;
 
 /// Those who wait at one limit. `W` wakes a waiter, `V` is the verdict that ends its wait, `K` is the key whose flows
@@ -24,7 +24,7 @@ pub struct Queue<W, V, K = ()> {
     pub(super) flows: Flows<K>,
     pub(super) deadlines: Deadlines,
     pub(super) clock: Clock,
-    pub(super) standing: Standing,
+    pub(super) order: Order,
     len: u32,
 }
 
@@ -63,14 +63,14 @@ impl<W, V, K: Hash + Eq + Clone> Queue<W, V, K> {
             flows: Flows::new(rules),
             deadlines: Deadlines::default(),
             clock: Clock::default(),
-            standing: Standing::default(),
+            order: Order::default(),
             len: 0,
         }
     }
 
     /// Changes the order, for those who wait already as well.
     pub fn set_order(&mut self, order: Order) {
-        self.standing.order = order;
+        self.order = order;
     }
 
     /// Changes the rules, for the keys that are there already as well.
@@ -95,16 +95,14 @@ impl<W, V, K: Hash + Eq + Clone> Queue<W, V, K> {
     /// Joins. Whether there is room is for [`room_for`](Queue::room_for) to say.
     pub fn push(&mut self, now: Instant, waiter: Waiter<'_, W, K>) -> Ticket {
         let Waiter { waker, key, level, seats, since, deadline } = waiter;
-        if self.len == 0 {
-            self.standing.begin(self.clock.nanos(now));
-        }
+        let now = self.clock.nanos(now);
         self.len += 1;
         let flow = self.flow(key);
         let lane = self.lane(flow, level);
         self.flows[flow].waiting += 1;
         let ticket = self.nodes.insert(waker, self.clock.nanos(since), seats.max(1), lane);
         self.deadlines.insert(ticket.index, self.clock.nanos(deadline), &mut self.nodes);
-        self.turns[lane].link(ticket.index, &mut self.nodes);
+        self.turns[lane].link(ticket.index, now, &mut self.nodes);
         self.turns.joined(lane, seats.max(1));
         ticket
     }
@@ -210,6 +208,11 @@ impl<W, V, K: Hash + Eq + Clone> Queue<W, V, K> {
     pub(super) fn waiting_in(&self, ticket: Ticket) -> Option<u32> {
         let node = self.nodes.get(ticket)?;
         matches!(node.state, State::Waiting(_)).then_some(node.owner)
+    }
+
+    /// Whether the newest goes first in a lane.
+    pub(super) fn newest_first(&self, lane: u32, now: u64) -> bool {
+        self.order.newest_first(self.turns[lane].stood_since, now)
     }
 
     fn leave(&mut self, index: u32) {

@@ -9,6 +9,7 @@ mod keys;
 mod levels;
 mod model;
 mod orders;
+mod simulation;
 mod wide;
 
 /// A queue whose waiters are numbers, and a made-up clock. Room for so many seats, of which it keeps count.

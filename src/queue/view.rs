@@ -34,7 +34,16 @@ impl<W, V, K: Hash + Eq + Clone> Queue<W, V, K> {
     /// until its own. Aged waiters of lower levels are left out.
     pub fn ahead(&mut self, now: Instant, key: Option<&K>, level: Level) -> Ahead {
         let now = self.clock.nanos(now);
-        let newest_first = self.standing.newest_first(now);
+        self.count(key, level, |lane| self.newest_first(lane, now))
+    }
+
+    /// What a newcomer would find before it if the oldest went first: what the wait is judged by on arrival. Newest
+    /// first, it says how long those wait in vain who are not served soon.
+    pub fn backlog(&self, key: Option<&K>, level: Level) -> Ahead {
+        self.count(key, level, |_| false)
+    }
+
+    fn count(&self, key: Option<&K>, level: Level, newest_first: impl Fn(u32) -> bool) -> Ahead {
         let mut ahead = Ahead::default();
         for higher in Level::ALL.into_iter().take_while(|higher| *higher < level) {
             let round = self.turns.round(higher);
@@ -44,8 +53,9 @@ impl<W, V, K: Hash + Eq + Clone> Queue<W, V, K> {
         let lane = self.flows.find(key).map_or(NONE, |flow| self.flows[flow].lanes[level as usize]);
         let (waiters, seats, len, own_seats) = match lane {
             NONE => (0, 0, 0, 0),
-            lane => {
-                let lane = &self.turns[lane];
+            index => {
+                let lane = &self.turns[index];
+                let newest_first = lane.len > 0 && newest_first(index);
                 let (waiters, seats) = lane.ahead_of_newcomer(newest_first, &self.nodes);
                 (waiters, seats, lane.len, lane.seats)
             }
@@ -100,11 +110,5 @@ impl<W, V, K: Hash + Eq + Clone> Queue<W, V, K> {
     pub fn oldest_since(&self) -> Option<Instant> {
         let waiting = self.turns.lanes().filter(|lane| lane.len > 0).map(Lane::oldest);
         self.clock.instant(waiting.map(|index| self.nodes[index].since).min()?)
-    }
-
-    /// Whether the newest goes first now.
-    pub fn is_newest_first(&mut self, now: Instant) -> bool {
-        let now = self.clock.nanos(now);
-        !self.is_empty() && self.standing.newest_first(now)
     }
 }

@@ -60,7 +60,7 @@ impl Story {
             ("b", KeyRule { weight: NonZeroU32::new(3), ..KeyRule::default() }),
             ("c", KeyRule { per_key: NonZeroU32::new(1), ..KeyRule::default() }),
         ]);
-        let per_key_queue = (seed % 3 == 0).then_some(6);
+        let per_key_queue = seed.is_multiple_of(3).then_some(6);
         let rules = Rules { per_key: NonZeroU32::new(5), per_key_queue, keys, max_keys: MAX_KEYS, ..Rules::default() };
         let mut bench = Bench::with_rules(rules);
         bench.room.limit = 8;

@@ -27,7 +27,8 @@ struct Model {
     order: Order,
     /// In order of arrival.
     items: Vec<Item>,
-    stood_since: u64,
+    /// Since when they have not been empty, by key and level.
+    stood_since: HashMap<(usize, usize), u64>,
     /// Tag, and when it was given, by key and level.
     tags: HashMap<(usize, usize), (u64, u64)>,
     virtual_now: [u64; 5],
@@ -36,8 +37,9 @@ struct Model {
 }
 
 impl Model {
-    fn newest_first(&self) -> bool {
-        self.order == Order::Lifo || (self.order == Order::AdaptiveLifo && self.now - self.stood_since >= 100)
+    fn newest_first(&self, key: usize, level: usize) -> bool {
+        let stood = self.stood_since.get(&(key, level)).is_some_and(|since| self.now - since >= 100);
+        self.order == Order::Lifo || (self.order == Order::AdaptiveLifo && stood)
     }
 
     fn lane(&self, key: usize, level: usize) -> Vec<Item> {
@@ -45,10 +47,8 @@ impl Model {
     }
 
     fn push(&mut self, item: Item) {
-        if self.items.is_empty() {
-            self.stood_since = self.now;
-        }
         if self.lane(item.key, item.level).is_empty() {
+            self.stood_since.insert((item.key, item.level), self.now);
             self.serial += 1;
             let tag = self.tags.entry((item.key, item.level)).or_default();
             *tag = (tag.0.max(self.virtual_now[item.level]), self.serial);
@@ -58,12 +58,15 @@ impl Model {
 
     /// The lanes of a level that are not empty: key, tag, the one whose turn it is in there.
     fn lanes(&self, level: usize) -> Vec<(usize, (u64, u64), Item)> {
-        let next = |lane: Vec<Item>| if self.newest_first() { lane.last().copied() } else { lane.first().copied() };
-        (0..5).filter_map(|key| Some((key, *self.tags.get(&(key, level))?, next(self.lane(key, level))?))).collect()
+        let next = |key| {
+            let lane = self.lane(key, level);
+            if self.newest_first(key, level) { lane.last().copied() } else { lane.first().copied() }
+        };
+        (0..5).filter_map(|key| Some((key, *self.tags.get(&(key, level))?, next(key)?))).collect()
     }
 
     fn rank(&self, item: &Item) -> u64 {
-        let since = if self.newest_first() { self.now } else { item.since };
+        let since = if self.newest_first(item.key, item.level) { self.now } else { item.since };
         since + item.level as u64 * RISE
     }
 
@@ -95,9 +98,11 @@ impl Model {
 
     /// Who may give way to a newcomer, and whether one of them has to: of equally long lanes any may be taken.
     fn victims(&self, key: usize, level: usize) -> (Vec<u32>, bool) {
-        let newest_first = self.newest_first();
         let mut may = Vec::new();
-        let last = |lane: Vec<Item>| if newest_first { lane[0] } else { *lane.last().unwrap() };
+        let last = |key, level| {
+            let lane = self.lane(key, level);
+            if self.newest_first(key, level) { lane[0] } else { *lane.last().unwrap() }
+        };
         let longest = |level: usize| -> Vec<(usize, u64)> {
             let lens = (0..5).map(|key| (key, self.lane(key, level).len() as u64));
             let lens: Vec<_> = lens.filter(|(_, len)| *len > 0).collect();
@@ -106,8 +111,8 @@ impl Model {
             lens.into_iter().filter(|lane| Some(relative(lane)) == most).collect()
         };
         for lower in (level + 1..5).rev() {
-            let candidates = longest(lower).into_iter().map(|(key, _)| last(self.lane(key, lower)));
-            let outranked = |item: &Item| newest_first || self.now + level as u64 * RISE < self.rank(item);
+            let candidates = longest(lower).into_iter().map(|(key, _)| last(key, lower));
+            let outranked = |item: &Item| self.now + level as u64 * RISE < self.rank(item);
             let (yes, no): (Vec<_>, Vec<_>) = candidates.partition(outranked);
             may.extend(yes.iter().map(|item| item.id));
             if !yes.is_empty() && no.is_empty() {
@@ -118,8 +123,8 @@ impl Model {
         let longer = longest(level).into_iter().filter(|(other, len)| {
             *other != key && len * u64::from(WEIGHTS[key].1) > (own.len() as u64 + 1) * u64::from(WEIGHTS[*other].1)
         });
-        let mut longer: Vec<_> = longer.map(|(other, _)| last(self.lane(other, level)).id).collect();
-        if longer.is_empty() && newest_first {
+        let mut longer: Vec<_> = longer.map(|(other, _)| last(other, level).id).collect();
+        if longer.is_empty() && self.newest_first(key, level) {
             longer.extend(own.first().map(|item| item.id));
         }
         let must = !longer.is_empty();

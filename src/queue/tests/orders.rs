@@ -30,10 +30,9 @@ fn adaptive_is_newest_first_once_the_queue_has_stood_and_oldest_first_once_it_wa
         bench.push(waiter, PLAIN);
     }
     bench.pass(99);
-    assert!(!bench.queue.is_newest_first(bench.now));
     assert_eq!(bench.go(), Some(0));
     bench.pass(1);
-    assert!(bench.queue.is_newest_first(bench.now));
+    assert_eq!(bench.queue.ahead(bench.now, None, Level::Normal), Ahead::default());
     assert_eq!(bench.drain(), [2, 1]);
     bench.push(3, PLAIN);
     bench.push(4, PLAIN);
@@ -65,4 +64,16 @@ fn the_place_in_line_is_how_many_go_first() {
     assert_eq!(bench.queue.ahead(bench.now, None, Level::Normal), Ahead::default());
     bench.pass(1500);
     assert_eq!(bench.queue.oldest_since(), Some(bench.start));
+}
+
+#[test]
+fn a_key_that_floods_turns_around_and_the_others_do_not() {
+    let mut bench = Bench::with_order(Order::AdaptiveLifo);
+    for waiter in 0..4 {
+        bench.push(waiter, of("flood"));
+    }
+    bench.pass(100);
+    bench.push(10, of("quiet"));
+    bench.push(11, of("quiet"));
+    assert_eq!(bench.drain(), [3, 10, 2, 11, 1, 0]);
 }
