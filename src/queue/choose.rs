@@ -68,15 +68,15 @@ struct Candidate {
 impl<W, V, K: Hash + Eq + Clone> Queue<W, V, K> {
     /// What to do next, if `room` lets anybody go. Nobody whose time is over is named to go.
     ///
-    /// Each level names the one whose turn it is there, passing over keys that are at their cap. Of those, the one goes
-    /// whose [rank](Level::rank) is first. If it takes more seats than are free, capacity is saved up for it: others may
+    /// Each level names the one whose turn it is there, passing over keys that are at their cap. Of those goes
+    /// who is most urgent, age included. If it takes more seats than are free, capacity is saved up for it: others may
     /// take what it leaves unused, but only as many seats as it wants itself, and then nobody until it goes. So capacity
     /// does not idle for long, and the wide do not starve.
     pub fn next(&mut self, now: Instant, room: Room) -> Option<Next> {
-        if let Some(ticket) = self.next_due(now) {
+        let now = self.clock.nanos(now);
+        if let Some(ticket) = self.due(now) {
             return Some(Next::Expired(ticket));
         }
-        let now = self.clock.nanos(now);
         let first = self.first(now)?;
         if room.fits(first.seats) {
             return Some(Next::Go(self.choice(first, None)));
@@ -108,7 +108,7 @@ impl<W, V, K: Hash + Eq + Clone> Queue<W, V, K> {
     /// not served, its turn stays with the same one, who ages. Newest first, nobody ages; old ones are not next then.
     fn first(&mut self, now: u64) -> Option<Candidate> {
         let mut first: Option<(u64, Candidate)> = None;
-        for level in Level::ALL {
+        for level in self.turns.busy_levels() {
             let Some(candidate) = self.first_on(level, now) else { continue };
             let rank = self.rank(candidate.index, now);
             if first.is_none_or(|(least, _)| rank < least) {

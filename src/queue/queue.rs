@@ -95,12 +95,14 @@ impl<W, V, K: Hash + Eq + Clone> Queue<W, V, K> {
     /// Joins. Whether there is room is for [`room_for`](Queue::room_for) to say.
     pub fn push(&mut self, now: Instant, waiter: Waiter<'_, W, K>) -> Ticket {
         let Waiter { waker, key, level, seats, since, deadline } = waiter;
+        let since_now = since == now;
         let now = self.clock.nanos(now);
         self.len += 1;
         let flow = self.flow(key);
         let lane = self.lane(flow, level);
         self.flows[flow].waiting += 1;
-        let ticket = self.nodes.insert(waker, self.clock.nanos(since), seats.max(1), lane);
+        let since = if since_now { now } else { self.clock.nanos(since) };
+        let ticket = self.nodes.insert(waker, since, seats.max(1), lane);
         self.deadlines.insert(ticket.index, self.clock.nanos(deadline), &mut self.nodes);
         self.turns[lane].link(ticket.index, now, &mut self.nodes);
         self.turns.joined(lane, seats.max(1));
@@ -162,8 +164,13 @@ impl<W, V, K: Hash + Eq + Clone> Queue<W, V, K> {
 
     /// A waiter whose deadline has passed, if there is one, the earliest first. Settle it and ask again.
     pub fn next_due(&mut self, now: Instant) -> Option<Ticket> {
+        let now = self.clock.nanos(now);
+        self.due(now)
+    }
+
+    pub(super) fn due(&self, now: u64) -> Option<Ticket> {
         let (deadline, index) = self.deadlines.first()?;
-        (deadline <= self.clock.nanos(now)).then(|| self.nodes.ticket(index))
+        (deadline <= now).then(|| self.nodes.ticket(index))
     }
 
     /// The earliest deadline. `None` when nobody waits.
@@ -259,6 +266,9 @@ impl<W, V, K: Hash + Eq + Clone> Queue<W, V, K> {
 
     /// Frees what has become idle, a little at a time.
     fn reap(&mut self) {
+        if self.flows.len() == 0 {
+            return;
+        }
         for level in Level::ALL {
             for _ in 0..REAP {
                 let Some(flow) = self.turns.reap(level, false) else { break };

@@ -1,5 +1,6 @@
 //! Whose turn is it?
 
+use super::flows::SHARED;
 use super::heap::Heap;
 use super::lane::{Lane, Status};
 use super::level::Level;
@@ -15,6 +16,8 @@ use super::pool::Pool;
 pub(super) struct Turns {
     lanes: Pool<Lane>,
     levels: [Round; 5],
+    /// A bit for each level that has active lanes.
+    busy: u8,
 }
 
 /// The turns of one level.
@@ -43,6 +46,15 @@ impl Turns {
         self.lanes.insert(Lane::new(flow, level, weight))
     }
 
+    /// Keeps what is known about a level at one glance.
+    fn note(&mut self, level: Level) {
+        let bit = 1 << level as u8;
+        match self.levels[level as usize].active.first() {
+            Some(_) => self.busy |= bit,
+            None => self.busy &= !bit,
+        }
+    }
+
     /// Somebody has joined a lane.
     pub(super) fn joined(&mut self, lane: u32, seats: u32) {
         let round = &mut self.levels[self.lanes[lane].level as usize];
@@ -52,6 +64,7 @@ impl Turns {
             round.activate(lane, &mut self.lanes);
         }
         round.measure(lane, &mut self.lanes);
+        self.note(self.lanes[lane].level);
     }
 
     /// Somebody has left a lane, for whatever reason.
@@ -70,6 +83,7 @@ impl Turns {
             // Between two busy times all is forgiven.
             round.now = round.latest;
         }
+        self.note(self.lanes[lane].level);
     }
 
     /// An active lane takes its turn, or is let pass.
@@ -82,13 +96,25 @@ impl Turns {
         let round = &mut self.levels[self.lanes[lane].level as usize];
         round.deactivate(lane, &mut self.lanes);
         self.lanes[lane].status = Status::Parked;
+        self.note(self.lanes[lane].level);
     }
 
     /// The key of this lane may have room under its cap again.
     pub(super) fn unpark(&mut self, lane: u32) {
         if self.lanes[lane].status == Status::Parked {
             self.levels[self.lanes[lane].level as usize].activate(lane, &mut self.lanes);
+            self.note(self.lanes[lane].level);
         }
+    }
+
+    /// The levels on which somebody may have a turn, the most urgent first.
+    pub(super) fn busy_levels(&self) -> impl Iterator<Item = Level> + use<> {
+        let mut busy = self.busy;
+        std::iter::from_fn(move || {
+            let level = Level::ALL.get(busy.trailing_zeros() as usize)?;
+            busy &= busy - 1;
+            Some(*level)
+        })
     }
 
     /// The lane whose turn it is.
@@ -170,7 +196,10 @@ impl Round {
             self.deactivate(lane, lanes);
         }
         lanes[lane].status = Status::Owing;
-        self.owing.push(lanes[lane].tag, lane, |moved, place| lanes[moved].place = place);
+        // The shared flow's lanes stay: with no keys, there are no others.
+        if lanes[lane].flow != SHARED {
+            self.owing.push(lanes[lane].tag, lane, |moved, place| lanes[moved].place = place);
+        }
     }
 
     /// Virtual now is the start of the turn that is being taken, as the paper has it, but moves on within that turn at
@@ -179,8 +208,8 @@ impl Round {
     /// stays before the turn's end: who comes now goes before the same lane's next turn.
     fn charge(&mut self, lane: u32, lanes: &mut Pool<Lane>, seats: u64) {
         let (first, _) = self.active.first().map_or((0, 0), |(rank, _)| rank);
-        let end = lanes[lane].tag + (seats * SEAT / u64::from(lanes[lane].weight)).max(1);
-        let pace = self.now + seats * SEAT / self.weight.max(1);
+        let end = lanes[lane].tag + share(seats, u64::from(lanes[lane].weight)).max(1);
+        let pace = self.now + share(seats, self.weight);
         self.now = self.now.max(first).max(pace.min(end - 1));
         self.latest = self.latest.max(end);
         lanes[lane].tag = end;
@@ -191,7 +220,7 @@ impl Round {
     /// Finds a lane its place among the longest.
     fn measure(&mut self, lane: u32, lanes: &mut Pool<Lane>) {
         let Lane { len, weight, length_place, .. } = lanes[lane];
-        let rank = u64::MAX - u64::from(len) * SEAT / u64::from(weight);
+        let rank = u64::MAX - share(u64::from(len), u64::from(weight));
         match (length_place, len) {
             (NONE, 0) => {}
             (NONE, _) => self.longest.push(rank, lane, |moved, place| lanes[moved].length_place = place),
@@ -207,6 +236,11 @@ impl Round {
         self.serial += 1;
         self.serial
     }
+}
+
+/// So much for each of `weight`; without a division where there is only one.
+fn share(seats: u64, weight: u64) -> u64 {
+    if weight <= 1 { seats * SEAT } else { seats * SEAT / weight }
 }
 
 impl std::ops::Index<u32> for Turns {
