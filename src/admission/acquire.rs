@@ -6,11 +6,11 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use super::limiter::Gate;
+use super::limiter::{Gate, now};
 use super::permit::{Permit, Waited};
 use super::rejection::{Reason, Rejection};
 use super::waiting::{Verdict, start_housekeeper};
-use crate::queue::Ticket;
+use crate::queue::{Level, Ticket, Waiter};
 
 /// The future of [`Limiter::acquire`](super::Limiter::acquire).
 ///
@@ -154,7 +154,8 @@ fn arrive(gate: &Arc<Gate>, budget: &mut Budget, cx: &mut Context<'_>) -> Arriva
     let (since, deadline) = budget.begin(now, gate.queue_timeout());
     let housekeeping = waiting.engage_housekeeper();
     gate.counters.queued();
-    let ticket = waiting.line.push(cx.waker().clone(), since, deadline);
+    let waiter = Waiter { waker: cx.waker().clone(), key: None, level: Level::Normal, seats: 1, since, deadline };
+    let ticket = waiting.line.push(now, waiter);
     gate.publish(&waiting);
     drop(waiting);
     if let Some(runtime) = housekeeping {
@@ -171,11 +172,6 @@ fn refuse(gate: &Gate, budget: &Budget, ahead: u32) -> Arrival {
     };
     let wait = budget.since.map_or(Duration::ZERO, |since| now().saturating_duration_since(since));
     Arrival::Rejected(gate.reject(reason, Waited { position: ahead.saturating_add(1), wait }))
-}
-
-/// tokio's clock, so that a paused one drives the tests.
-fn now() -> Instant {
-    tokio::time::Instant::now().into_std()
 }
 
 impl Drop for Acquire {

@@ -14,6 +14,7 @@ use super::rejection::{Reason, Rejection};
 use super::settings::{LIMIT_MAX, Overrides, Settings};
 use super::waiting::{Verdict, Waiting, Wakers};
 use super::word::Word;
+use crate::queue::Next;
 
 /// A handle to a limit and its queue. Clones share both.
 #[derive(Debug, Clone)]
@@ -104,7 +105,7 @@ impl Limiter {
         self.0.word.close();
         let mut closed = 0;
         self.0.settle_all(|waiting| {
-            let ticket = waiting.line.front()?;
+            let ticket = waiting.line.anybody()?;
             closed += 1;
             waiting.line.settle(ticket, Verdict::Rejected(Reason::Closed))
         });
@@ -136,10 +137,10 @@ impl Limiter {
         Duration::from_millis(self.0.queue_timeout.load(Ordering::Relaxed))
     }
 
-    /// How long the one who is next has waited.
+    /// How long the one has waited who has waited longest.
     pub fn oldest_wait(&self) -> Option<Duration> {
-        let since = self.0.lock().line.front_since()?;
-        Some(tokio::time::Instant::now().into_std().saturating_duration_since(since))
+        let since = self.0.lock().line.oldest_since()?;
+        Some(now().saturating_duration_since(since))
     }
 
     /// What it has done so far.
@@ -215,10 +216,18 @@ impl Gate {
     /// Hands free permits to whoever is next.
     pub(super) fn hand_over(&self) {
         self.settle_all(|waiting| {
-            let ticket = waiting.line.front()?;
-            self.word.try_acquire_for_waiter().then_some(())?;
-            let waker = waiting.line.settle(ticket, Verdict::Granted);
-            debug_assert!(waker.is_some(), "the front of the line was not waiting");
+            let room = self.word.room();
+            if waiting.line.is_empty() || room.in_flight >= room.limit {
+                return None;
+            }
+            let waker = match waiting.line.next(now(), room)? {
+                Next::Expired(ticket) => waiting.line.settle(ticket, Verdict::Rejected(Reason::QueueTimeout)),
+                Next::Go(choice) => {
+                    self.word.try_acquire_for_waiter().then_some(())?;
+                    waiting.line.grant(choice, Verdict::Granted)
+                }
+            };
+            debug_assert!(waker.is_some(), "the next in line was not waiting");
             waker
         });
     }
@@ -315,6 +324,11 @@ impl Gate {
     pub(super) fn unspool(&self, bytes: u64) {
         self.spooled.fetch_sub(bytes, Ordering::Relaxed);
     }
+}
+
+/// tokio's clock, so that a paused one drives the tests.
+pub(super) fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
 }
 
 /// In whole milliseconds, but never none at all.

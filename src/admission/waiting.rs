@@ -9,12 +9,12 @@ use tokio::time::sleep_until;
 
 use super::limiter::Gate;
 use super::rejection::Reason;
-use crate::queue::{DrainRate, Line};
+use crate::queue::{DrainRate, Queue};
 
 /// Everything that is only touched by those who wait, and by those who let them in.
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
-    pub(super) line: Line<Waker, Verdict>,
+    pub(super) line: Queue<Waker, Verdict>,
     pub(super) drain_rate: DrainRate,
     /// Whether a housekeeper is at work.
     housekept: bool,

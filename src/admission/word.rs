@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::queue::Room;
+
 /// `[limit: 24 | flags: 16 | in-flight: 24]`.
 ///
 /// In-flight is counted, not what is left: lowering the limit below it is the same compare-and-swap as raising it, and
@@ -76,6 +78,12 @@ impl Word {
 
     pub(super) fn limit(&self) -> u32 {
         (self.0.load(Ordering::Relaxed) >> LIMIT_SHIFT) as u32
+    }
+
+    /// Both at one moment.
+    pub(super) fn room(&self) -> Room {
+        let word = self.0.load(Ordering::Relaxed);
+        Room { limit: (word >> LIMIT_SHIFT) as u32, in_flight: (word & IN_FLIGHT) as u32 }
     }
 
     pub(super) fn in_flight(&self) -> u32 {

@@ -22,6 +22,8 @@ struct Window {
 
 /// Shorter windows would measure scheduling.
 const WINDOW: Duration = Duration::from_secs(1);
+/// The first estimate need not wait for the end of the window once it rests on so many completions.
+const FIRST: u64 = 20;
 /// Without a full limit for so long, the old window says nothing about this one.
 const GAP: Duration = Duration::from_secs(10);
 
@@ -38,7 +40,8 @@ impl DrainRate {
         window.seen = now;
         let elapsed = now.saturating_duration_since(window.start);
         let done = completed.saturating_sub(window.completed);
-        if done == 0 || (elapsed < WINDOW && self.per_second.is_some()) || elapsed.is_zero() {
+        let early = elapsed < WINDOW && (self.per_second.is_some() || done < FIRST);
+        if done == 0 || early || elapsed.is_zero() {
             return;
         }
         let sample = done as f64 / elapsed.as_secs_f64();
@@ -48,7 +51,7 @@ impl DrainRate {
         }
     }
 
-    /// Completions per second. `None` before the first completion has been seen.
+    /// Completions per second. `None` before twenty completions, or the first in a second, have been seen.
     pub fn per_second(&self) -> Option<f64> {
         self.per_second
     }

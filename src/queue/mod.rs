@@ -1,13 +1,45 @@
 //! Who goes next?
 //!
-//! Pure: no clock, no I/O, no locks. Whoever owns a [`Line`] passes time in and wakes the waiters that come out.
-//! Promised: arrival order is the order of [`Line::front`]; push, settle and remove take constant time and, once warm,
-//! allocate nothing; a ticket is good for exactly one waiter.
+//! Pure: no clock, no I/O, no locks. Whoever owns a [`Queue`] passes time in and wakes the waiters that come out.
+//!
+//! Three questions, each with a file: which **level** (`level.rs`: strict priority, a level is worth five seconds of
+//! waiting), whose **turn** on that level (`turns.rs`: keys take turns by the seats they get), and who within that turn
+//! (`order.rs`: oldest or newest first). `choose.rs` asks them in this order; `queue.rs` is the whole from outside.
+//! Beside them: who must go because time is over (`deadlines.rs`), who gives way when the queue is full (`room.rs`), and
+//! what a key may have at once (`flows.rs`). Waiters are kept in `nodes.rs`, in lists per key and level (`lane.rs`).
+//!
+//! Promised:
+//! - With one key or none, one level and [`Order::Fifo`], arrival order is admission order.
+//! - Each operation takes constant time or the logarithm of the waiters and keys there are; once warm, nothing is
+//!   allocated but an entry for a key that comes anew.
+//! - A waiter takes 72 bytes with a waker; a key takes about 150 while it waits or, where it is capped, is in flight.
+//! - A ticket is good for exactly one waiter.
+//! - A key that always has somebody waiting is never more than one request and one turn of the others behind its share.
 
+mod choose;
+mod deadlines;
 mod drain_rate;
-mod line;
+mod flows;
+mod heap;
+mod lane;
+mod level;
+mod nodes;
+mod order;
+mod pool;
+#[expect(clippy::module_inception, reason = "the file is named for the type that it is about")]
+mod queue;
+mod room;
 #[cfg(test)]
 mod tests;
+mod turns;
+mod view;
 
+pub use choose::{Choice, Next, Room};
 pub use drain_rate::DrainRate;
-pub use line::{Line, Ticket};
+pub use flows::{FlowId, KeyRule, Rules};
+pub use level::Level;
+pub use nodes::Ticket;
+pub use order::Order;
+pub use queue::{Queue, Waiter};
+pub use room::{Entry, Why};
+pub use view::{Ahead, KeyView};
