@@ -11,6 +11,7 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::body::PermitBody;
+use super::claim::{Keys, NoKeys};
 use super::limits::AcquireAll;
 use super::permit::Permit;
 use super::service::{Admitted, Error};
@@ -22,39 +23,40 @@ pin_project! {
     /// # Cancel safety
     /// Dropping it leaves the queue, or drops the inner service's future with whatever that does about its permit.
     #[must_use = "nothing happens before the first poll"]
-    pub struct ResponseFuture<S, B>
+    pub struct ResponseFuture<S, B, K = NoKeys>
     where
         S: Service<Admitted<B>>,
     {
         #[pin]
-        state: State<S, B, S::Future>,
+        state: State<S, B, K, S::Future>,
     }
 }
 
 pin_project! {
     #[project = StateProj]
     #[project_replace = StateOwned]
-    enum State<S, B, F> {
-        Waiting { acquire: AcquireAll, request: Request<Spool<B>>, inner: S },
+    enum State<S, B, K, F> {
+        Waiting { acquire: AcquireAll, request: Request<Spool<B>>, keys: K, inner: S },
         Readying { admitted: Option<Admitted<B>>, inner: S },
         Answering { #[pin] response: F },
         Rejected,
     }
 }
 
-impl<S, B> ResponseFuture<S, B>
+impl<S, B, K> ResponseFuture<S, B, K>
 where
     S: Service<Admitted<B>>,
 {
-    pub(super) fn new(acquire: AcquireAll, request: Request<B>, inner: S) -> Self {
-        ResponseFuture { state: State::Waiting { acquire, request: request.map(Spool::new), inner } }
+    pub(super) fn new(acquire: AcquireAll, request: Request<B>, keys: K, inner: S) -> Self {
+        ResponseFuture { state: State::Waiting { acquire, request: request.map(Spool::new), keys, inner } }
     }
 }
 
-impl<S, B> Future for ResponseFuture<S, B>
+impl<S, B, K> Future for ResponseFuture<S, B, K>
 where
     S: Service<Admitted<B>>,
     B: Body<Data = Bytes> + Unpin,
+    K: Keys<Spool<B>>,
 {
     type Output = Result<S::Response, Error<S::Error, B::Error>>;
 

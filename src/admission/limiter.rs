@@ -103,13 +103,22 @@ impl Limiter {
     /// Returns how many were waiting.
     pub fn close(&self) -> u32 {
         self.0.word.close();
-        let mut closed = 0;
+        self.end_waits(Reason::Closed)
+    }
+
+    /// Ends every wait with [`Reason::Flushed`]. Returns how many were waiting.
+    pub fn flush(&self) -> u32 {
+        self.end_waits(Reason::Flushed)
+    }
+
+    fn end_waits(&self, reason: Reason) -> u32 {
+        let mut ended = 0;
         self.0.settle_all(|waiting| {
             let ticket = waiting.line.anybody()?;
-            closed += 1;
-            waiting.line.settle(ticket, Verdict::Rejected(Reason::Closed))
+            ended += 1;
+            waiting.line.settle(ticket, Verdict::Rejected(reason))
         });
-        closed
+        ended
     }
 
     /// The limit in force.
@@ -302,7 +311,7 @@ impl Gate {
         let ahead = self.queued.load(Ordering::Relaxed).saturating_add(1);
         let drains_in =
             (per_second > 0.0).then(|| Duration::try_from_secs_f64(f64::from(ahead) / f64::from(per_second)).ok());
-        Rejection { reason, limit: 0, waited, drains_in: drains_in.flatten() }
+        Rejection { reason, limit: 0, waited, drains_in: drains_in.flatten(), predicted: false }
     }
 
     /// Takes note of how fast permits come back.

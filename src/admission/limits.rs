@@ -8,11 +8,13 @@ use http::Request;
 use tower_service::Service;
 
 use super::acquire::{Acquire, Budget};
+use super::claim::{Claim, Keys};
 use super::future::ResponseFuture;
 use super::limiter::{Gate, Limiter};
 use super::permit::Permit;
 use super::rejection::Rejection;
 use super::service::Admitted;
+use super::spool::Spool;
 
 /// The limits that a request passes, in the order in which it takes them.
 ///
@@ -35,6 +37,11 @@ impl Limits {
     /// A permit of each, or a [`Rejection`] that says whose there was none of. Dropping the future leaves the queue and
     /// gives back what it had.
     pub fn acquire(&self) -> AcquireAll {
+        self.acquire_as(Claim::default())
+    }
+
+    /// The same for a request that asks for more than one seat, or is urgent, or has a deadline.
+    pub fn acquire_as(&self, _claim: Claim) -> AcquireAll {
         // One wait budget for all of them: the smallest. A single limit knows its own.
         let budget = match &*self.0.limiters {
             [_] => Budget::default(),
@@ -49,11 +56,13 @@ impl Limits {
     }
 
     /// Passes `request` to `service` once it has its permits: [`Admission`](super::Admission) for a single request.
-    pub fn admit<S, B>(&self, request: Request<B>, service: S) -> ResponseFuture<S, B>
+    /// `keys` says whose it is, if a limit wants to know.
+    pub fn admit<S, B, K>(&self, request: Request<B>, claim: Claim, keys: K, service: S) -> ResponseFuture<S, B, K>
     where
         S: Service<Admitted<B>>,
+        K: Keys<Spool<B>>,
     {
-        ResponseFuture::new(self.acquire(), request, service)
+        ResponseFuture::new(self.acquire_as(claim), request, keys, service)
     }
 
     /// The name of the first, which stands for all of them where only one is named.

@@ -16,8 +16,10 @@
 
 mod acquire;
 mod body;
+mod claim;
 mod counts;
 mod future;
+mod key;
 mod layer;
 mod limiter;
 mod limits;
@@ -33,13 +35,17 @@ mod word;
 
 pub use acquire::Acquire;
 pub use body::PermitBody;
+pub use claim::{Claim, Keyed, Keys, NoKeys};
 pub use counts::{Counts, WAIT_BOUNDS, WaitCounts};
 pub use future::ResponseFuture;
+pub use key::Key;
 pub use layer::AdmissionLayer;
 pub use limiter::Limiter;
 pub use limits::{AcquireAll, Limits};
 pub use permit::{Permit, Waited};
 pub use rejection::{Reason, Rejection};
 pub use service::{Admission, Admitted, Error, HoldPermit};
-pub use settings::{LIMIT_MAX, Overrides, Settings, default_queue};
+pub use settings::{Hold, LIMIT_MAX, Overrides, Settings, default_queue};
 pub use spool::Spool;
+
+pub use crate::queue::{KeyRule, Level, Order, Rules};

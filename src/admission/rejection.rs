@@ -17,6 +17,8 @@ pub struct Rejection {
     /// How long the requests ahead of a newcomer would take, by the measured rate of completions. `None` before the
     /// first completion.
     pub drains_in: Option<Duration>,
+    /// Whether it was turned away on arrival because its wait would have been in vain.
+    pub predicted: bool,
 }
 
 /// The reasons for a rejection; a closed set.
@@ -32,6 +34,27 @@ pub enum Reason {
     /// It waited for as long as it may.
     #[error("waited too long in the queue")]
     QueueTimeout,
+    /// Who came was more urgent, or goes first by the limit's order.
+    #[error("pushed out of the queue")]
+    Evicted,
+    /// An operator ended all waits.
+    #[error("the queue was emptied by an operator")]
+    Flushed,
+    /// Its key has as many permits as it may, and nobody may wait; or it has no key where it needs one.
+    #[error("the share of its key is used up")]
+    KeyLimit,
+    /// As many of its key wait as may, or the queue is full and its key's is the longest.
+    #[error("the queue of its key is full")]
+    KeyQueueFull,
+    /// Its client's deadline comes before its turn would.
+    #[error("its deadline can't be met")]
+    DeadlineUnmeetable,
+    /// Its client's deadline has passed.
+    #[error("its deadline has passed")]
+    DeadlineExpired,
+    /// Its client wants more seats than the limit has.
+    #[error("it takes more than the limit has")]
+    Cost,
     /// The limiter was closed.
     #[error("the limiter is closed")]
     Closed,
@@ -39,7 +62,19 @@ pub enum Reason {
 
 impl Reason {
     /// All of them, in the order of their numbers.
-    pub const ALL: [Reason; 4] = [Reason::NoPermit, Reason::QueueFull, Reason::QueueTimeout, Reason::Closed];
+    pub const ALL: [Reason; 11] = [
+        Reason::NoPermit,
+        Reason::QueueFull,
+        Reason::QueueTimeout,
+        Reason::Evicted,
+        Reason::Flushed,
+        Reason::KeyLimit,
+        Reason::KeyQueueFull,
+        Reason::DeadlineUnmeetable,
+        Reason::DeadlineExpired,
+        Reason::Cost,
+        Reason::Closed,
+    ];
 
     /// The word that clients and metrics are told.
     pub fn as_str(self) -> &'static str {
@@ -47,6 +82,13 @@ impl Reason {
             Reason::NoPermit => "no_permit",
             Reason::QueueFull => "queue_full",
             Reason::QueueTimeout => "queue_timeout",
+            Reason::Evicted => "evicted",
+            Reason::Flushed => "flushed",
+            Reason::KeyLimit => "key_limit",
+            Reason::KeyQueueFull => "key_queue_full",
+            Reason::DeadlineUnmeetable => "deadline_unmeetable",
+            Reason::DeadlineExpired => "deadline_expired",
+            Reason::Cost => "cost",
             Reason::Closed => "draining",
         }
     }

@@ -8,6 +8,7 @@ use http_body::Body;
 use tower_service::Service;
 
 use super::body::PermitBody;
+use super::claim::{Claim, NoKeys};
 use super::future::{Held, ResponseFuture};
 use super::limits::Limits;
 use super::permit::Permit;
@@ -68,7 +69,7 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        self.limits.admit(request, self.inner.clone())
+        self.limits.admit(request, Claim::default(), NoKeys, self.inner.clone())
     }
 }
 

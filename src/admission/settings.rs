@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use http::StatusCode;
 
+use super::key::Key;
+use crate::queue::{Order, Rules};
+
 /// One limit with its queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
@@ -20,6 +23,24 @@ pub struct Settings {
     pub queue_bytes: u64,
     /// Status of rejections for want of capacity. Default 503.
     pub reject_status: StatusCode,
+    /// Who goes first of those who wait. Default [`Order::Fifo`].
+    pub order: Order,
+    /// What holds for keys. Default `None`: nobody has one.
+    pub rules: Option<Rules<Key>>,
+    /// How long a permit is held. Default [`Hold::Response`].
+    pub hold: Hold,
+    /// Whether it only counts: then nobody waits or is rejected, and in-flight may exceed the limit. Default false.
+    pub dry_run: bool,
+}
+
+/// How long a permit is held.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Hold {
+    /// Until the end of the response.
+    #[default]
+    Response,
+    /// Until the head of the response has come.
+    Head,
 }
 
 /// What may be changed for a while, beside the configuration. What is `None` is as configured.
@@ -46,6 +67,10 @@ impl Settings {
             queue_timeout: Duration::from_secs(10),
             queue_bytes: 64 << 20,
             reject_status: StatusCode::SERVICE_UNAVAILABLE,
+            order: Order::Fifo,
+            rules: None,
+            hold: Hold::Response,
+            dry_run: false,
         }
     }
 }

@@ -31,14 +31,17 @@ pub(super) fn set_status(headers: &mut HeaderMap, reason: &'static str, retry_af
 /// gRPC's status code for a reason.
 fn status_of(reason: &str) -> u16 {
     match reason {
-        "no_permit" | "queue_full" | "queue_timeout" | "body_too_large" => RESOURCE_EXHAUSTED,
+        "no_permit" | "queue_full" | "queue_timeout" | "evicted" | "flushed" | "key_limit" | "key_queue_full"
+        | "body_too_large" => RESOURCE_EXHAUSTED,
         "draining" | "connect_failed" | "upstream_reset" | "upstream_protocol" => UNAVAILABLE,
-        "upstream_timeout" => DEADLINE_EXCEEDED,
+        "upstream_timeout" | "deadline_unmeetable" | "deadline_expired" => DEADLINE_EXCEEDED,
+        "cost" => INVALID_ARGUMENT,
         "no_route" => UNIMPLEMENTED,
         _ => INTERNAL,
     }
 }
 
+const INVALID_ARGUMENT: u16 = 3;
 const DEADLINE_EXCEEDED: u16 = 4;
 const RESOURCE_EXHAUSTED: u16 = 8;
 const UNIMPLEMENTED: u16 = 12;

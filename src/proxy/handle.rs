@@ -24,7 +24,7 @@ use super::reply::{About, Reply};
 use super::request_body::RequestBody;
 use super::settings::Upgrade;
 use super::shared::{Route, Shared};
-use crate::admission::{Error, Spool};
+use crate::admission::{Claim, Error, NoKeys, Spool};
 use crate::upstream::headers::requested_upgrade;
 
 /// One worker's way through what is in force. A request goes all its way by the plan that it began with.
@@ -117,7 +117,7 @@ impl Proxy {
         };
         let arrival = forward.arrival.clone();
         let mut about = arrival.about(Some(route));
-        let reply = match limits.admit(request, forward).await {
+        let reply = match limits.admit(request, Claim::default(), NoKeys, forward).await {
             Ok(response) => return response,
             Err(Error::Rejected(rejection)) => {
                 route.count_rejection(rejection.reason);

@@ -83,6 +83,13 @@ impl Reply {
             Reason::NoPermit => (capacity, "As many requests as the limit allows are in flight."),
             Reason::QueueFull => (capacity, "As many requests as the queue holds are waiting."),
             Reason::QueueTimeout => (capacity, "The request waited for as long as it may."),
+            Reason::Evicted => (capacity, "The request was pushed out of the queue by one that goes first."),
+            Reason::Flushed => (capacity, "The queue was emptied by an operator."),
+            Reason::KeyLimit => (StatusCode::TOO_MANY_REQUESTS, "The share of this request's key is used up."),
+            Reason::KeyQueueFull => (StatusCode::TOO_MANY_REQUESTS, "Too many requests of the same key are waiting."),
+            Reason::DeadlineUnmeetable => (capacity, "The request's turn would come after its deadline."),
+            Reason::DeadlineExpired => (StatusCode::GATEWAY_TIMEOUT, "The request's deadline passed while it waited."),
+            Reason::Cost => (StatusCode::BAD_REQUEST, "The request takes more permits than the limit has."),
             Reason::Closed => (StatusCode::SERVICE_UNAVAILABLE, "The proxy is shutting down."),
         };
         let reason = rejection.reason.as_str();

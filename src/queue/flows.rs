@@ -37,6 +37,17 @@ impl<K> Default for Rules<K> {
     }
 }
 
+impl<K: Hash + Eq> PartialEq for Rules<K> {
+    fn eq(&self, other: &Self) -> bool {
+        let Rules { per_key, per_key_queue, keys, shared, max_keys } = self;
+        (per_key, per_key_queue, shared, max_keys)
+            == (&other.per_key, &other.per_key_queue, &other.shared, &other.max_keys)
+            && *keys == other.keys
+    }
+}
+
+impl<K: Hash + Eq> Eq for Rules<K> {}
+
 impl<K> Rules<K> {
     fn cap_any(&self) -> bool {
         let Rules { per_key, keys, shared, .. } = self;

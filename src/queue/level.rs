@@ -1,5 +1,6 @@
 //! Who is more urgent?
 
+use std::str::FromStr;
 use std::time::Duration;
 
 use super::deadlines::nanos;
@@ -28,6 +29,17 @@ impl Level {
     /// All of them, the most urgent first.
     pub const ALL: [Level; 5] = [Level::Critical, Level::High, Level::Normal, Level::Low, Level::Background];
 
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Level::Critical => "critical",
+            Level::High => "high",
+            Level::Normal => "normal",
+            Level::Low => "low",
+            Level::Background => "background",
+        }
+    }
+
     /// What decides between two waiters of different levels; the smaller goes first.
     ///
     /// Rising one level per [`RISE`], and standing on each level behind those who were there before, comes to this: a
@@ -35,5 +47,18 @@ impl Level {
     /// Nothing has to be moved when somebody rises.
     pub(super) fn rank(self, since: u64) -> u64 {
         since.saturating_add(self as u64 * nanos(RISE))
+    }
+}
+
+/// A word for no level.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NoSuchLevel;
+
+impl FromStr for Level {
+    type Err = NoSuchLevel;
+
+    /// Reads what [`as_str`](Level::as_str) says.
+    fn from_str(word: &str) -> Result<Self, NoSuchLevel> {
+        Level::ALL.into_iter().find(|level| level.as_str() == word).ok_or(NoSuchLevel)
     }
 }

@@ -37,7 +37,7 @@ mod view;
 pub use choose::{Choice, Next, Room};
 pub use drain_rate::DrainRate;
 pub use flows::{FlowId, KeyRule, Rules};
-pub use level::Level;
+pub use level::{Level, NoSuchLevel};
 pub use nodes::Ticket;
 pub use order::Order;
 pub use queue::{Queue, Waiter};

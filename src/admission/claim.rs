@@ -1,0 +1,61 @@
+//! What a request asks of its limits, and whose it is.
+
+use std::time::Instant;
+
+use http::Request;
+
+use super::key::Key;
+use crate::queue::Level;
+
+/// What a request asks of its limits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Claim {
+    /// How urgent it is.
+    pub level: Level,
+    /// How many permits it takes of each limit, at least 1; zero is taken as 1.
+    pub seats: u32,
+    /// From when on its client wants no answer any more.
+    pub deadline: Option<Instant>,
+    /// Whether the client said how many seats. One that asks for more than a limit ever has is turned away with
+    /// [`Reason::Cost`](super::Reason::Cost). Where it is the operator's word, and the limit has been lowered below it,
+    /// the request runs alone.
+    pub seats_from_client: bool,
+}
+
+impl Default for Claim {
+    /// One seat, nothing urgent, no deadline.
+    fn default() -> Self {
+        Claim { level: Level::default(), seats: 1, deadline: None, seats_from_client: false }
+    }
+}
+
+/// Says whose a request is, where a limit wants to know.
+///
+/// Asked only when the request has to wait, or where the limit counts by key: never on the way of a request that finds a
+/// permit at a limit without caps.
+pub trait Keys<B> {
+    /// Whose `request` is for the limit with the index `limit` of its [`Limits`](super::Limits).
+    fn key(&self, limit: usize, request: &Request<B>) -> Keyed;
+}
+
+/// Whose a request is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Keyed {
+    /// It has a key of its own.
+    Own(Key),
+    /// It shares turns and caps with all that have no key of their own.
+    Shared,
+    /// It is turned away with [`Reason::KeyLimit`](super::Reason::KeyLimit): it needs a key and has none, or an unknown
+    /// one.
+    Refused,
+}
+
+/// Everybody shares one turn.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct NoKeys;
+
+impl<B> Keys<B> for NoKeys {
+    fn key(&self, _: usize, _: &Request<B>) -> Keyed {
+        Keyed::Shared
+    }
+}
