@@ -111,9 +111,11 @@ fn limits(route: &RouteSettings, plan: &Plan) -> String {
     }
 }
 
-/// Logs to standard error, as `level` says: a level, or directives such as `sluicegate::upstream=debug`.
+/// Logs to standard error, as `level` says: a level, or directives such as `sluicegate::upstream=debug`. h2 warns of
+/// every peer that misbehaves, which is for peers to decide and not for the log: whoever wants it says `h2=warn`.
 fn log_to_stderr(level: Option<&str>) {
-    let filter = EnvFilter::try_new(level.unwrap_or("info")).unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::try_new(format!("h2=error,{}", level.unwrap_or("info")))
+        .unwrap_or_else(|_| EnvFilter::new("h2=error,info"));
     let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     // A second call in one process would find a subscriber there; the first one stays.
     let _ = tracing_subscriber::fmt()

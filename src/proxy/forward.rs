@@ -20,14 +20,14 @@ use super::negotiate::Form;
 use super::record::Record;
 use super::refusal::Refusal;
 use super::reply::{About, Reply, X_LIMIT, X_QUEUE, X_REASON, queue_value};
-use super::request_body::RequestBody;
+use super::request_body::{RequestBody, RequestBodyError};
 use super::shared::Route;
 use super::tunnel::Tunnel;
 use crate::admission::{Admitted, Limits, Permit, Spool, Waited};
 use crate::upstream::headers::{
     accept_trailers, accepts_trailers, remove_hop_by_hop, requested_upgrade, upgrade as upgrade_to,
 };
-use crate::upstream::{Answer, HostHeader, Protocol, Upgraded};
+use crate::upstream::{Answer, Failure, HostHeader, Protocol, Upgraded};
 
 /// What is known of a request on arrival, and needed once it has been admitted or turned away.
 #[derive(Debug, Clone)]
@@ -93,6 +93,9 @@ impl Forward {
                     tracing::debug!(route = settings.name, error = &failure as &dyn std::error::Error, "no response");
                     let reply = Reply { waited, ..Reply::failed(&failure) };
                     let mut about = self.arrival.about(Some(&self.route));
+                    if is_client_gone(&failure) {
+                        about.record = &Record::UNKEPT;
+                    }
                     // What is left of its body may never come, or never be read.
                     about.close |= !bodiless;
                     reply.into_response(&about)
@@ -195,6 +198,12 @@ fn absolute(uri: Uri, host: &HeaderValue) -> Result<Uri, Refusal> {
     let mut parts = uri.into_parts();
     (parts.scheme, parts.authority) = (Some(Scheme::HTTP), Some(authority));
     Uri::from_parts(parts).map_err(|_| NO_AUTHORITY)
+}
+
+/// Whether it failed because there is nobody to answer.
+fn is_client_gone(failure: &Failure) -> bool {
+    let Failure::RequestBody(error) = failure else { return false };
+    error.downcast_ref::<RequestBodyError>().is_some_and(RequestBodyError::is_client_gone)
 }
 
 /// The request's target in origin form, behind the upstream's own path.

@@ -16,7 +16,16 @@ pub(super) fn content_type<B>(request: &Request<B>) -> Option<HeaderValue> {
     if request.method() != Method::POST {
         return None;
     }
-    request.headers().get(CONTENT_TYPE).filter(|value| value.as_bytes().starts_with(b"application/grpc")).cloned()
+    request.headers().get(CONTENT_TYPE).filter(|value| is_grpc_type(value)).cloned()
+}
+
+/// Whether a request is one of gRPC's.
+pub fn is_grpc(headers: &HeaderMap) -> bool {
+    headers.get(CONTENT_TYPE).is_some_and(is_grpc_type)
+}
+
+fn is_grpc_type(value: &HeaderValue) -> bool {
+    value.as_bytes().starts_with(b"application/grpc")
 }
 
 /// Says `reason` in the head of an answer.

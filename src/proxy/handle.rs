@@ -129,6 +129,10 @@ impl Proxy {
             }
             Err(Error::Body(error)) => {
                 about.close = true;
+                if error.is_client_gone() {
+                    // Nobody hears this, and what is noted says that the client has left.
+                    about.record = &Record::UNKEPT;
+                }
                 Reply::body_failed(&error)
             }
             Err(Error::Inner(never)) => match never {},

@@ -22,6 +22,7 @@ mod tunnel;
 
 pub use body::Body;
 pub use client::Client;
+pub use grpc::is_grpc;
 pub use handle::Proxy;
 pub use refusal::Refusal;
 pub use request_body::{RequestBody, RequestBodyError, Upload};

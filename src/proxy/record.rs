@@ -19,6 +19,9 @@ use crate::upstream::Failure;
 pub(super) struct Record(Option<Arc<Mutex<Open>>>);
 
 impl Record {
+    /// What nobody wants to know.
+    pub(super) const UNKEPT: Record = Record(None);
+
     /// Begins the record of a request.
     pub(super) fn begin<B>(log: &Option<Log>, request: &Request<B>, client: &Client, id: &HeaderValue) -> Self {
         let Some(log) = log else { return Record(None) };

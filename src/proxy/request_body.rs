@@ -36,7 +36,9 @@ struct Stream {
     /// What its head has declared of it and has not come.
     left: Option<u64>,
     data_ended: bool,
-    idle_timeout: Duration,
+    /// Whether it may fall silent once it has begun.
+    converses: bool,
+    idle_timeout: Option<Duration>,
     idle: Timer,
     upload: Arc<Upload>,
 }
@@ -63,6 +65,13 @@ pub enum RequestBodyError {
     Late(#[source] io::Error),
 }
 
+impl RequestBodyError {
+    /// Whether it is the client that has left, so that there is nobody to answer.
+    pub(super) fn is_client_gone(&self) -> bool {
+        matches!(self, RequestBodyError::Http2(error) if error.is_reset() || error.is_io() || error.is_go_away())
+    }
+}
+
 impl RequestBody {
     /// A body of HTTP/1, or none.
     pub fn http1(incoming: Incoming) -> Self {
@@ -70,14 +79,20 @@ impl RequestBody {
     }
 
     /// A body of HTTP/2. It fails when it has been waited for, in vain, for `idle_timeout`, as long as nothing has been
-    /// answered: from then on it may be a conversation, which has its silences.
-    pub fn http2(data: RecvStream, length: Option<u64>, idle_timeout: Duration) -> (Self, Arc<Upload>) {
+    /// answered: from then on it may be a conversation, which has its silences. One that `converses` by its nature, as
+    /// gRPC does, has them once it has begun: its server may not answer before there is something to say.
+    pub fn http2(
+        data: RecvStream,
+        length: Option<u64>,
+        idle_timeout: Duration,
+        converses: bool,
+    ) -> (Self, Arc<Upload>) {
         let upload = Arc::<Upload>::default();
         if data.is_end_stream() {
             return (RequestBody(Inner::Empty), upload);
         }
-        let (idle, left) = (Timer::default(), length);
-        let stream = Stream { data, left, data_ended: false, idle_timeout, idle, upload: upload.clone() };
+        let (idle, left, idle_timeout) = (Timer::default(), length, Some(idle_timeout));
+        let stream = Stream { data, left, data_ended: false, converses, idle_timeout, idle, upload: upload.clone() };
         (RequestBody(Inner::Http2(Box::new(stream))), upload)
     }
 }
@@ -115,6 +130,7 @@ impl Stream {
         if !self.data_ended {
             match ready!(self.data.poll_data(cx)) {
                 Some(Ok(data)) => {
+                    self.idle_timeout = self.idle_timeout.filter(|_| !self.converses);
                     self.left = self.left.map(|left| left.saturating_sub(data.len() as u64));
                     // It is on the reader's account from here on.
                     let _ = self.data.flow_control().release_capacity(data.len());
@@ -128,8 +144,9 @@ impl Stream {
     }
 
     fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(idle_timeout) = self.idle_timeout else { return Poll::Pending };
         if !self.idle.is_set() {
-            self.idle.set(Instant::now().checked_add(self.idle_timeout));
+            self.idle.set(Instant::now().checked_add(idle_timeout));
         }
         ready!(self.idle.poll(cx));
         if self.upload.answered.load(Relaxed) { Poll::Pending } else { Poll::Ready(()) }

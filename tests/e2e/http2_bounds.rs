@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use crate::support::http2::{
-    END_HEADERS, END_STREAM, Frames, GET, GOAWAY, HEADERS, Http2, RST_STREAM, SETTINGS, frame,
+    Asked, END_HEADERS, END_STREAM, Frames, GET, GOAWAY, HEADERS, Http2, RST_STREAM, SETTINGS, frame,
 };
-use crate::support::{Sluicegate, Upstream, permits_are_all_back, soon};
+use crate::support::{Sluicegate, Upstream, permits_are_all_back, soon, until};
 
 #[tokio::test]
 async fn a_connection_says_what_it_takes() {
@@ -65,6 +65,59 @@ async fn a_client_that_resets_all_that_it_asks_for_is_told_to_go() {
     call.respond(200, "stayed").await;
     assert_eq!(stays.answer().await.body, "stayed");
     client.ended().await.expect("an orderly end");
+}
+
+#[tokio::test]
+async fn a_client_that_resets_what_waits_with_an_open_body_is_told_to_go() {
+    let mut upstream = Upstream::start().await;
+    let gate = Sluicegate::with_limit(1).queue(1000).admin().in_front_of(&upstream).await;
+    let holder = gate.get("/holder").await;
+    let call = soon("the holder", upstream.next()).await;
+    let client = Http2::with(gate.address, h2::client::Builder::new().max_local_error_reset_streams(None)).await;
+    let mut taken = 0;
+    let mut told = false;
+    while !told {
+        assert!(taken < 5000, "it was never told to go");
+        let mut batch = Vec::new();
+        // h2 lets go of a client that has more than 20 reset before they were accepted.
+        for _ in 0..15 {
+            match client.try_ask(client.request("POST", "/", &[]), false).await {
+                Ok(asked) => batch.push(asked),
+                Err(_) => told = true,
+            }
+        }
+        taken += batch.len();
+        let waiting = async |n: usize| gate.limit_status().await["queue_length"] == n;
+        if !told {
+            until("all of them to wait", async || waiting(batch.len()).await).await;
+        }
+        batch.into_iter().for_each(Asked::cancel);
+        until("all of them to have left", async || waiting(0).await).await;
+    }
+    assert!(taken >= 1000, "it was told to go after {taken}");
+    call.respond(200, "").await;
+    drop(holder);
+    permits_are_all_back(&gate, &mut upstream, 1).await;
+}
+
+#[tokio::test]
+async fn a_grpc_call_has_its_silences_once_it_has_begun() {
+    let mut upstream = Upstream::start().await;
+    let setup = Sluicegate::with_limit(2).server("body_idle_timeout = \"200ms\"");
+    let gate = setup.in_front_of(&upstream).await;
+    let client = Http2::connect(gate.address).await;
+    let grpc = &[("content-type", "application/grpc")][..];
+    let mut asked = client.ask(client.request("POST", "/", grpc), false).await;
+    asked.body.send_data(Bytes::from_static(b"subscribe"), false).unwrap();
+    let call = soon("the request", upstream.next()).await;
+    let never_begun = client.ask(client.request("POST", "/", grpc), false).await;
+    let never = soon("the other request", upstream.next()).await;
+    never_begun.answer().await.expect(200, "request_timeout");
+    never.close();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    call.respond(200, "an event").await;
+    assert_eq!(asked.answer().await.body, "an event");
+    permits_are_all_back(&gate, &mut upstream, 2).await;
 }
 
 #[tokio::test]

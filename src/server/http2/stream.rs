@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use super::super::worker::Worker;
 use super::request;
 use super::streams::{Counted, Streams};
-use crate::proxy::{Body, Client, RequestBody, Upload};
+use crate::proxy::{Body, Client, RequestBody, Upload, is_grpc};
 use crate::timer::Timer;
 
 /// What the task of a stream works with.
@@ -63,7 +63,7 @@ impl Stream {
         let expects = request.headers().contains_key(EXPECT);
         let length = request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
         let (parts, data) = request.into_parts();
-        let (body, upload) = RequestBody::http2(data, length, settings.body_idle_timeout);
+        let (body, upload) = RequestBody::http2(data, length, settings.body_idle_timeout, is_grpc(&parts.headers));
         let mut continues = (expects && !body.is_end_stream()).then(|| upload.clone());
         let mut request = Request::from_parts(parts, body);
         let verdict = request::accept(&mut request, settings.max_header_bytes);
@@ -76,7 +76,8 @@ impl Stream {
         });
         let answer = poll_fn(|cx| {
             if let Poll::Ready(response) = answer.as_mut().poll(cx) {
-                return Poll::Ready(Some(response));
+                // A reset may have been seen as a body that broke off.
+                return Poll::Ready(respond.poll_reset(cx).is_pending().then_some(response));
             }
             if continues.as_ref().is_some_and(|upload: &Arc<Upload>| upload.poll_read_begun(cx).is_ready()) {
                 continues = None;
