@@ -6,28 +6,19 @@ use std::time::Duration;
 use config::{Value, ValueKind};
 use http::StatusCode;
 
+use super::fairness::Fairness;
 use super::report::{Report, problem};
 use super::section::Section;
 use super::server::{TIMEOUT, TIMEOUT_OR_ZERO};
 use super::units::show_duration;
-use super::value::{Taken, as_integer, as_text, duration, integer, not_an_integer, size, wrong, wrong_with_help};
-use crate::admission::{LIMIT_MAX, Settings};
+use super::value::{
+    Taken, as_integer, as_text, boolean, choice, duration, integer, not_an_integer, size, wrong, wrong_with_help,
+};
+use crate::admission::{Hold, LIMIT_MAX, Order, Settings};
+use crate::proxy::KeyRules;
 
 /// Keys of limits that a later version will have.
-pub(super) const NOT_YET: &[&str] = &[
-    "shadow",
-    "order",
-    "key",
-    "per_key",
-    "per_key_queue",
-    "keys",
-    "missing_key",
-    "unknown_key",
-    "max_keys",
-    "hold",
-    "fleet",
-    "dry_run",
-];
+pub(super) const NOT_YET: &[&str] = &["shadow", "fleet"];
 
 /// So many bytes are certainly not meant to wait in memory.
 const QUEUE_BYTES_MAX: u64 = 1 << 40;
@@ -49,10 +40,17 @@ pub(super) struct Keys {
     queue_timeout: Option<Duration>,
     queue_bytes: Option<u64>,
     reject_status: Option<StatusCode>,
+    order: Option<Order>,
+    hold: Option<Hold>,
+    dry_run: Option<bool>,
+    fairness: Fairness,
 }
 
+/// A limit, and how it tells whose a request is.
+pub(super) type Limited = (Settings, Option<KeyRules>);
+
 /// Reads the keys of a shared limit. `None` if it has no number of permits that could be used.
-pub(super) fn read(name: &str, mut section: Section<'_>, defaults: &Keys, report: &Report) -> Option<Settings> {
+pub(super) fn read(name: &str, mut section: Section<'_>, defaults: &Keys, report: &Report) -> Option<Limited> {
     // The defaults' `limit` is that of routes: how many a limit of many routes admits is for its own table to say.
     let permits = section.require("limit", permits, "write limit = 20: how many requests of all its routes together");
     let keys = Keys::take(&mut section, report);
@@ -62,7 +60,12 @@ pub(super) fn read(name: &str, mut section: Section<'_>, defaults: &Keys, report
 }
 
 impl Keys {
-    pub(super) const NAMES: [&str; 4] = ["queue", "queue_timeout", "queue_bytes", "reject_status"];
+    const OWN_NAMES: [&str; 7] = ["queue", "queue_timeout", "queue_bytes", "reject_status", "order", "hold", "dry_run"];
+
+    /// All of them.
+    pub(super) fn names() -> impl Iterator<Item = &'static str> {
+        Self::OWN_NAMES.into_iter().chain(Fairness::NAMES)
+    }
 
     /// Takes the keys out of a section.
     pub(super) fn take(section: &mut Section<'_>, report: &Report) -> Self {
@@ -71,7 +74,16 @@ impl Keys {
             queue_timeout: section.take("queue_timeout", queue_timeout),
             queue_bytes: section.take("queue_bytes", size(0..=QUEUE_BYTES_MAX)),
             reject_status: section.take("reject_status", reject_status),
+            order: section.take("order", choice(&ORDER)),
+            hold: section.take("hold", choice(&HOLD)),
+            dry_run: section.take("dry_run", boolean),
+            fairness: Fairness::take(section),
         };
+        if keys.hold == Some(Hold::Head) {
+            let message = "gives the permit back with the head of the answer: the limit does not hold for its body";
+            let help = "it is right where the work is done when the head is sent";
+            report.warning(section.problem("hold", message).help(help));
+        }
         if let Some(timeout) = keys.queue_timeout.filter(|timeout| *timeout >= LONG_WAIT) {
             let message = format!("lets clients wait for {} without a sign of life", show_duration(timeout));
             let help = "most clients and load balancers give up before that";
@@ -88,19 +100,29 @@ impl Keys {
         defaults: &Keys,
         section: &Section<'_>,
         report: &Report,
-    ) -> Settings {
+    ) -> Limited {
         let default = Settings::new(name, permits);
+        let (how, rules) = self.fairness.over(&defaults.fairness, permits, section, report).unzip();
         let settings = Settings {
             queue: self.queue.or(defaults.queue).unwrap_or(default.queue),
             queue_timeout: self.queue_timeout.or(defaults.queue_timeout).unwrap_or(default.queue_timeout),
             queue_bytes: self.queue_bytes.or(defaults.queue_bytes).unwrap_or(default.queue_bytes),
             reject_status: self.reject_status.or(defaults.reject_status).unwrap_or(default.reject_status),
+            order: self.order.or(defaults.order).unwrap_or(default.order),
+            hold: self.hold.or(defaults.hold).unwrap_or(default.hold),
+            dry_run: self.dry_run.or(defaults.dry_run).unwrap_or(default.dry_run),
+            rules,
             ..default
         };
         warn_of_long_queue(&settings, section, report);
-        settings
+        (settings, how)
     }
 }
+
+const ORDER: [(&str, Order); 3] =
+    [("fifo", Order::Fifo), ("lifo", Order::Lifo), ("adaptive_lifo", Order::AdaptiveLifo)];
+
+const HOLD: [(&str, Hold); 2] = [("response", Hold::Response), ("head", Hold::Head)];
 
 /// A number of permits, or none for a route.
 pub(super) fn limit(value: &Value) -> Taken<Limit> {

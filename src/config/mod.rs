@@ -9,8 +9,10 @@
 
 mod address;
 mod admin;
+mod claims;
 mod environment;
 mod excerpt;
+mod fairness;
 mod file;
 mod flags;
 mod layer;

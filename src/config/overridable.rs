@@ -3,13 +3,14 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use super::limits::{self, Keys, Limit};
+use super::claims::Claims;
+use super::limits::{self, Keys, Limit, Limited};
 use super::report::Report;
 use super::section::Section;
 use super::server::TIMEOUT_OR_ZERO;
 use super::shared::SharedLimits;
 use super::value::{choice, duration};
-use crate::admission::Settings;
+use crate::proxy::ClaimRules;
 use crate::upstream::OnClientGone;
 
 /// What a route or `[defaults]` says.
@@ -21,6 +22,7 @@ pub(super) struct Overridable {
     pub keys: Keys,
     on_client_gone: Option<OnClientGone>,
     abort_grace: Option<Duration>,
+    claims: Claims,
 }
 
 /// What a table says about a key.
@@ -36,11 +38,12 @@ enum Said<T> {
 #[derive(Debug)]
 pub(super) struct Effective {
     /// The route's own limit.
-    pub inline: Option<Settings>,
+    pub inline: Option<Limited>,
     /// Its shared limits, in the order in which they are acquired.
     pub shared: Vec<usize>,
     pub on_client_gone: OnClientGone,
     pub abort_grace: Duration,
+    pub claim: ClaimRules,
 }
 
 impl Overridable {
@@ -54,6 +57,7 @@ impl Overridable {
             keys: Keys::take(section, report),
             on_client_gone: section.take("on_client_gone", choice(&ON_CLIENT_GONE)),
             abort_grace: section.take("abort_grace", duration(TIMEOUT_OR_ZERO)),
+            claims: Claims::take(section),
         };
         if matches!(overridable.limit, Said::This(Limit::None)) && section.was_written("limits") {
             let message = "says nothing beside limit = \"none\", which takes no permit of any kind";
@@ -84,7 +88,7 @@ impl Overridable {
                 let message = "says nothing without a `limit` beside it: shared limits have queues of their own";
                 (message, "move it to [limits.NAME], or give the route a `limit`")
             };
-            for key in Keys::NAMES.iter().filter(|key| section.was_written(key)) {
+            for key in Keys::names().filter(|key| section.was_written(key)) {
                 report.error(section.problem(key, message).help(help));
             }
         }
@@ -93,6 +97,7 @@ impl Overridable {
             shared,
             on_client_gone: self.on_client_gone.or(defaults.on_client_gone).unwrap_or_default(),
             abort_grace: self.abort_grace.or(defaults.abort_grace).unwrap_or(Duration::from_secs(30)),
+            claim: self.claims.over(&defaults.claims),
         })
     }
 

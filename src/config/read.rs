@@ -9,7 +9,7 @@ use super::routes::{self, Route};
 use super::section::Section;
 use super::shared::SharedLimits;
 use super::{Settings, admin, log, server, upstreams};
-use crate::proxy::Plan;
+use crate::proxy::{Cost, Plan};
 
 /// Tables that a later version will have.
 const TABLES_NOT_YET: &[&str] = &["response_headers", "tracing", "fleet"];
@@ -54,8 +54,13 @@ pub(super) fn settings(tree: Map<String, Value>, report: &Report) -> Option<Sett
     routes::check_conflicts(&routes, report);
 
     // One that could not be read has been reported, and then the plan is not used.
+    let complete = limits.iter().all(Option::is_some);
     let plan = routes::plan(upstreams, routes, limits.into_iter().flatten().collect());
     warn_of_unused(&plan, &names, report);
+    if complete {
+        check_claims(&plan, report);
+        warn_of_keys(&plan, &server, report);
+    }
     Some(Settings { server, plan, admin, log_level: log.level, access_log: log.access, log_format: log.format })
 }
 
@@ -74,6 +79,45 @@ fn warn_of_unused(plan: &Plan, upstreams: &[String], report: &Report) {
     for (index, limit) in plan.limits.iter().enumerate() {
         if !plan.routes.iter().any(|route| route.limits.contains(&index)) {
             warn(format!("limits.{}", limit.name));
+        }
+    }
+}
+
+/// A request that takes more than a limit has would never be admitted.
+fn check_claims(plan: &Plan, report: &Report) {
+    for route in &plan.routes {
+        let Cost::Fixed(cost) = route.claim.cost else { continue };
+        let limits = route.limits.iter().map(|limit| &plan.limits[*limit]);
+        for limit in limits.filter(|limit| limit.limit.get() < cost) {
+            let key = format!("routes.{}.cost", route.name);
+            let message = format!("takes {cost} permits, and the limit \"{}\" has {}", limit.name, limit.limit);
+            report.error(problem(&report.place_of(&key), &*key, message).help("lower the cost, or raise the limit"));
+        }
+    }
+}
+
+fn warn_of_keys(plan: &Plan, server: &crate::server::Settings, report: &Report) {
+    for (index, (limit, rules)) in plan.limits.iter().zip(&plan.keys).enumerate() {
+        let Some(rules) = rules else { continue };
+        let shared = format!("limits.{}.key", limit.name);
+        let key = if report.origins.key(&shared).is_some() { shared } else { format!("routes.{}.key", limit.name) };
+        let warn = |message: String, help: &str| {
+            report.warning(problem(&report.place_of(&key), &*key, message).help(help));
+        };
+        if rules.expression.names_client_ip() && server.trusted_proxies.is_empty() {
+            let message =
+                "takes the address of whoever connects for the client's: behind a load balancer that is one for all";
+            warn(message.to_owned(), "write its addresses into server.trusted_proxies, or \"private\"");
+        }
+        for parameter in rules.expression.path_parameters() {
+            let lacking = plan.routes.iter().filter(|route| route.limits.contains(&index)).find(|route| {
+                let path = route.conditions.path.as_ref();
+                path.is_none_or(|path| !path.has_parameter(parameter))
+            });
+            if let Some(route) = lacking {
+                let message = format!("takes {{{parameter}}}, which the path of routes.{} does not have", route.name);
+                warn(message, "its requests have no key: missing_key says what becomes of them");
+            }
         }
     }
 }

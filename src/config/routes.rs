@@ -6,23 +6,19 @@ use std::num::NonZeroU32;
 use config::{Value, ValueKind};
 use http::{HeaderName, HeaderValue, Method};
 
-use super::limits;
+use super::limits::{self, Limited};
 use super::overridable::{Effective, Overridable};
 use super::report::{Report, problem};
 use super::section::{Section, closest};
 use super::shared::SharedLimits;
 use super::value::{Taken, as_text, integer, list, parsed, some, text, wrong, wrong_with_help};
-use crate::admission::{self, LIMIT_MAX};
+use crate::admission::LIMIT_MAX;
 use crate::proxy::{Plan, RouteSettings, Upgrade};
 use crate::route::{Conditions, HeaderCondition, Table};
 use crate::upstream::{self, Ending};
 
 pub(super) const NOT_YET: &[&str] = &[
-    "cost",
-    "priority",
     "timeout",
-    "deadline",
-    "trust_headers",
     "max_duration",
     "buffer_request",
     "buffer_response",
@@ -95,19 +91,19 @@ fn upgrade(value: &Value) -> Taken<Upgrade> {
 
 impl Route {
     /// The settings, if nothing was wrong, with the shared limits that it takes, and its own limit.
-    fn settings(self) -> Option<(RouteSettings, Option<admission::Settings>)> {
-        let (upstream, Effective { inline, shared, on_client_gone, abort_grace }) = self.rest?;
+    fn settings(self) -> Option<(RouteSettings, Option<Limited>)> {
+        let (upstream, Effective { inline, shared, on_client_gone, abort_grace, claim }) = self.rest?;
         let conditions = self.conditions?;
         let ending = Ending { on_client_gone, abort_grace };
-        let settings =
-            RouteSettings { name: self.name, conditions, upstream, limits: shared, upgrade: self.upgrade, ending };
+        let Route { name, upgrade, .. } = self;
+        let settings = RouteSettings { name, conditions, upstream, limits: shared, claim, upgrade, ending };
         Some((settings, inline))
     }
 }
 
 /// Puts routes and limits together. The inline limits come before the shared ones, so that every route's limits are in
 /// ascending order.
-pub(super) fn plan(upstreams: Vec<upstream::Settings>, routes: Vec<Route>, shared: Vec<admission::Settings>) -> Plan {
+pub(super) fn plan(upstreams: Vec<upstream::Settings>, routes: Vec<Route>, shared: Vec<Limited>) -> Plan {
     let (mut routes, inline): (Vec<_>, Vec<_>) = routes.into_iter().filter_map(Route::settings).unzip();
     let first_shared = inline.iter().flatten().count();
     let mut own = 0..first_shared;
@@ -115,7 +111,8 @@ pub(super) fn plan(upstreams: Vec<upstream::Settings>, routes: Vec<Route>, share
         let shared = route.limits.iter().map(|index| first_shared + index);
         route.limits = inline.as_ref().and_then(|_| own.next()).into_iter().chain(shared).collect();
     }
-    Plan { upstreams, limits: inline.into_iter().flatten().chain(shared).collect(), routes }
+    let (limits, keys) = inline.into_iter().flatten().chain(shared).unzip();
+    Plan { upstreams, limits, keys, routes }
 }
 
 /// Reports every two routes that one request can match equally.

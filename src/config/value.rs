@@ -133,6 +133,22 @@ pub(super) fn size(range: RangeInclusive<u64>) -> impl Fn(&Value) -> Taken<u64> 
     }
 }
 
+/// True or false; outside of files, the words.
+pub(super) fn boolean(value: &Value) -> Taken<bool> {
+    match (&value.kind, as_text(value)) {
+        (ValueKind::Boolean(boolean), _) => Ok(*boolean),
+        (_, Some(text)) if value.origin().is_some_and(is_outside_files) => match text.trim() {
+            "true" => Ok(true),
+            "false" => Ok(false),
+            _ => wrong("must be true or false"),
+        },
+        (_, Some(text @ ("true" | "false"))) => {
+            wrong_with_help("must be true or false", format!("write it without quotes: {text}"))
+        }
+        _ => wrong("must be true or false"),
+    }
+}
+
 /// One of some words.
 pub(super) fn choice<T: Clone>(words: &[(&'static str, T)]) -> impl Fn(&Value) -> Taken<T> {
     move |value| {

@@ -14,6 +14,7 @@ use http_body::Body as _;
 use tower_service::Service;
 
 use super::body::{Body, UpstreamBody};
+use super::claim::subtract_waited;
 use super::client::Client;
 use super::headers::{X_REQUEST_ID, append_via, requested_host, set_forwarded, set_request_start};
 use super::negotiate::Form;
@@ -76,7 +77,7 @@ impl Forward {
         let bodiless = request.body().is_end_stream();
         let Route { names, .. } = &*self.route;
         self.arrival.record.admitted(permit.as_ref(), names.limit.as_ref(), &names.endpoint);
-        let request = match self.prepare(request) {
+        let request = match self.prepare(request, waited) {
             Ok(request) => request,
             Err(refusal) => {
                 let reply = Reply { waited, ..Reply::refused(refusal) };
@@ -135,7 +136,11 @@ impl Forward {
     }
 
     /// Makes the client's request ours.
-    fn prepare(&self, request: Request<Spool<RequestBody>>) -> Result<Request<Spool<RequestBody>>, Refusal> {
+    fn prepare(
+        &self,
+        request: Request<Spool<RequestBody>>,
+        waited: Option<Waited>,
+    ) -> Result<Request<Spool<RequestBody>>, Refusal> {
         let host = requested_host(&request);
         // HTTP/1.0 has no upgrades.
         let upgrade = (request.version() == Version::HTTP_11).then(|| requested_upgrade(request.headers())).flatten();
@@ -147,6 +152,9 @@ impl Forward {
         remove_hop_by_hop(headers);
         // Answered on the first read of the body, which is the upstream's.
         headers.remove(EXPECT);
+        if let Some(waited) = waited.filter(|_| self.route.settings.claim.deadline) {
+            subtract_waited(headers, waited.wait);
+        }
         set_forwarded(headers, client, host.as_ref());
         set_request_start(headers, client, *arrived);
         headers.insert(X_REQUEST_ID, request_id.clone());

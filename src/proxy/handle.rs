@@ -13,6 +13,7 @@ use http::{Request, Response};
 use http_body::Body as _;
 
 use super::body::Body;
+use super::claim::RouteKeys;
 use super::client::Client;
 use super::forward::{Arrival, Forward};
 use super::grpc;
@@ -24,7 +25,7 @@ use super::reply::{About, Reply};
 use super::request_body::RequestBody;
 use super::settings::Upgrade;
 use super::shared::{Route, Shared};
-use crate::admission::{Claim, Error, NoKeys, Spool};
+use crate::admission::{Error, Spool};
 use crate::upstream::headers::requested_upgrade;
 
 /// One worker's way through what is in force. A request goes all its way by the plan that it began with.
@@ -110,6 +111,14 @@ impl Proxy {
             return Reply::upgrade_denied().into_response(&arrival.about(Some(route)));
         }
         arrival.record.routed(&route.names.route, &route.names.upstream);
+        let claim = match route.settings.claim.claim(request.headers(), &arrival.client, arrival.arrived) {
+            Ok(claim) => claim,
+            Err(reason) => {
+                route.count_rejection(reason);
+                return Reply::no_claim(reason).into_response(&arrival.about(Some(route)));
+            }
+        };
+        let keys = (!route.keys.is_empty()).then(|| RouteKeys { route: route.clone(), client: arrival.client.clone() });
         let forward = Forward { route: route.clone(), worker: self.worker, arrival };
         let Some(limits) = &route.limits else {
             let Ok(response) = forward.forward(request.map(Spool::new), None).await;
@@ -117,7 +126,7 @@ impl Proxy {
         };
         let arrival = forward.arrival.clone();
         let mut about = arrival.about(Some(route));
-        let reply = match limits.admit(request, Claim::default(), NoKeys, forward).await {
+        let reply = match limits.admit(request, claim, keys, forward).await {
             Ok(response) => return response,
             Err(Error::Rejected(rejection)) => {
                 route.count_rejection(rejection.reason);

@@ -5,6 +5,7 @@
 //! the exchange, not with the client: see [`upstream`](crate::upstream).
 
 mod body;
+mod claim;
 mod client;
 mod forward;
 mod grpc;
@@ -21,6 +22,9 @@ mod trusted;
 mod tunnel;
 
 pub use body::Body;
+pub use claim::{
+    ClaimRules, Cost, KeyExpression, KeyExpressionError, KeyRules, Missing, Priority, TrustHeaders, Unknown,
+};
 pub use client::Client;
 pub use grpc::is_grpc;
 pub use handle::Proxy;

@@ -95,9 +95,24 @@ impl Reply {
         let reason = rejection.reason.as_str();
         // Jitter, so that those who were turned away together do not come back together.
         let seconds = rejection.drains_in.map_or(0.0, |time| time.as_secs_f64()) * (0.8 + 0.4 * fastrand::f64());
-        let retry_after = Some(seconds.ceil().clamp(1.0, 60.0) as u64);
+        // What was wrong with the request itself is wrong later, too.
+        let later = !matches!(rejection.reason, Reason::Cost | Reason::DeadlineExpired);
+        let retry_after = later.then(|| seconds.ceil().clamp(1.0, 60.0) as u64);
         let waited = Some(rejection.waited);
         Reply { retry_after, waited, outcome: Outcome::Rejected, ..Reply::new(status, reason, detail) }
+    }
+
+    /// The request asks in vain, whatever its limits say.
+    pub(super) fn no_claim(reason: admission::Reason) -> Self {
+        let reply = match reason {
+            admission::Reason::Cost => Reply::new(
+                StatusCode::BAD_REQUEST,
+                reason.as_str(),
+                "The request's cost is not a whole number from 1 on.",
+            ),
+            _ => Reply::new(StatusCode::GATEWAY_TIMEOUT, reason.as_str(), "The request's deadline has passed."),
+        };
+        Reply { outcome: Outcome::Rejected, ..reply }
     }
 
     /// The request was admitted, and the connection that it became has no place.

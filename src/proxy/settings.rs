@@ -2,6 +2,7 @@
 
 use std::num::NonZeroU32;
 
+use super::claim::{ClaimRules, KeyRules};
 use crate::{admission, route, upstream};
 
 /// One route: which requests, which limits, which upstream.
@@ -16,6 +17,8 @@ pub struct RouteSettings {
     /// Indexes into the plan's limits, in the order in which they are acquired: its own first, then the shared ones. They
     /// ascend, so that all routes acquire in one order. Empty for `limit = "none"`.
     pub limits: Vec<usize>,
+    /// What its requests ask of them.
+    pub claim: ClaimRules,
     /// Whether its connections may become something else.
     pub upgrade: Upgrade,
     /// What happens upstream when the client has left. Default: abort, with 30 s of grace.
@@ -41,6 +44,8 @@ pub struct Plan {
     pub upstreams: Vec<upstream::Settings>,
     /// The limits: the routes' own, named for them, and then the shared ones in the order of the files.
     pub limits: Vec<admission::Settings>,
+    /// How each of them tells whose a request is, where it does; as many as there are limits.
+    pub keys: Vec<Option<KeyRules>>,
     /// The routes, in the order of their names.
     pub routes: Vec<RouteSettings>,
 }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use http::HeaderValue;
 
+use super::claim::KeyRules;
 use super::request_body::RequestBody;
 use super::settings::{Plan, RouteSettings, Upgrade};
 use crate::access_log::Log;
@@ -32,6 +33,8 @@ pub(super) struct Route {
     pub(super) settings: RouteSettings,
     /// `None` for `limit = "none"`.
     pub(super) limits: Option<Limits>,
+    /// How each of them tells whose a request is. Empty where none does.
+    pub(super) keys: Vec<Option<KeyRules>>,
     pub(super) upstream: Arc<Upstream<Spool<RequestBody>>>,
     /// The upstream's own `host:port`.
     pub(super) authority: HeaderValue,
@@ -85,7 +88,7 @@ impl Shared {
             .into_iter()
             .map(|settings| {
                 let before = self.all_routes.iter().find(|route| route.settings.name == settings.name);
-                Arc::new(Route::new(settings, &limiters, &upstreams, before.map(|route| &**route)))
+                Arc::new(Route::new(settings, &limiters, &plan.keys, &upstreams, before.map(|route| &**route)))
             })
             .collect();
         let table = routes.iter().map(|route| (route.settings.conditions.clone(), route.clone())).collect();
@@ -144,6 +147,7 @@ impl Route {
     fn new(
         settings: RouteSettings,
         limiters: &[Limiter],
+        keys: &[Option<KeyRules>],
         upstreams: &[Arc<Upstream<Spool<RequestBody>>>],
         before: Option<&Route>,
     ) -> Self {
@@ -156,6 +160,8 @@ impl Route {
         };
         let authority = HeaderValue::try_from(authority).expect("a checked host is a valid field value");
         let limits = Limits::new(settings.limits.iter().map(|limit| limiters[*limit].clone()).collect());
+        let keys: Vec<_> = settings.limits.iter().map(|limit| keys.get(*limit).cloned().flatten()).collect();
+        let keys = if keys.iter().any(Option::is_some) { keys } else { Vec::new() };
         let rejected = before.map(|route| route.rejected.clone()).unwrap_or_default();
         // Kept while it is not in force: tunnels last long.
         let upgrades = before.and_then(|route| route.upgrades.clone()).or_else(|| match settings.upgrade {
@@ -168,7 +174,7 @@ impl Route {
             limit: limits.as_ref().map(|limits| limits.name().into()),
             endpoint: upstream.settings().endpoint.to_string().into(),
         };
-        Route { settings, limits, upstream, authority, names, upgrades, rejected }
+        Route { settings, limits, keys, upstream, authority, names, upgrades, rejected }
     }
 
     /// The places of upgraded connections, where they have their own.

@@ -8,6 +8,11 @@ use std::str::FromStr;
 pub struct TrustedProxies(Vec<Network>);
 
 impl TrustedProxies {
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Believes peers inside any of `networks`.
     pub fn new(networks: Vec<Network>) -> Self {
         TrustedProxies(networks)

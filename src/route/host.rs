@@ -68,7 +68,7 @@ impl FromStr for HostPattern {
 }
 
 /// The name in a `Host` field as patterns are compared with it: no port, no trailing dot, lower case.
-pub(super) fn name_of(host: &str) -> Cow<'_, str> {
+pub fn name_of(host: &str) -> Cow<'_, str> {
     // An IPv6 address is full of colons; its port can only follow the bracket.
     let end_of_address = host.rfind(']').unwrap_or(0);
     let name = match host.rfind(':') {

@@ -16,7 +16,7 @@ mod table;
 mod tests;
 
 pub use conditions::{Conditions, HeaderCondition};
-pub use host::{HostPattern, HostPatternError};
+pub use host::{HostPattern, HostPatternError, name_of as host_name};
 pub use normalize::normalize;
 pub use path::{PathPattern, PathPatternError};
 pub use table::{Conflict, Table};

@@ -1,13 +1,13 @@
 //! Path patterns and their order.
 
-use std::cmp::Reverse;
+use std::cmp::{Ordering, Reverse};
 use std::str::FromStr;
 
 use super::normalize::normalize;
 
 /// Which paths a route takes: `/a/b`, `/users/{id}`, `/v1/*`, or parameters before a last star.
 ///
-/// A parameter is one segment that is not empty; its name is only for the reader. `/v1/*` matches `/v1`, `/v1/` and
+/// A parameter is one segment that is not empty; its name plays no part in what matches. `/v1/*` matches `/v1`, `/v1/` and
 /// what is below, never `/v1x`; `/*` matches everything.
 ///
 /// The order of patterns is their precedence, the strongest first, wherever two of them can match the same path:
@@ -22,6 +22,31 @@ pub struct PathPattern {
     /// The text before the first parameter, by which most paths are ruled out at once.
     leading: String,
     leading_segments: usize,
+    names: Names,
+}
+
+/// The names of the parameters, in order. They are for those who ask for one: all patterns are equal in this.
+#[derive(Debug, Clone, Default)]
+struct Names(Vec<String>);
+
+impl PartialEq for Names {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Names {}
+
+impl PartialOrd for Names {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Names {
+    fn cmp(&self, _: &Self) -> Ordering {
+        Ordering::Equal
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -61,10 +86,10 @@ pub enum PathPatternError {
 impl PathPattern {
     /// What matches everything, as `/*` does.
     pub(super) fn any() -> Self {
-        PathPattern::new(Kind::Prefix, Vec::new())
+        PathPattern::new(Kind::Prefix, Vec::new(), Names::default())
     }
 
-    fn new(kind: Kind, segments: Vec<Segment>) -> Self {
+    fn new(kind: Kind, segments: Vec<Segment>, names: Names) -> Self {
         let mut leading = String::new();
         let mut leading_segments = 0;
         for segment in &segments {
@@ -73,7 +98,7 @@ impl PathPattern {
             leading.push_str(text);
             leading_segments += 1;
         }
-        PathPattern { kind, length: Reverse(segments.len()), segments, leading, leading_segments }
+        PathPattern { kind, length: Reverse(segments.len()), segments, leading, leading_segments, names }
     }
 
     /// Whether it matches everything.
@@ -108,6 +133,20 @@ impl PathPattern {
     }
 }
 
+impl PathPattern {
+    /// Whether it has a parameter of this name.
+    pub fn has_parameter(&self, name: &str) -> bool {
+        self.names.0.iter().any(|known| known == name)
+    }
+
+    /// The value of a parameter in a path in normal form that the pattern matches.
+    pub fn parameter<'a>(&self, name: &str, path: &'a str) -> Option<&'a str> {
+        let at = self.names.0.iter().position(|known| known == name)?;
+        let parameters = self.segments.iter().zip(path.strip_prefix('/')?.split('/'));
+        parameters.filter(|(segment, _)| **segment == Segment::Parameter).nth(at).map(|(_, value)| value)
+    }
+}
+
 impl FromStr for PathPattern {
     type Err = PathPatternError;
 
@@ -121,19 +160,24 @@ impl FromStr for PathPattern {
         let prefix = texts.pop_if(|last| *last == "*").is_some();
         let last = texts.len().saturating_sub(1);
         let mut segments = Vec::with_capacity(texts.len());
+        let mut names = Names::default();
         for (at, text) in texts.into_iter().enumerate() {
             // Only the empty text after the last slash is a segment of its own.
             if text.is_empty() && (prefix || at != last) {
                 return Err(error(PathPatternError::Unreachable));
             }
-            segments.push(Segment::try_new(text).map_err(error)?);
+            let segment = Segment::try_new(text).map_err(error)?;
+            if segment == Segment::Parameter {
+                names.0.push(text.trim_matches(['{', '}']).to_owned());
+            }
+            segments.push(segment);
         }
         let kind = match prefix {
             true => Kind::Prefix,
             false if segments.contains(&Segment::Parameter) => Kind::Parameters,
             false => Kind::Exact,
         };
-        Ok(PathPattern::new(kind, segments))
+        Ok(PathPattern::new(kind, segments, names))
     }
 }
 
@@ -200,6 +244,15 @@ mod tests {
     #[test]
     fn names_of_parameters_make_no_difference() {
         assert_eq!(pattern("/users/{id}"), pattern("/users/{name}"));
+    }
+
+    #[test]
+    fn parameters_have_values() {
+        let pattern = pattern("/{kind}/x/{id}/*");
+        assert_eq!(pattern.parameter("kind", "/a/x/7/more"), Some("a"));
+        assert_eq!(pattern.parameter("id", "/a/x/7"), Some("7"));
+        assert_eq!(pattern.parameter("other", "/a/x/7"), None);
+        assert!(pattern.has_parameter("id") && !pattern.has_parameter("x"));
     }
 
     #[test]

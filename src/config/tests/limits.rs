@@ -167,8 +167,8 @@ fn a_mistake_about_shared_limits_is_reported_with_its_place_and_key() {
             "0:6:9 limits.db.limit must be a number: \"slots\" is not supported by this version",
         ),
         (
-            "[routes.a]\nlimits = [\"db\"]\n[limits.db]\nlimit = 1\nkey = \"host\"\n",
-            "0:7:1 limits.db.key is not supported by this version",
+            "[routes.a]\nlimits = [\"db\"]\n[limits.db]\nlimit = 1\nfleet = true\n",
+            "0:7:1 limits.db.fleet is not supported by this version",
         ),
         (
             "[routes.a]\nlimits = [\"db\"]\n[limits.db]\nlimit = 1\nabort_grace = \"1s\"\n",

@@ -159,7 +159,7 @@ fn a_mistake_is_reported_with_its_place_and_key() {
             r#"upstream = "b""#,
             r#"0:5:1 routes.a.upstream names an upstream that is not there: "b" (the upstreams are a)"#,
         ),
-        ("limit", "per_key = 3", "0:5:1 routes.a.per_key is not supported by this version"),
+        ("limit", "max_duration = \"1h\"", "0:5:1 routes.a.max_duration is not supported by this version"),
         (
             "limit",
             r#"queue_timout = "3s""#,
