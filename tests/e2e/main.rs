@@ -5,9 +5,11 @@
 mod abandoned;
 mod admin;
 mod bodies;
+mod claims;
 mod corners;
 mod corners_body;
 mod corners_pace;
+mod deadlines;
 mod drain;
 mod endings;
 mod forwarding;
