@@ -2,15 +2,17 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use super::limiter::{Gate, now};
+use super::arrive::{Arrival, Place, arrive};
+use super::claim::{Claim, Keyed};
+use super::gate::{Gate, now};
+use super::key::Key;
 use super::permit::{Permit, Waited};
 use super::rejection::{Reason, Rejection};
-use super::waiting::{Verdict, start_housekeeper};
-use crate::queue::{Level, Ticket, Waiter};
+use super::waiting::Verdict;
+use crate::queue::FlowId;
 
 /// The future of [`Limiter::acquire`](super::Limiter::acquire).
 ///
@@ -19,10 +21,23 @@ use crate::queue::{Level, Ticket, Waiter};
 #[derive(Debug)]
 #[must_use = "nothing happens before the first poll"]
 pub struct Acquire {
-    /// Taken by the permit.
-    gate: Option<Arc<Gate>>,
-    state: State,
-    budget: Budget,
+    turn: Turn,
+    key: Option<Key>,
+}
+
+impl Acquire {
+    pub(super) fn new(gate: Arc<Gate>, claim: Claim, key: Option<Key>) -> Self {
+        Acquire { turn: Turn::new(gate, claim, Budget::default()), key }
+    }
+}
+
+impl Future for Acquire {
+    type Output = Result<Permit, Rejection>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        this.turn.poll(cx, || Keyed::of(this.key.clone()))
+    }
 }
 
 /// How long a request may wait, at all its limits together.
@@ -39,25 +54,45 @@ impl Budget {
         Budget { queue_timeout: Some(queue_timeout), since: None }
     }
 
-    /// Starts the time unless it runs, and says since when and until when. `own` is the timeout of the gate itself.
-    fn begin(&mut self, now: Instant, own: Duration) -> (Instant, Instant) {
-        let since = *self.since.get_or_insert(now);
+    /// Since when and until when one may wait who does now. `own` is the timeout of the gate itself.
+    pub(super) fn until(&self, now: Instant, own: Duration) -> (Instant, Instant) {
+        let since = self.since.unwrap_or(now);
         let queue_timeout = self.queue_timeout.map_or(own, |all| all.min(own));
         // A timeout too long to be added is none that anybody will see the end of.
         (since, since.checked_add(queue_timeout).unwrap_or(now + Duration::from_secs(86400 * 365)))
     }
+
+    /// Starts the time unless it runs, and says the same.
+    pub(super) fn begin(&mut self, now: Instant, own: Duration) -> (Instant, Instant) {
+        self.since.get_or_insert(now);
+        self.until(now, own)
+    }
+
+    pub(super) fn since(&self) -> Option<Instant> {
+        self.since
+    }
+}
+
+/// One request at one gate.
+#[derive(Debug)]
+pub(super) struct Turn {
+    /// Taken by the permit.
+    gate: Option<Arc<Gate>>,
+    state: State,
+    claim: Claim,
+    budget: Budget,
 }
 
 #[derive(Debug)]
 enum State {
     Arriving,
-    Waiting { ticket: Ticket, since: Instant, position: u32 },
+    Waiting(Place),
     Done,
 }
 
-impl Acquire {
-    pub(super) fn new(gate: Arc<Gate>, budget: Budget) -> Self {
-        Acquire { gate: Some(gate), state: State::Arriving, budget }
+impl Turn {
+    pub(super) fn new(gate: Arc<Gate>, claim: Claim, budget: Budget) -> Self {
+        Turn { gate: Some(gate), state: State::Arriving, claim, budget }
     }
 
     /// What is left of the budget, for the next limit.
@@ -69,122 +104,91 @@ impl Acquire {
         self.gate.as_ref()
     }
 
-    fn permit(&mut self, waited: Option<Waited>) -> Permit {
-        self.state = State::Done;
-        Permit::new(self.gate.take().expect("the gate is present until the permit takes it"), waited)
-    }
-}
-
-impl Future for Acquire {
-    type Output = Result<Permit, Rejection>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = &mut *self;
-        let gate = this.gate.as_ref().expect("polled after completion");
-        match this.state {
-            // Arriving => Waiting | Done
-            State::Arriving => match arrive(gate, &mut this.budget, cx) {
-                Arrival::Admitted => Poll::Ready(Ok(this.permit(None))),
-                Arrival::Queued(state) => {
-                    this.state = state;
-                    Poll::Pending
-                }
-                Arrival::Rejected(rejection) => {
-                    this.state = State::Done;
-                    Poll::Ready(Err(rejection))
-                }
-            },
-            // Waiting => Done
-            State::Waiting { ticket, since, position } => {
-                let mut waiting = gate.lock();
-                if let Some(waker) = waiting.line.waker_mut(ticket) {
-                    waker.clone_from(cx.waker());
-                    return Poll::Pending;
-                }
-                let verdict = waiting.line.remove(ticket).expect("a waiter that does not wait has a verdict");
-                drop(waiting);
-                let waited = Waited { position, wait: now().saturating_duration_since(since) };
-                gate.counters.waited(waited.wait, verdict == Verdict::Granted);
-                match verdict {
-                    Verdict::Granted => Poll::Ready(Ok(this.permit(Some(waited)))),
-                    Verdict::Rejected(reason) => {
-                        let rejection = gate.reject(reason, waited);
-                        this.state = State::Done;
-                        Poll::Ready(Err(rejection))
+    /// `whose` is asked at most once a poll, and only if the gate wants to know.
+    pub(super) fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut whose: impl FnMut() -> Keyed,
+    ) -> Poll<Result<Permit, Rejection>> {
+        loop {
+            let gate = self.gate.as_ref().expect("polled after completion");
+            match self.state {
+                // Arriving => Waiting | Done
+                State::Arriving => match arrive(gate, &self.claim, &mut self.budget, &mut whose, cx) {
+                    Arrival::Admitted(flow, seats) => return Poll::Ready(Ok(self.permit(seats, flow, None))),
+                    Arrival::Queued(place) => {
+                        self.state = State::Waiting(place);
+                        return Poll::Pending;
                     }
+                    Arrival::Rejected(rejection) => {
+                        self.state = State::Done;
+                        return Poll::Ready(Err(rejection));
+                    }
+                },
+                // Waiting => Arriving | Done
+                State::Waiting(place) => {
+                    let Some((verdict, flow)) = collect(gate, place, cx) else { return Poll::Pending };
+                    let now = now();
+                    let waited = Waited { position: place.position, wait: now.saturating_duration_since(place.since) };
+                    if verdict == Verdict::Again {
+                        self.state = State::Arriving;
+                        continue;
+                    }
+                    gate.counters.waited(waited.wait, verdict == Verdict::Granted);
+                    let expired = self.claim.deadline.is_some_and(|deadline| deadline <= now);
+                    let reason = match verdict {
+                        Verdict::Granted if expired => {
+                            // Nobody came for it in time.
+                            gate.release(self.claim.seats_taken(), flow);
+                            Reason::DeadlineExpired
+                        }
+                        Verdict::Granted => {
+                            let permit = self.permit(self.claim.seats_taken(), flow, Some(waited));
+                            return Poll::Ready(Ok(permit));
+                        }
+                        Verdict::Expired if place.client_ends_it => Reason::DeadlineExpired,
+                        Verdict::Expired | Verdict::Again => Reason::QueueTimeout,
+                        Verdict::Rejected(reason) => reason,
+                    };
+                    let rejection = gate.reject(reason, waited);
+                    self.state = State::Done;
+                    return Poll::Ready(Err(rejection));
                 }
+                State::Done => panic!("polled after completion"),
             }
-            State::Done => panic!("polled after completion"),
         }
     }
+
+    fn permit(&mut self, seats: u32, flow: Option<FlowId>, waited: Option<Waited>) -> Permit {
+        self.state = State::Done;
+        let gate = self.gate.take().expect("the gate is present until the permit takes it");
+        gate.counters.admitted(self.claim.level);
+        Permit::new(gate, seats, flow, waited)
+    }
 }
 
-enum Arrival {
-    Admitted,
-    Queued(State),
-    Rejected(Rejection),
-}
-
-fn arrive(gate: &Arc<Gate>, budget: &mut Budget, cx: &mut Context<'_>) -> Arrival {
-    if gate.try_acquire() {
-        return Arrival::Admitted;
-    }
-    let capacity = gate.queue();
-    // Without the lock, from what is published beside it.
-    let queued = gate.queued.load(Ordering::Relaxed);
-    if gate.is_closed() || queued >= capacity {
-        return refuse(gate, budget, queued);
-    }
-
+/// The verdict, if there is one, and under which flow it is counted; else who is to be woken for it.
+fn collect(gate: &Gate, Place { ticket, .. }: Place, cx: &Context<'_>) -> Option<(Verdict, Option<FlowId>)> {
     let mut waiting = gate.lock();
-    // From here on every release comes to this lock; what was released before is seen by the next line.
-    gate.set_waiting();
-    if waiting.line.is_empty() && !gate.is_closed() && gate.try_acquire_for_waiter() {
-        gate.publish(&waiting);
-        return Arrival::Admitted;
+    if let Some(waker) = waiting.line.waker_mut(ticket) {
+        waker.clone_from(cx.waker());
+        return None;
     }
-    let ahead = waiting.line.len();
-    if gate.is_closed() || ahead >= capacity {
-        gate.publish(&waiting);
-        drop(waiting);
-        return refuse(gate, budget, ahead);
-    }
-    let now = now();
-    gate.measure(&mut waiting, now);
-    let (since, deadline) = budget.begin(now, gate.queue_timeout());
-    let housekeeping = waiting.engage_housekeeper();
-    gate.counters.queued();
-    let waiter = Waiter { waker: cx.waker().clone(), key: None, level: Level::Normal, seats: 1, since, deadline };
-    let ticket = waiting.line.push(now, waiter);
-    gate.publish(&waiting);
-    drop(waiting);
-    if let Some(runtime) = housekeeping {
-        start_housekeeper(gate, &runtime);
-    }
-    Arrival::Queued(State::Waiting { ticket, since, position: ahead + 1 })
+    let flow = waiting.line.counted(ticket);
+    let verdict = waiting.line.remove(ticket).expect("a waiter that does not wait has a verdict");
+    Some((verdict, flow))
 }
 
-fn refuse(gate: &Gate, budget: &Budget, ahead: u32) -> Arrival {
-    let reason = match gate.queue() {
-        _ if gate.is_closed() => Reason::Closed,
-        0 => Reason::NoPermit,
-        _ => Reason::QueueFull,
-    };
-    let wait = budget.since.map_or(Duration::ZERO, |since| now().saturating_duration_since(since));
-    Arrival::Rejected(gate.reject(reason, Waited { position: ahead.saturating_add(1), wait }))
-}
-
-impl Drop for Acquire {
+impl Drop for Turn {
     fn drop(&mut self) {
-        let (Some(gate), State::Waiting { ticket, .. }) = (&self.gate, &self.state) else { return };
-        let verdict = {
-            let mut waiting = gate.lock();
-            let verdict = waiting.line.remove(*ticket);
-            gate.publish(&waiting);
-            verdict
-        };
+        let (Some(gate), State::Waiting(Place { ticket, .. })) = (&self.gate, &self.state) else { return };
+        let mut waiting = gate.lock();
+        let flow = waiting.line.counted(*ticket);
+        let verdict = waiting.line.remove(*ticket);
+        // Capacity may have been saved up for it.
+        gate.settle_from(waiting, |waiting| gate.next(waiting));
         if verdict == Some(Verdict::Granted) {
-            gate.release();
+            gate.release(self.claim.seats_taken(), flow);
         }
     }
 }

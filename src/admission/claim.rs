@@ -5,6 +5,7 @@ use std::time::Instant;
 use http::Request;
 
 use super::key::Key;
+use super::settings::LIMIT_MAX;
 use crate::queue::Level;
 
 /// What a request asks of its limits.
@@ -16,9 +17,9 @@ pub struct Claim {
     pub seats: u32,
     /// From when on its client wants no answer any more.
     pub deadline: Option<Instant>,
-    /// Whether the client said how many seats. One that asks for more than a limit ever has is turned away with
-    /// [`Reason::Cost`](super::Reason::Cost). Where it is the operator's word, and the limit has been lowered below it,
-    /// the request runs alone.
+    /// Whether the client said how many seats. One that asks for more than a limit is configured with, or has now, is
+    /// turned away with [`Reason::Cost`](super::Reason::Cost). Where it is the operator's word, or the limit has only been
+    /// lowered for a while, a request that takes more than the limit runs alone.
     pub seats_from_client: bool,
 }
 
@@ -26,6 +27,13 @@ impl Default for Claim {
     /// One seat, nothing urgent, no deadline.
     fn default() -> Self {
         Claim { level: Level::default(), seats: 1, deadline: None, seats_from_client: false }
+    }
+}
+
+impl Claim {
+    /// Its seats as a limit can count them.
+    pub(super) fn seats_taken(&self) -> u32 {
+        self.seats.clamp(1, LIMIT_MAX)
     }
 }
 
@@ -48,6 +56,12 @@ pub enum Keyed {
     /// It is turned away with [`Reason::KeyLimit`](super::Reason::KeyLimit): it needs a key and has none, or an unknown
     /// one.
     Refused,
+}
+
+impl Keyed {
+    pub(super) fn of(key: Option<Key>) -> Keyed {
+        key.map_or(Keyed::Shared, Keyed::Own)
+    }
 }
 
 /// Everybody shares one turn.

@@ -4,12 +4,22 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use super::rejection::Reason;
+use crate::queue::Level;
 
 /// Counters of one limit. What happens to a request that need not wait costs nothing here.
 #[derive(Debug, Default)]
 pub(super) struct Counters {
     queued: AtomicU64,
     rejected: [AtomicU64; Reason::ALL.len()],
+    /// Seats beyond the first of each permit. With those that came back and those in flight, it says how many permits
+    /// there were.
+    wide: AtomicU64,
+    /// Permits by level, but for the normal one: those are the rest.
+    admitted: [AtomicU64; Level::ALL.len()],
+    /// What was last said of them. A counter never goes back, whatever the moment at which its parts are read.
+    told: [AtomicU64; Level::ALL.len()],
+    dry_run_queued: AtomicU64,
+    dry_run_rejected: AtomicU64,
     admitted_waits: Waits,
     rejected_waits: Waits,
 }
@@ -30,10 +40,16 @@ pub const WAIT_BOUNDS: [f64; 17] =
 pub struct Counts {
     /// Permits given out.
     pub admitted: u64,
+    /// The same by level.
+    pub admitted_by_level: [(Level, u64); Level::ALL.len()],
     /// Requests that had to wait.
     pub queued: u64,
     /// Rejections, by reason.
     pub rejected: [(Reason, u64); Reason::ALL.len()],
+    /// Requests that would have had to wait if it had not been a dry run.
+    pub dry_run_queued: u64,
+    /// Requests that would have been rejected if it had not been a dry run.
+    pub dry_run_rejected: u64,
     /// How long those waited who were admitted after a wait.
     pub admitted_waits: WaitCounts,
     /// How long those waited whose wait was in vain.
@@ -55,6 +71,27 @@ impl Counters {
         self.queued.fetch_add(1, Relaxed);
     }
 
+    /// Somebody has taken so many seats.
+    pub(super) fn took(&self, seats: u32) {
+        if seats > 1 {
+            self.wide.fetch_add(u64::from(seats - 1), Relaxed);
+        }
+    }
+
+    pub(super) fn admitted(&self, level: Level) {
+        if level != Level::Normal {
+            self.admitted[level as usize].fetch_add(1, Relaxed);
+        }
+    }
+
+    pub(super) fn dry_run_queued(&self) {
+        self.dry_run_queued.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn dry_run_rejected(&self) {
+        self.dry_run_rejected.fetch_add(1, Relaxed);
+    }
+
     pub(super) fn rejected(&self, reason: Reason) {
         self.rejected[reason as usize].fetch_add(1, Relaxed);
     }
@@ -66,9 +103,20 @@ impl Counters {
         waits.sum_micros.fetch_add(u64::try_from(wait.as_micros()).unwrap_or(u64::MAX), Relaxed);
     }
 
-    pub(super) fn read(&self, admitted: u64) -> Counts {
+    /// `seats` are those taken so far, in flight or come back.
+    pub(super) fn read(&self, seats: u64) -> Counts {
+        let permits = seats.saturating_sub(self.wide.load(Relaxed));
+        let mut admitted = self.admitted.each_ref().map(|count| count.load(Relaxed));
+        admitted[Level::Normal as usize] = permits.saturating_sub(admitted.iter().sum());
+        let admitted_by_level = Level::ALL.map(|level| {
+            let now = admitted[level as usize];
+            (level, now.max(self.told[level as usize].fetch_max(now, Relaxed)))
+        });
         Counts {
-            admitted,
+            admitted: admitted_by_level.iter().map(|(_, count)| count).sum(),
+            admitted_by_level,
+            dry_run_queued: self.dry_run_queued.load(Relaxed),
+            dry_run_rejected: self.dry_run_rejected.load(Relaxed),
             queued: self.queued.load(Relaxed),
             rejected: Reason::ALL.map(|reason| (reason, self.rejected[reason as usize].load(Relaxed))),
             admitted_waits: self.admitted_waits.read(),

@@ -12,7 +12,7 @@ use tower_service::Service;
 
 use super::body::PermitBody;
 use super::claim::{Keys, NoKeys};
-use super::limits::AcquireAll;
+use super::limits::Turns;
 use super::permit::Permit;
 use super::service::{Admitted, Error};
 use super::spool::Spool;
@@ -36,7 +36,7 @@ pin_project! {
     #[project = StateProj]
     #[project_replace = StateOwned]
     enum State<S, B, K, F> {
-        Waiting { acquire: AcquireAll, request: Request<Spool<B>>, keys: K, inner: S },
+        Waiting { acquire: Turns, request: Request<Spool<B>>, keys: K, inner: S },
         Readying { admitted: Option<Admitted<B>>, inner: S },
         Answering { #[pin] response: F },
         Rejected,
@@ -47,7 +47,7 @@ impl<S, B, K> ResponseFuture<S, B, K>
 where
     S: Service<Admitted<B>>,
 {
-    pub(super) fn new(acquire: AcquireAll, request: Request<B>, keys: K, inner: S) -> Self {
+    pub(super) fn new(acquire: Turns, request: Request<B>, keys: K, inner: S) -> Self {
         ResponseFuture { state: State::Waiting { acquire, request: request.map(Spool::new), keys, inner } }
     }
 }
@@ -65,32 +65,34 @@ where
         loop {
             match state.as_mut().project() {
                 // Waiting => Readying | Rejected
-                StateProj::Waiting { acquire, request, .. } => match Pin::new(&mut *acquire).poll(cx) {
-                    Poll::Ready(Ok(permit)) => {
-                        let StateOwned::Waiting { request, inner, .. } =
-                            state.as_mut().project_replace(State::Rejected)
-                        else {
-                            unreachable!("the state was just matched")
-                        };
-                        let admitted = Some(Admitted { request, permit });
-                        state.set(State::Readying { admitted, inner });
-                    }
-                    Poll::Ready(Err(rejection)) => {
-                        state.set(State::Rejected);
-                        return Poll::Ready(Err(Error::Rejected(rejection)));
-                    }
-                    Poll::Pending => {
-                        // The first read of the body is what answers `Expect: 100-continue`; that is for the admitted.
-                        if let Some(gate) = acquire.gate()
-                            && !request.headers().contains_key(EXPECT)
-                            && let Poll::Ready(error) = request.body_mut().poll_read_ahead(gate, cx)
-                        {
-                            state.set(State::Rejected);
-                            return Poll::Ready(Err(Error::Body(error)));
+                StateProj::Waiting { acquire, request, keys, .. } => {
+                    match acquire.poll_with(cx, |limit| keys.key(limit, request)) {
+                        Poll::Ready(Ok(permit)) => {
+                            let StateOwned::Waiting { request, inner, .. } =
+                                state.as_mut().project_replace(State::Rejected)
+                            else {
+                                unreachable!("the state was just matched")
+                            };
+                            let admitted = Some(Admitted { request, permit });
+                            state.set(State::Readying { admitted, inner });
                         }
-                        return Poll::Pending;
+                        Poll::Ready(Err(rejection)) => {
+                            state.set(State::Rejected);
+                            return Poll::Ready(Err(Error::Rejected(rejection)));
+                        }
+                        Poll::Pending => {
+                            // The first read of the body is what answers `Expect: 100-continue`; that is for the admitted.
+                            if let Some(gate) = acquire.gate()
+                                && !request.headers().contains_key(EXPECT)
+                                && let Poll::Ready(error) = request.body_mut().poll_read_ahead(gate, cx)
+                            {
+                                state.set(State::Rejected);
+                                return Poll::Ready(Err(Error::Body(error)));
+                            }
+                            return Poll::Pending;
+                        }
                     }
-                },
+                }
                 // Readying => Answering
                 StateProj::Readying { admitted, inner } => {
                     ready!(inner.poll_ready(cx)).map_err(Error::Inner)?;

@@ -7,10 +7,12 @@ use std::task::{Context, Poll, ready};
 use http::Request;
 use tower_service::Service;
 
-use super::acquire::{Acquire, Budget};
-use super::claim::{Claim, Keys};
+use super::acquire::{Budget, Turn};
+use super::claim::{Claim, Keyed, Keys};
 use super::future::ResponseFuture;
-use super::limiter::{Gate, Limiter};
+use super::gate::Gate;
+use super::key::Key;
+use super::limiter::Limiter;
 use super::permit::Permit;
 use super::rejection::Rejection;
 use super::service::Admitted;
@@ -37,32 +39,24 @@ impl Limits {
     /// A permit of each, or a [`Rejection`] that says whose there was none of. Dropping the future leaves the queue and
     /// gives back what it had.
     pub fn acquire(&self) -> AcquireAll {
-        self.acquire_as(Claim::default())
+        self.acquire_as(Claim::default(), None)
     }
 
-    /// The same for a request that asks for more than one seat, or is urgent, or has a deadline.
-    pub fn acquire_as(&self, _claim: Claim) -> AcquireAll {
-        // One wait budget for all of them: the smallest. A single limit knows its own.
-        let budget = match &*self.0.limiters {
-            [_] => Budget::default(),
-            several => several.iter().map(Limiter::queue_timeout).min().map_or(Budget::default(), Budget::new),
-        };
-        AcquireAll {
-            acquire: Acquire::new(self.0.limiters[0].0.clone(), budget),
-            limits: self.clone(),
-            at: 0,
-            held: None,
-        }
+    /// The same for a request that asks for more than one seat of each, or is urgent, or has a deadline, or whose key is
+    /// known.
+    pub fn acquire_as(&self, claim: Claim, key: Option<Key>) -> AcquireAll {
+        AcquireAll { turns: Turns::new(self.clone(), claim), key }
     }
 
     /// Passes `request` to `service` once it has its permits: [`Admission`](super::Admission) for a single request.
-    /// `keys` says whose it is, if a limit wants to know.
+    ///
+    /// It takes the seats of `claim` at each limit. `keys` says whose it is, if a limit wants to know.
     pub fn admit<S, B, K>(&self, request: Request<B>, claim: Claim, keys: K, service: S) -> ResponseFuture<S, B, K>
     where
         S: Service<Admitted<B>>,
         K: Keys<Spool<B>>,
     {
-        ResponseFuture::new(self.acquire_as(claim), request, keys, service)
+        ResponseFuture::new(Turns::new(self.clone(), claim), request, keys, service)
     }
 
     /// The name of the first, which stands for all of them where only one is named.
@@ -83,22 +77,14 @@ impl From<Limiter> for Limits {
 }
 
 /// The future of [`Limits::acquire`].
+///
+/// # Cancel safety
+/// Dropping it leaves the queue and gives back what it had.
 #[derive(Debug)]
 #[must_use = "nothing happens before the first poll"]
 pub struct AcquireAll {
-    acquire: Acquire,
-    limits: Limits,
-    /// Which limit it is at.
-    at: usize,
-    /// The permits of those before, each of which holds the one before it.
-    held: Option<Permit>,
-}
-
-impl AcquireAll {
-    /// Where it waits.
-    pub(super) fn gate(&self) -> Option<&Arc<Gate>> {
-        self.acquire.gate()
-    }
+    turns: Turns,
+    key: Option<Key>,
 }
 
 impl Future for AcquireAll {
@@ -106,20 +92,59 @@ impl Future for AcquireAll {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
+        this.turns.poll_with(cx, |_| Keyed::of(this.key.clone()))
+    }
+}
+
+/// One request at all its gates, one after the other.
+#[derive(Debug)]
+pub(super) struct Turns {
+    turn: Turn,
+    limits: Limits,
+    claim: Claim,
+    /// Which limit it is at.
+    at: usize,
+    /// The permits of those before, each of which holds the one before it.
+    held: Option<Permit>,
+}
+
+impl Turns {
+    fn new(limits: Limits, claim: Claim) -> Self {
+        // One wait budget for all of them: the smallest. A single limit knows its own.
+        let budget = match limits.limiters() {
+            [_] => Budget::default(),
+            several => several.iter().map(Limiter::queue_timeout).min().map_or(Budget::default(), Budget::new),
+        };
+        let turn = Turn::new(limits.limiters()[0].0.clone(), claim, budget);
+        Turns { turn, limits, claim, at: 0, held: None }
+    }
+
+    /// Where it waits.
+    pub(super) fn gate(&self) -> Option<&Arc<Gate>> {
+        self.turn.gate()
+    }
+
+    /// `whose` says the key for the limit of an index.
+    pub(super) fn poll_with(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut whose: impl FnMut(usize) -> Keyed,
+    ) -> Poll<Result<Permit, Rejection>> {
         loop {
-            let permit = match ready!(Pin::new(&mut this.acquire).poll(cx)) {
-                Ok(permit) => permit.with_narrower(this.held.take()),
+            let at = self.at;
+            let permit = match ready!(self.turn.poll(cx, || whose(at))) {
+                Ok(permit) => permit.with_narrower(self.held.take()),
                 Err(rejection) => {
-                    this.held = None;
-                    return Poll::Ready(Err(Rejection { limit: this.at, ..rejection }));
+                    self.held = None;
+                    return Poll::Ready(Err(Rejection { limit: at, ..rejection }));
                 }
             };
-            this.at += 1;
-            match this.limits.limiters().get(this.at) {
+            self.at += 1;
+            match self.limits.limiters().get(self.at) {
                 None => return Poll::Ready(Ok(permit)),
                 Some(next) => {
-                    this.held = Some(permit);
-                    this.acquire = Acquire::new(next.0.clone(), this.acquire.budget());
+                    self.held = Some(permit);
+                    self.turn = Turn::new(next.0.clone(), self.claim, self.turn.budget());
                 }
             }
         }

@@ -15,14 +15,20 @@
 //! that has to hold it longer implements `Service<Admitted<_>>` and stands directly inside [`Admission`].
 
 mod acquire;
+mod arrive;
+mod atomic;
 mod body;
 mod claim;
 mod counts;
+mod crowd;
+mod dry_run;
 mod future;
+mod gate;
 mod key;
 mod layer;
 mod limiter;
 mod limits;
+mod observe;
 mod permit;
 mod rejection;
 mod service;
@@ -42,6 +48,7 @@ pub use key::Key;
 pub use layer::AdmissionLayer;
 pub use limiter::Limiter;
 pub use limits::{AcquireAll, Limits};
+pub use observe::Forecast;
 pub use permit::{Permit, Waited};
 pub use rejection::{Reason, Rejection};
 pub use service::{Admission, Admitted, Error, HoldPermit};

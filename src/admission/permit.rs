@@ -1,14 +1,21 @@
-//! One unit of a limit.
+//! One request's part of a limit.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::limiter::Gate;
+use super::gate::Gate;
+use super::word::Mode;
+use crate::queue::FlowId;
 
-/// The right to be in flight. It comes back exactly once: when this is dropped.
+/// The right to be in flight. It comes back exactly once: when this is dropped, or before that with the head of the
+/// response, where its limit says so.
 #[derive(Debug)]
 pub struct Permit {
     gate: Arc<Gate>,
+    /// None once it has come back.
+    seats: u32,
+    /// Under which key it is counted.
+    flow: Option<FlowId>,
     waited: Option<Waited>,
     /// The permit of an earlier limit of the same request. It comes back after this one: a permit of a narrow limit
     /// that comes back while the wide one is out lets somebody in who only stands at the next gate.
@@ -25,9 +32,9 @@ pub struct Waited {
 }
 
 impl Permit {
-    /// Wraps a permit that `gate` has already counted.
-    pub(super) fn new(gate: Arc<Gate>, waited: Option<Waited>) -> Self {
-        Permit { gate, waited, narrower: None }
+    /// Wraps seats that `gate` has already counted.
+    pub(super) fn new(gate: Arc<Gate>, seats: u32, flow: Option<FlowId>, waited: Option<Waited>) -> Self {
+        Permit { gate, seats, flow, waited, narrower: None }
     }
 
     /// Holds `narrower` as well. Its wait began first; this one's includes it.
@@ -39,19 +46,37 @@ impl Permit {
         self
     }
 
-    /// How many permits of its limit are out, this one included.
+    /// How many permits of its limit are out, this one included: in seats.
     pub fn in_flight(&self) -> u32 {
-        self.gate.in_flight()
+        self.gate.word.read().in_flight()
     }
 
     /// How long it took to get this one; `None` if it was free at once.
     pub fn waited(&self) -> Option<Waited> {
         self.waited
     }
+
+    /// The head of the response has come: gives back what is held of limits with
+    /// [`Hold::Head`](super::Hold::Head). The others are held on. Calling it again does nothing.
+    pub fn release_at_head(&mut self) {
+        if self.gate.word.read().is(Mode::HEAD) {
+            self.release();
+        }
+        if let Some(narrower) = &mut self.narrower {
+            narrower.release_at_head();
+        }
+    }
+
+    fn release(&mut self) {
+        let seats = std::mem::take(&mut self.seats);
+        if seats > 0 {
+            self.gate.release(seats, self.flow.take());
+        }
+    }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.gate.release();
+        self.release();
     }
 }

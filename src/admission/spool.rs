@@ -8,7 +8,7 @@ use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 
-use super::limiter::Gate;
+use super::gate::Gate;
 
 /// Wraps `B`; what was read while waiting comes out first.
 ///

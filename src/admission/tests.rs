@@ -3,15 +3,43 @@ use std::time::Duration;
 
 use tokio::time::{Instant, advance, sleep};
 use tokio_test::task::{Spawn, spawn};
-use tokio_test::{assert_pending, assert_ready_err, assert_ready_ok};
+use tokio_test::{assert_pending, assert_ready, assert_ready_err, assert_ready_ok};
 
 use super::*;
 
 mod bodies;
+mod deadlines;
+mod dry_run;
+mod keys;
+mod orders;
+mod seats;
 mod storm;
 
+fn settings(limit: u32, queue: u32) -> Settings {
+    Settings { queue, ..Settings::new("test", NonZeroU32::new(limit).unwrap()) }
+}
+
 fn limiter(limit: u32, queue: u32) -> Limiter {
-    Limiter::new(Settings { queue, ..Settings::new("test", NonZeroU32::new(limit).unwrap()) })
+    Limiter::new(settings(limit, queue))
+}
+
+fn waiting_as(limiter: &Limiter, claim: Claim, key: &str) -> Spawn<Acquire> {
+    let mut acquire = spawn(limiter.acquire_as(claim, Some(Key::new(key))));
+    assert_pending!(acquire.poll());
+    acquire
+}
+
+/// What becomes of it at once.
+fn at_once(limiter: &Limiter, claim: Claim, key: &str) -> Result<Permit, Rejection> {
+    assert_ready!(spawn(limiter.acquire_as(claim, Some(Key::new(key)))).poll())
+}
+
+fn level(level: Level) -> Claim {
+    Claim { level, ..Claim::default() }
+}
+
+fn seats(seats: u32) -> Claim {
+    Claim { seats, ..Claim::default() }
 }
 
 fn waiting(limiter: &Limiter) -> Spawn<Acquire> {

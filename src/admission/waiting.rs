@@ -7,14 +7,15 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::time::sleep_until;
 
-use super::limiter::Gate;
+use super::gate::{Gate, now};
+use super::key::Key;
 use super::rejection::Reason;
 use crate::queue::{DrainRate, Queue};
 
 /// Everything that is only touched by those who wait, and by those who let them in.
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
-    pub(super) line: Queue<Waker, Verdict>,
+    pub(super) line: Queue<Waker, Verdict, Key>,
     pub(super) drain_rate: DrainRate,
     /// Whether a housekeeper is at work.
     housekept: bool,
@@ -23,8 +24,12 @@ pub(super) struct Waiting {
 /// How a wait has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// A permit has been counted for this waiter, who must use it or give it back.
+    /// Its seats have been counted for this waiter, who must use them or give them back.
     Granted,
+    /// Its time is over.
+    Expired,
+    /// It has to come again: what it waits for is not what it was.
+    Again,
     Rejected(Reason),
 }
 
@@ -63,10 +68,11 @@ impl Housekeeper {
 
     /// Returns when to look again, or `None` when nobody waits; then this housekeeper is off duty.
     fn end_due(&mut self) -> Option<Instant> {
-        let now = tokio::time::Instant::now().into_std();
-        self.gate.settle_all(|waiting| {
-            let ticket = waiting.line.next_due(now)?;
-            waiting.line.settle(ticket, Verdict::Rejected(Reason::QueueTimeout))
+        let now = now();
+        self.gate.settle_all(|waiting| match waiting.line.next_due(now) {
+            Some(ticket) => waiting.line.settle(ticket, Verdict::Expired),
+            // Capacity may have been saved up for one of them.
+            None => self.gate.next(waiting),
         });
         let mut waiting = self.gate.lock();
         let next = waiting.line.next_deadline();
@@ -96,6 +102,11 @@ pub(super) struct Wakers {
 impl Wakers {
     pub(super) fn is_full(&self) -> bool {
         self.len == self.wakers.len()
+    }
+
+    /// Whether there is room for one at most.
+    pub(super) fn is_nearly_full(&self) -> bool {
+        self.len + 1 >= self.wakers.len()
     }
 
     /// # Panics

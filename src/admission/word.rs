@@ -1,10 +1,9 @@
 //! The limit and what is in flight, in one atomic word.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
+use super::atomic::{AtomicU64, Ordering};
 use crate::queue::Room;
 
-/// `[limit: 24 | flags: 16 | in-flight: 24]`.
+/// `[limit: 24 | flags: 16 | in-flight: 24]`, limit and in-flight in seats.
 ///
 /// In-flight is counted, not what is left: lowering the limit below it is the same compare-and-swap as raising it, and
 /// leaves no debt behind. Everybody changes this one word, so either a release sees the waiting flag or the one who set
@@ -12,44 +11,107 @@ use crate::queue::Room;
 #[derive(Debug)]
 pub(super) struct Word(AtomicU64);
 
+/// The word at one moment.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Reading(u64);
+
+/// Beside the number: how it is to be taken. Flags of the word, so that nobody has to look anywhere else.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Mode(u64);
+
 const IN_FLIGHT: u64 = (1 << 24) - 1;
 const WAITING: u64 = 1 << 24;
 const CLOSED: u64 = 1 << 25;
 const LIMIT_SHIFT: u32 = 40;
 const LIMIT: u64 = IN_FLIGHT << LIMIT_SHIFT;
 
+impl Mode {
+    /// Requests are counted by key: nobody passes without the lock.
+    pub(super) const CAPPED: Mode = Mode(1 << 26);
+    /// Everybody passes, and is only counted.
+    pub(super) const DRY_RUN: Mode = Mode(1 << 27);
+    /// Who waits has a key.
+    pub(super) const KEYED: Mode = Mode(1 << 28);
+    /// The newest may go before the oldest.
+    pub(super) const NEWEST_FIRST: Mode = Mode(1 << 29);
+    /// The wait is judged on arrival.
+    pub(super) const JUDGED: Mode = Mode(1 << 30);
+    /// Permits come back with the head of the response.
+    pub(super) const HEAD: Mode = Mode(1 << 31);
+}
+
+impl Reading {
+    pub(super) fn limit(self) -> u32 {
+        (self.0 >> LIMIT_SHIFT) as u32
+    }
+
+    pub(super) fn in_flight(self) -> u32 {
+        (self.0 & IN_FLIGHT) as u32
+    }
+
+    /// Both, for the queue.
+    pub(super) fn room(self) -> Room {
+        Room { limit: self.limit(), in_flight: self.in_flight() }
+    }
+
+    pub(super) fn is_closed(self) -> bool {
+        self.0 & CLOSED != 0
+    }
+
+    pub(super) fn is(self, mode: Mode) -> bool {
+        self.0 & mode.0 != 0
+    }
+
+    /// Whether so many seats are free. Who takes more than the limit goes alone.
+    pub(super) fn fits(self, seats: u32) -> bool {
+        let in_flight = self.0 & IN_FLIGHT;
+        in_flight == 0 || in_flight + u64::from(seats) <= self.0 >> LIMIT_SHIFT
+    }
+}
+
 impl Word {
     pub(super) fn new(limit: u32) -> Self {
         Word(AtomicU64::new(u64::from(limit) << LIMIT_SHIFT))
     }
 
-    /// Takes a permit unless the limit is reached, somebody waits, or the gate is closed.
-    pub(super) fn try_acquire(&self) -> bool {
-        self.acquire_unless(WAITING | CLOSED)
+    /// Takes seats, at most 2^24 - 1, unless too few are free, somebody waits, or the gate's mode or end stands against
+    /// it.
+    pub(super) fn try_acquire(&self, seats: u32) -> bool {
+        self.acquire_unless(WAITING | CLOSED | Mode::CAPPED.0 | Mode::DRY_RUN.0, seats)
     }
 
-    /// Takes a permit for the one who is next in line: only the limit counts.
-    pub(super) fn try_acquire_for_waiter(&self) -> bool {
-        self.acquire_unless(0)
+    /// Takes seats for the one whose turn it is: only the limit counts.
+    pub(super) fn try_acquire_for_waiter(&self, seats: u32) -> bool {
+        self.acquire_unless(0, seats)
     }
 
-    fn acquire_unless(&self, flags: u64) -> bool {
+    fn acquire_unless(&self, flags: u64, seats: u32) -> bool {
         let mut word = self.0.load(Ordering::Relaxed);
         loop {
-            if word & flags != 0 || word & IN_FLIGHT >= word >> LIMIT_SHIFT {
+            if word & flags != 0 || !Reading(word).fits(seats) {
                 return false;
             }
-            match self.0.compare_exchange_weak(word, word + 1, Ordering::AcqRel, Ordering::Relaxed) {
+            match self.0.compare_exchange_weak(word, word + u64::from(seats), Ordering::AcqRel, Ordering::Relaxed) {
                 Ok(_) => return true,
                 Err(current) => word = current,
             }
         }
     }
 
-    /// Gives a permit back. True if somebody may be waiting for it.
-    pub(super) fn release(&self) -> bool {
-        let before = self.0.fetch_sub(1, Ordering::AcqRel);
-        debug_assert_ne!(before & IN_FLIGHT, 0, "a permit came back twice");
+    /// Takes seats whatever the limit, as many of them as can be counted. Returns how many, and how it was before.
+    pub(super) fn force(&self, seats: u32) -> (u32, Reading) {
+        let counted = |word: u64| u64::from(seats).min(IN_FLIGHT - (word & IN_FLIGHT));
+        let before = self
+            .0
+            .fetch_update(Ordering::AcqRel, Ordering::Relaxed, |word| Some(word + counted(word)))
+            .expect("the update never declines");
+        (counted(before) as u32, Reading(before))
+    }
+
+    /// Gives seats back. True if somebody may be waiting for them.
+    pub(super) fn release(&self, seats: u32) -> bool {
+        let before = self.0.fetch_sub(u64::from(seats), Ordering::AcqRel);
+        debug_assert!(before & IN_FLIGHT >= u64::from(seats), "a permit came back twice");
         before & WAITING != 0
     }
 
@@ -65,10 +127,6 @@ impl Word {
         self.0.fetch_or(CLOSED, Ordering::AcqRel);
     }
 
-    pub(super) fn is_closed(&self) -> bool {
-        self.0.load(Ordering::Acquire) & CLOSED != 0
-    }
-
     pub(super) fn set_limit(&self, limit: u32) {
         let limit = u64::from(limit) << LIMIT_SHIFT;
         self.0
@@ -76,17 +134,15 @@ impl Word {
             .expect("the update never declines");
     }
 
-    pub(super) fn limit(&self) -> u32 {
-        (self.0.load(Ordering::Relaxed) >> LIMIT_SHIFT) as u32
+    /// Changes one thing about how it is to be taken.
+    pub(super) fn set(&self, mode: Mode, holds: bool) {
+        match holds {
+            true => self.0.fetch_or(mode.0, Ordering::AcqRel),
+            false => self.0.fetch_and(!mode.0, Ordering::AcqRel),
+        };
     }
 
-    /// Both at one moment.
-    pub(super) fn room(&self) -> Room {
-        let word = self.0.load(Ordering::Relaxed);
-        Room { limit: (word >> LIMIT_SHIFT) as u32, in_flight: (word & IN_FLIGHT) as u32 }
-    }
-
-    pub(super) fn in_flight(&self) -> u32 {
-        (self.0.load(Ordering::Relaxed) & IN_FLIGHT) as u32
+    pub(super) fn read(&self) -> Reading {
+        Reading(self.0.load(Ordering::Acquire))
     }
 }

@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 pub struct DrainRate {
     window: Option<Window>,
     per_second: Option<f64>,
+    /// Completions that it rests on.
+    rests_on: u64,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -46,9 +48,15 @@ impl DrainRate {
         }
         let sample = done as f64 / elapsed.as_secs_f64();
         self.per_second = Some(self.per_second.map_or(sample, |rate| (rate + sample) / 2.0));
+        self.rests_on = self.rests_on.saturating_add(done);
         if elapsed >= WINDOW {
             self.window = Some(Window { start: now, seen: now, completed });
         }
+    }
+
+    /// Whether it rests on twenty completions or more: enough to turn somebody away for it.
+    pub fn is_firm(&self) -> bool {
+        self.rests_on >= FIRST
     }
 
     /// Completions per second. `None` before twenty completions, or the first in a second, have been seen.

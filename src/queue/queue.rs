@@ -92,6 +92,16 @@ impl<W, V, K: Hash + Eq + Clone> Queue<W, V, K> {
         self.len == 0
     }
 
+    /// Whether nobody waits but those whom only their key's cap holds back.
+    pub fn is_idle(&self) -> bool {
+        self.turns.busy_levels().next().is_none()
+    }
+
+    /// Whether requests in flight are counted by key: whether [`begin`](Queue::begin) has to be called.
+    pub fn counts_in_flight(&self) -> bool {
+        self.flows.counts_in_flight()
+    }
+
     /// Joins. Whether there is room is for [`room_for`](Queue::room_for) to say.
     pub fn push(&mut self, now: Instant, waiter: Waiter<'_, W, K>) -> Ticket {
         let Waiter { waker, key, level, seats, since, deadline } = waiter;

@@ -77,6 +77,16 @@ impl<W, V, K: Hash + Eq + Clone> Queue<W, V, K> {
         ahead
     }
 
+    /// The seats of all who wait.
+    pub fn seats(&self) -> u64 {
+        Level::ALL.into_iter().map(|level| self.turns.round(level).seats).sum()
+    }
+
+    /// The least urgent level on which somebody waits.
+    pub fn least_urgent(&self) -> Option<Level> {
+        Level::ALL.into_iter().rev().find(|level| self.waiting(*level) > 0)
+    }
+
     /// How many wait on a level.
     pub fn waiting(&self, level: Level) -> u32 {
         self.turns.round(level).waiting

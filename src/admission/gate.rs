@@ -1,0 +1,273 @@
+//! The gate itself: what the handles, permits and waiters of one limit share.
+
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+
+use super::counts::Counters;
+use super::crowd::{Crowd, Rate};
+use super::key::Key;
+use super::permit::Waited;
+use super::rejection::{Reason, Rejection};
+use super::settings::{Hold, LIMIT_MAX, Overrides, Settings};
+use super::waiting::{Verdict, Waiting, Wakers};
+use super::word::{Mode, Word};
+use crate::queue::{FlowId, Next, Order, Rules};
+
+// Aligned so that no neighbour's writes slow the word down: two cache lines, since they are fetched in pairs.
+#[derive(Debug)]
+#[repr(align(128))]
+pub(super) struct Gate {
+    pub(super) word: Word,
+    /// Seats that came back.
+    pub(super) completed: AtomicU64,
+    /// Who waits; kept beside the line so that a rejection needs no lock.
+    pub(super) crowd: Crowd,
+    pub(super) rate: Rate,
+    /// Bytes of bodies that waiting requests hold in memory.
+    spooled: AtomicU64,
+    pub(super) name: Box<str>,
+    /// What is configured. The limit, the next two and the word's mode are what is in force.
+    pub(super) settings: ArcSwap<Settings>,
+    queue: AtomicU32,
+    /// In milliseconds.
+    queue_timeout: AtomicU64,
+    /// What is in force in place of what is configured.
+    overrides: Mutex<Overrides>,
+    pub(super) counters: Counters,
+    waiting: Mutex<Waiting>,
+}
+
+impl Gate {
+    pub(super) fn new(settings: Settings) -> Self {
+        let gate = Gate {
+            word: Word::new(settings.limit.get().min(LIMIT_MAX)),
+            completed: AtomicU64::new(0),
+            crowd: Crowd::default(),
+            rate: Rate::default(),
+            spooled: AtomicU64::new(0),
+            queue: AtomicU32::new(settings.queue),
+            queue_timeout: AtomicU64::new(millis(settings.queue_timeout)),
+            counters: Counters::default(),
+            name: settings.name.as_str().into(),
+            settings: ArcSwap::from_pointee(settings),
+            overrides: Mutex::default(),
+            waiting: Mutex::default(),
+        };
+        let settings = gate.settings.load_full();
+        gate.set_order(settings.order);
+        gate.set_rules(settings.rules.clone());
+        gate.set_hold(settings.hold);
+        gate.word.set(Mode::DRY_RUN, settings.dry_run);
+        gate
+    }
+
+    /// Takes seats that are free if nobody waits for them and nobody counts them by key.
+    pub(super) fn take(&self, seats: u32) -> bool {
+        let taken = self.word.try_acquire(seats);
+        if taken {
+            self.counters.took(seats);
+        }
+        taken
+    }
+
+    /// Takes seats for the one whose turn it is. To be called under the lock.
+    pub(super) fn take_in_turn(&self, seats: u32) -> bool {
+        let taken = self.word.try_acquire_for_waiter(seats);
+        if taken {
+            self.counters.took(seats);
+        }
+        taken
+    }
+
+    /// Gives seats back, to the next in line if there is one.
+    pub(super) fn release(&self, seats: u32, flow: Option<FlowId>) {
+        self.completed.fetch_add(u64::from(seats), Relaxed);
+        let Some(flow) = flow else {
+            if self.word.release(seats) {
+                self.hand_over();
+            }
+            return;
+        };
+        // Both at once: nobody finds the seats free and the key still at its cap.
+        let mut waiting = self.lock();
+        waiting.line.end(flow, seats);
+        self.word.release(seats);
+        self.settle_from(waiting, |waiting| self.next(waiting));
+    }
+
+    /// Hands free seats to whoever is next.
+    pub(super) fn hand_over(&self) {
+        self.settle_all(|waiting| self.next(waiting));
+    }
+
+    /// Lets the next one go, or ends the wait of one who is late. `None` if nobody can go now.
+    pub(super) fn next(&self, waiting: &mut Waiting) -> Option<Waker> {
+        let room = self.word.read().room();
+        if waiting.line.is_empty() || room.in_flight >= room.limit {
+            return None;
+        }
+        let waker = match waiting.line.next(now(), room)? {
+            Next::Expired(ticket) => waiting.line.settle(ticket, Verdict::Expired),
+            Next::Go(choice) => {
+                // It fails only if the limit has just been lowered.
+                self.take_in_turn(choice.seats()).then_some(())?;
+                waiting.line.grant(choice, Verdict::Granted)
+            }
+        };
+        debug_assert!(waker.is_some(), "the next in line was not waiting");
+        waker
+    }
+
+    /// Settles waiters as long as `next` finds one, and wakes them after unlocking.
+    pub(super) fn settle_all(&self, next: impl FnMut(&mut Waiting) -> Option<Waker>) {
+        self.settle_from(self.lock(), next);
+    }
+
+    pub(super) fn settle_from<'a>(
+        &'a self,
+        lock: MutexGuard<'a, Waiting>,
+        mut next: impl FnMut(&mut Waiting) -> Option<Waker>,
+    ) {
+        let mut locked = Some(lock);
+        loop {
+            let mut wakers = Wakers::default();
+            {
+                let mut waiting = locked.take().unwrap_or_else(|| self.lock());
+                while let Some(waker) = (!wakers.is_full()).then(|| next(&mut waiting)).flatten() {
+                    wakers.push(waker);
+                }
+                self.publish(&waiting);
+            }
+            let more = wakers.is_full();
+            wakers.wake();
+            if !more {
+                return;
+            }
+        }
+    }
+
+    /// Makes the flag and what is told beside the line agree with it. Called before the lock is released.
+    pub(super) fn publish(&self, waiting: &Waiting) {
+        if waiting.line.is_empty() {
+            self.crowd.publish(0, 0, None);
+            self.word.clear_waiting();
+        } else {
+            self.crowd.publish(waiting.line.len(), waiting.line.seats(), waiting.line.least_urgent());
+        }
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, Waiting> {
+        // Nothing of ours panics under this lock; a poisoned one would hold the same consistent line.
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn lock_overrides(&self) -> MutexGuard<'_, Overrides> {
+        self.overrides.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many may wait.
+    pub(super) fn queue(&self) -> u32 {
+        self.queue.load(Relaxed)
+    }
+
+    pub(super) fn set_queue(&self, queue: u32) {
+        self.queue.store(queue, Relaxed);
+    }
+
+    pub(super) fn queue_timeout(&self) -> Duration {
+        Duration::from_millis(self.queue_timeout.load(Relaxed))
+    }
+
+    pub(super) fn set_queue_timeout(&self, queue_timeout: Duration) {
+        self.queue_timeout.store(millis(queue_timeout), Relaxed);
+    }
+
+    pub(super) fn set_order(&self, order: Order) {
+        let mut waiting = self.lock();
+        waiting.line.set_order(order);
+        self.word.set(Mode::NEWEST_FIRST, order != Order::Fifo);
+        self.word.set(Mode::JUDGED, order == Order::AdaptiveLifo);
+    }
+
+    /// Those who wait keep their keys; who has come without one shares the turn of all who have none.
+    pub(super) fn set_rules(&self, rules: Option<Rules<Key>>) {
+        let mut waiting = self.lock();
+        self.word.set(Mode::KEYED, rules.is_some());
+        waiting.line.set_rules(rules.unwrap_or_default());
+        self.word.set(Mode::CAPPED, waiting.line.counts_in_flight());
+    }
+
+    pub(super) fn set_hold(&self, hold: Hold) {
+        self.word.set(Mode::HEAD, hold == Hold::Head);
+    }
+
+    /// In a dry run nobody waits: those who do come again.
+    pub(super) fn set_dry_run(&self, dry_run: bool) {
+        self.word.set(Mode::DRY_RUN, dry_run);
+        if dry_run {
+            self.end_waits(Verdict::Again);
+        }
+    }
+
+    /// Ends the waits of all who wait now, with one verdict. Returns how many there were.
+    pub(super) fn end_waits(&self, verdict: Verdict) -> u32 {
+        let mut ended = 0;
+        let mut left = None;
+        self.settle_all(|waiting| {
+            // Counted once: who comes while they are woken is not one of them.
+            let left = left.get_or_insert(waiting.line.len());
+            *left = left.checked_sub(1)?;
+            let ticket = waiting.line.anybody()?;
+            ended += 1;
+            waiting.line.settle(ticket, verdict)
+        });
+        ended
+    }
+
+    /// A rejection, with what a client needs to know to come back at a better time.
+    pub(super) fn reject(&self, reason: Reason, waited: Waited) -> Rejection {
+        self.counters.rejected(reason);
+        let ahead = u64::from(self.crowd.read().seats) + 1;
+        Rejection { reason, limit: 0, waited, drains_in: self.rate.guess(ahead), predicted: false }
+    }
+
+    /// Takes note of how fast seats come back.
+    pub(super) fn measure(&self, waiting: &mut Waiting, now: Instant) {
+        waiting.drain_rate.observe(now, self.completed.load(Relaxed));
+        self.rate.publish(&waiting.drain_rate);
+    }
+
+    /// The same for those who are turned away without the lock. Whoever finds it taken leaves it to the one who has it.
+    pub(super) fn measure_if_unlocked(&self) {
+        if let Ok(mut waiting) = self.waiting.try_lock() {
+            self.measure(&mut waiting, now());
+        }
+    }
+
+    /// Whether waiting requests may take more bytes into memory.
+    pub(super) fn has_spool_room(&self) -> bool {
+        self.spooled.load(Relaxed) < self.settings.load().queue_bytes
+    }
+
+    pub(super) fn spool(&self, bytes: u64) {
+        self.spooled.fetch_add(bytes, Relaxed);
+    }
+
+    pub(super) fn unspool(&self, bytes: u64) {
+        self.spooled.fetch_sub(bytes, Relaxed);
+    }
+}
+
+/// tokio's clock, so that a paused one drives the tests.
+pub(super) fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
+/// In whole milliseconds, but never none at all.
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX).max(1)
+}

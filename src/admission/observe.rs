@@ -1,0 +1,106 @@
+//! What a limit looks like from outside.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use super::counts::Counts;
+use super::gate::now;
+use super::key::Key;
+use super::limiter::Limiter;
+use super::settings::Settings;
+use crate::queue::Level;
+
+/// What a newcomer would find.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Forecast {
+    /// Its place in line: 1 is next.
+    pub position: u32,
+    /// How long those before it take, by the measured rate of completions. `None` until that has been measured.
+    pub wait: Option<Duration>,
+}
+
+/// What the configuration calls all who have no key of their own.
+const SHARED: &str = "_";
+
+impl Limiter {
+    /// Its name, which never changes.
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// What is configured, whatever is in force.
+    pub fn settings(&self) -> Arc<Settings> {
+        self.0.settings.load_full()
+    }
+
+    /// The limit in force.
+    pub fn limit(&self) -> u32 {
+        self.0.word.read().limit()
+    }
+
+    /// Permits that are out: in seats. More than the limit only after it has been lowered, in a dry run, or where one
+    /// request that takes more than the limit runs alone.
+    pub fn in_flight(&self) -> u32 {
+        self.0.word.read().in_flight()
+    }
+
+    /// How many are waiting.
+    pub fn queue_len(&self) -> u32 {
+        self.0.crowd.read().len
+    }
+
+    /// How many are waiting on a level.
+    pub fn waiting(&self, level: Level) -> u32 {
+        self.0.lock().line.waiting(level)
+    }
+
+    /// How many may wait.
+    pub fn queue(&self) -> u32 {
+        self.0.queue()
+    }
+
+    /// How long one may wait.
+    pub fn queue_timeout(&self) -> Duration {
+        self.0.queue_timeout()
+    }
+
+    /// How long the one has waited who has waited longest. Looks at each key's first; at once if nobody waits.
+    pub fn oldest_wait(&self) -> Option<Duration> {
+        if self.queue_len() == 0 {
+            return None;
+        }
+        let since = self.0.lock().line.oldest_since()?;
+        Some(now().saturating_duration_since(since))
+    }
+
+    /// The keys with the most waiting, then the most in flight: what may be shown of each, how many requests wait, and how
+    /// many seats are in flight, as far as they are counted by key. Those without a key of their own are `_`.
+    pub fn keys(&self, top: usize) -> Vec<(String, u32, u32)> {
+        let waiting = self.0.lock();
+        let views = waiting.line.top_keys(top).into_iter();
+        views.map(|view| (view.key.map_or(SHARED, Key::shown).to_owned(), view.waiting, view.in_flight)).collect()
+    }
+
+    /// How many keys it knows now: those with requests waiting, or counted in flight, or that have just had their turn.
+    pub fn keys_tracked(&self) -> usize {
+        self.0.lock().line.keys_tracked()
+    }
+
+    /// What a newcomer would find if it had to wait. With keys and levels an estimate from above.
+    pub fn forecast(&self, level: Level, key: Option<&Key>) -> Forecast {
+        let ahead = self.0.lock().line.ahead(now(), key, level);
+        Forecast { position: ahead.waiters.saturating_add(1), wait: self.0.rate.guess(ahead.seats) }
+    }
+
+    /// What it has done so far.
+    pub fn counts(&self) -> Counts {
+        let in_flight = u64::from(self.in_flight());
+        self.0.counters.read(self.0.completed.load(Relaxed) + in_flight)
+    }
+
+    /// Seats that come back per second while permits are wanted; `None` until that has been measured.
+    pub fn drain_rate(&self) -> Option<f64> {
+        self.0.rate.per_second()
+    }
+}
