@@ -3,10 +3,11 @@
 use std::net::IpAddr;
 
 use axum::body::Bytes;
-use axum::extract::{Extension, Path, State};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Extension, Path, Query, State};
 use axum::response::Response;
 use http::StatusCode;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::context::{Connection, Context};
 use super::patch::Patch;
@@ -59,6 +60,53 @@ pub(super) async fn reset(
         log(limiter, &before, connection.peer_ip(), "as configured");
     }
     Ok(state(&context, limiter))
+}
+
+/// `POST /api/v1/limits/{name}/flush`: turns away all who wait.
+pub(super) async fn flush(
+    State(context): State<Context>,
+    Extension(connection): Extension<Connection>,
+    Path(name): Path<String>,
+) -> Result<Response, Problem> {
+    let flushed = find(&context, &name)?.flush();
+    tracing::info!(limit = %name, by = %connection.peer_ip(), flushed, "a queue has been emptied");
+    Ok(json(StatusCode::OK, &serde_json::json!({ "name": name, "flushed": flushed })))
+}
+
+#[derive(Serialize)]
+struct KeyState {
+    key: String,
+    waiting: u32,
+    in_flight: u32,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Top {
+    #[serde(default = "twenty")]
+    top: usize,
+}
+
+fn twenty() -> usize {
+    20
+}
+
+/// So many keys at most are shown at once: each is looked at under the lock of its limit.
+const TOP_MAX: usize = 1000;
+
+/// `GET /api/v1/limits/{name}/keys?top=20`: the keys with the most waiting, then the most in flight as far as that is
+/// counted by key.
+pub(super) async fn keys(
+    State(context): State<Context>,
+    Path(name): Path<String>,
+    top: Result<Query<Top>, QueryRejection>,
+) -> Result<Response, Problem> {
+    let limiter = find(&context, &name)?;
+    let Query(Top { top }) =
+        top.map_err(|_| Problem::new(StatusCode::BAD_REQUEST, "`top` is a whole number, such as top=20."))?;
+    let keys = limiter.keys(top.min(TOP_MAX)).into_iter();
+    let keys: Vec<_> = keys.map(|(key, waiting, in_flight)| KeyState { key, waiting, in_flight }).collect();
+    let tracked = limiter.keys_tracked();
+    Ok(json(StatusCode::OK, &serde_json::json!({ "name": name, "tracked": tracked, "keys": keys })))
 }
 
 fn state(context: &Context, limiter: &Limiter) -> Response {

@@ -38,6 +38,8 @@ pub(super) fn router(context: Context) -> Router {
         .route("/api/v1/status", get(status::show))
         .route("/api/v1/limits", get(limits::list))
         .route("/api/v1/limits/{name}", get(limits::show).patch(limits::change).delete(limits::reset))
+        .route("/api/v1/limits/{name}/flush", post(limits::flush))
+        .route("/api/v1/limits/{name}/keys", get(limits::keys))
         .route("/api/v1/drain", post(drain))
         .method_not_allowed_fallback(wrong_method)
         // Whoever may see nothing is not told what there is, either.

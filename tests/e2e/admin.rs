@@ -4,6 +4,7 @@ mod commands;
 mod metrics;
 mod overrides;
 mod protection;
+mod queues;
 
 use crate::support::sluicegate::Sluicegate;
 use crate::support::{Client, Upstream, soon, until};

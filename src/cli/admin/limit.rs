@@ -1,4 +1,4 @@
-//! `limit set` and `limit reset`.
+//! `limit set`, `limit reset` and `limit flush`.
 
 use clap::Subcommand;
 use serde_json::{Map, Value};
@@ -26,6 +26,13 @@ pub(in crate::cli) enum LimitCommand {
         #[command(flatten)]
         reach: Reach,
     },
+    /// Turn away all requests that wait now.
+    Flush {
+        /// The limit's name.
+        name: String,
+        #[command(flatten)]
+        reach: Reach,
+    },
     /// Set a limit back to its configuration.
     Reset {
         /// The limit's name.
@@ -45,6 +52,10 @@ pub(super) fn run(command: &LimitCommand) -> Result<String, String> {
             patch.extend(queue.map(|queue| ("queue".to_owned(), queue.into())));
             patch.extend(queue_timeout.as_deref().map(|timeout| ("queue_timeout".to_owned(), timeout.into())));
             reach.client()?.ask_json("PATCH", &path(name), Some(&Value::Object(patch)))?
+        }
+        LimitCommand::Flush { name, reach } => {
+            let flushed = reach.client()?.ask_json("POST", &format!("{}/flush", path(name)), None)?;
+            return Ok(format!("{name}: {} requests turned away\n", member(&flushed, "/flushed")?));
         }
         LimitCommand::Reset { name, reach } => reach.client()?.ask_json("DELETE", &path(name), None)?,
     };
