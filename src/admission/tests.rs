@@ -14,6 +14,7 @@ mod keys;
 mod orders;
 mod seats;
 mod storm;
+mod storm_of_all;
 
 fn settings(limit: u32, queue: u32) -> Settings {
     Settings { queue, ..Settings::new("test", NonZeroU32::new(limit).unwrap()) }

@@ -110,7 +110,10 @@ impl Forward {
         let Route { upstream, settings, .. } = &*self.route;
         let Upgraded { head, io, held } = upgraded;
         let permit = match self.route.upgrades() {
-            None => held,
+            None => held.map(|mut permit| {
+                permit.release_at_head();
+                permit
+            }),
             // Its own place takes the place of the request's permits.
             Some(upgrades) => match upgrades.try_acquire() {
                 Some(place) => Some(place),
@@ -233,6 +236,9 @@ fn target(uri: Uri, base_path: &str) -> Result<Uri, Refusal> {
 /// Makes the upstream's response ours.
 fn pass_on(mut response: Response<UpstreamBody>, record: Record, waited: Option<Waited>) -> Response<Body> {
     record.headed(response.status().as_u16(), response.body().reused(), response.body().retries());
+    if let Some(Some(permit)) = response.body_mut().held_mut() {
+        permit.release_at_head();
+    }
     *response.version_mut() = Version::HTTP_11;
     clean(response.headers_mut(), waited);
     response.map(|body| Body::upstream(body, record))

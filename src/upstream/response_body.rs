@@ -53,6 +53,11 @@ impl<B: Send + 'static, H: Send + 'static> ResponseBody<B, H> {
         self.retries
     }
 
+    /// What it holds, until the end.
+    pub fn held_mut(&mut self) -> Option<&mut H> {
+        self.exchange.as_mut().map(|exchange| &mut exchange.held)
+    }
+
     /// The response is complete: what was held goes back, and the connection into its pool.
     fn finish(&mut self) {
         self.body = None;

@@ -64,7 +64,7 @@ impl Collector {
 
 fn encode_gauges(encoder: &mut DescriptorEncoder<'_>, limits: &[Snapshot<'_>]) -> Result<(), Error> {
     type Read = fn(&Limiter) -> u32;
-    let gauges: [(&str, &str, Read); 5] = [
+    let gauges: [(&str, &str, Read); 6] = [
         ("inflight", "Requests that hold a permit.", Limiter::in_flight),
         ("limit", "How many requests may be in flight, overrides included.", Limiter::limit),
         ("limit_configured", "How many requests may be in flight by the configuration.", |limiter| {
@@ -72,6 +72,9 @@ fn encode_gauges(encoder: &mut DescriptorEncoder<'_>, limits: &[Snapshot<'_>]) -
         }),
         ("queue_length", "Requests that wait.", Limiter::queue_len),
         ("queue_capacity", "How many requests may wait.", Limiter::queue),
+        ("keys_tracked", "Keys with requests that wait, or are counted in flight.", |limiter| {
+            u32::try_from(limiter.keys_tracked()).unwrap_or(u32::MAX)
+        }),
     ];
     for (name, help, read) in gauges {
         let mut gauges = family(encoder, name, help, MetricType::Gauge)?;
@@ -79,7 +82,7 @@ fn encode_gauges(encoder: &mut DescriptorEncoder<'_>, limits: &[Snapshot<'_>]) -
             gauge(&mut gauges, &[("limit", limit.name)], &u64::from(read(limit.limiter)))?;
         }
     }
-    let help = "How long the one that is next has waited.";
+    let help = "How long the one has waited who has waited longest.";
     let mut oldest = family(encoder, "queue_oldest_seconds", help, MetricType::Gauge)?;
     for limit in limits {
         let seconds = limit.limiter.oldest_wait().as_ref().map_or(0.0, Duration::as_secs_f64);
@@ -91,12 +94,21 @@ fn encode_gauges(encoder: &mut DescriptorEncoder<'_>, limits: &[Snapshot<'_>]) -
 fn encode_counters(encoder: &mut DescriptorEncoder<'_>, limits: &[Snapshot<'_>]) -> Result<(), Error> {
     let mut admitted = family(encoder, "admitted", "Permits given out.", MetricType::Counter)?;
     for limit in limits {
-        // There is one priority so far; the label is there so that queries need not change when there are more.
-        counter(&mut admitted, &[("limit", limit.name), ("priority", "normal")], &limit.counts.admitted)?;
+        for (level, count) in limit.counts.admitted_by_level {
+            counter(&mut admitted, &[("limit", limit.name), ("priority", level.as_str())], &count)?;
+        }
     }
-    let mut queued = family(encoder, "queued", "Requests that had to wait.", MetricType::Counter)?;
-    for limit in limits {
-        counter(&mut queued, &[("limit", limit.name)], &limit.counts.queued)?;
+    type Read = fn(&Counts) -> u64;
+    let counters: [(&str, &str, Read); 3] = [
+        ("queued", "Requests that had to wait.", |counts| counts.queued),
+        ("dry_run_queued", "Requests that a dry run would have made wait.", |counts| counts.dry_run_queued),
+        ("dry_run_rejected", "Requests that a dry run would have rejected.", |counts| counts.dry_run_rejected),
+    ];
+    for (name, help, read) in counters {
+        let mut counters = family(encoder, name, help, MetricType::Counter)?;
+        for limit in limits {
+            counter(&mut counters, &[("limit", limit.name)], &read(&limit.counts))?;
+        }
     }
     let help = "Requests that a limit did not admit.";
     let mut rejected = family(encoder, "limit_rejected", help, MetricType::Counter)?;
