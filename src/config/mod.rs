@@ -13,6 +13,7 @@ mod environment;
 mod excerpt;
 mod file;
 mod flags;
+mod handling;
 mod layer;
 mod limits;
 mod log;

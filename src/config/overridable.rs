@@ -3,6 +3,7 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use super::handling;
 use super::limits::{self, Keys, Limit};
 use super::report::Report;
 use super::section::Section;
@@ -10,6 +11,7 @@ use super::server::TIMEOUT_OR_ZERO;
 use super::shared::SharedLimits;
 use super::value::{choice, duration};
 use crate::admission::Settings;
+use crate::proxy::Handling;
 use crate::upstream::OnClientGone;
 
 /// What a route or `[defaults]` says.
@@ -21,6 +23,7 @@ pub(super) struct Overridable {
     pub keys: Keys,
     on_client_gone: Option<OnClientGone>,
     abort_grace: Option<Duration>,
+    handling: handling::Keys,
 }
 
 /// What a table says about a key.
@@ -41,6 +44,7 @@ pub(super) struct Effective {
     pub shared: Vec<usize>,
     pub on_client_gone: OnClientGone,
     pub abort_grace: Duration,
+    pub handling: Handling,
 }
 
 impl Overridable {
@@ -54,6 +58,7 @@ impl Overridable {
             keys: Keys::take(section, report),
             on_client_gone: section.take("on_client_gone", choice(&ON_CLIENT_GONE)),
             abort_grace: section.take("abort_grace", duration(TIMEOUT_OR_ZERO)),
+            handling: handling::Keys::take(section),
         };
         if matches!(overridable.limit, Said::This(Limit::None)) && section.was_written("limits") {
             let message = "says nothing beside limit = \"none\", which takes no permit of any kind";
@@ -93,6 +98,7 @@ impl Overridable {
             shared,
             on_client_gone: self.on_client_gone.or(defaults.on_client_gone).unwrap_or_default(),
             abort_grace: self.abort_grace.or(defaults.abort_grace).unwrap_or(Duration::from_secs(30)),
+            handling: self.handling.over(&defaults.handling),
         })
     }
 

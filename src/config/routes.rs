@@ -24,7 +24,6 @@ pub(super) const NOT_YET: &[&str] = &[
     "deadline",
     "trust_headers",
     "max_duration",
-    "buffer_request",
     "buffer_response",
     "queue_events",
     "strip_prefix",
@@ -96,11 +95,11 @@ fn upgrade(value: &Value) -> Taken<Upgrade> {
 impl Route {
     /// The settings, if nothing was wrong, with the shared limits that it takes, and its own limit.
     fn settings(self) -> Option<(RouteSettings, Option<admission::Settings>)> {
-        let (upstream, Effective { inline, shared, on_client_gone, abort_grace }) = self.rest?;
+        let (upstream, Effective { inline, shared, on_client_gone, abort_grace, handling }) = self.rest?;
         let conditions = self.conditions?;
         let ending = Ending { on_client_gone, abort_grace };
-        let settings =
-            RouteSettings { name: self.name, conditions, upstream, limits: shared, upgrade: self.upgrade, ending };
+        let Route { name, upgrade, .. } = self;
+        let settings = RouteSettings { name, conditions, upstream, limits: shared, upgrade, ending, handling };
         Some((settings, inline))
     }
 }

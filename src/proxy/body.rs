@@ -8,13 +8,13 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::Full;
 
 use super::record::Record;
-use super::request_body::RequestBody;
+use super::request_ahead::ForwardedBody;
 use super::tunnel::Tunnel;
-use crate::admission::{Permit, Spool};
+use crate::admission::Permit;
 use crate::upstream::{Failure, ResponseBody};
 
 /// The upstream's body, with the permit until its end.
-pub(super) type UpstreamBody = ResponseBody<Spool<RequestBody>, Option<Permit>>;
+pub(super) type UpstreamBody = ResponseBody<ForwardedBody, Option<Permit>>;
 
 /// The body of an answer: our own, or the upstream's.
 #[derive(Debug)]

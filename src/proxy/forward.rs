@@ -20,6 +20,7 @@ use super::negotiate::Form;
 use super::record::Record;
 use super::refusal::Refusal;
 use super::reply::{About, Reply, X_LIMIT, X_QUEUE, X_REASON, queue_value};
+use super::request_ahead::{Ahead, ForwardedBody};
 use super::request_body::RequestBody;
 use super::shared::Route;
 use super::tunnel::Tunnel;
@@ -50,6 +51,8 @@ pub(super) struct Forward {
     pub(super) route: Arc<Route>,
     pub(super) worker: usize,
     pub(super) arrival: Arrival,
+    /// What was read of the request's body before admission.
+    pub(super) ahead: Option<Box<Ahead>>,
 }
 
 /// The future of [`Forward`].
@@ -71,7 +74,9 @@ impl Service<Admitted<RequestBody>> for Forward {
 
 impl Forward {
     /// Always answers. The permit, if there is one, goes with the exchange.
-    pub(super) fn forward(self, request: Request<Spool<RequestBody>>, permit: Option<Permit>) -> Forwarding {
+    pub(super) fn forward(mut self, request: Request<Spool<RequestBody>>, permit: Option<Permit>) -> Forwarding {
+        let ahead = self.ahead.take();
+        let request = request.map(|rest| ForwardedBody::new(ahead, rest));
         let waited = permit.as_ref().and_then(Permit::waited);
         let bodiless = request.body().is_end_stream();
         let Route { names, .. } = &*self.route;
@@ -132,7 +137,7 @@ impl Forward {
     }
 
     /// Makes the client's request ours.
-    fn prepare(&self, request: Request<Spool<RequestBody>>) -> Result<Request<Spool<RequestBody>>, Refusal> {
+    fn prepare(&self, request: Request<ForwardedBody>) -> Result<Request<ForwardedBody>, Refusal> {
         let host = requested_host(&request);
         // HTTP/1.0 has no upgrades.
         let upgrade = (request.version() == Version::HTTP_11).then(|| requested_upgrade(request.headers())).flatten();

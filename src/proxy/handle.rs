@@ -21,6 +21,7 @@ use super::negotiate::Form;
 use super::record::Record;
 use super::refusal::Refusal;
 use super::reply::{About, Reply};
+use super::request_ahead::Ahead;
 use super::request_body::RequestBody;
 use super::settings::Upgrade;
 use super::shared::{Route, Shared};
@@ -98,11 +99,11 @@ impl Proxy {
             accept: request.headers().get(ACCEPT).cloned(),
             grpc: grpc::content_type(request),
             arrived: SystemTime::now(),
-            large: request.body().size_hint().lower() > DROPPABLE,
+            large: is_large(request.body()),
         }
     }
 
-    async fn pass(&self, request: Request<RequestBody>, arrival: Arrival) -> Response<Body> {
+    async fn pass(&self, mut request: Request<RequestBody>, mut arrival: Arrival) -> Response<Body> {
         let Some(route) = &self.route(&request) else {
             return Reply::no_route().into_response(&arrival.about(None));
         };
@@ -110,7 +111,19 @@ impl Proxy {
             return Reply::upgrade_denied().into_response(&arrival.about(Some(route)));
         }
         arrival.record.routed(&route.names.route, &route.names.upstream);
-        let forward = Forward { route: route.clone(), worker: self.worker, arrival };
+        let mut ahead = None;
+        let most = route.settings.handling.buffer_request;
+        if most > 0 && !request.body().is_end_stream() {
+            match Box::pin(Ahead::read(request.body_mut(), most)).await {
+                Ok(read) => ahead = Some(Box::new(read)),
+                Err(error) => {
+                    let about = About { close: true, ..arrival.about(Some(route)) };
+                    return Reply::body_failed(&error).into_response(&about);
+                }
+            }
+            arrival.large = is_large(request.body());
+        }
+        let forward = Forward { route: route.clone(), worker: self.worker, arrival, ahead };
         let Some(limits) = &route.limits else {
             let Ok(response) = forward.forward(request.map(Spool::new), None).await;
             return response;
@@ -144,4 +157,8 @@ impl Proxy {
         };
         self.in_force.load().routes.find(request.method(), host, uri.path(), request.headers()).cloned()
     }
+}
+
+fn is_large(body: &RequestBody) -> bool {
+    body.size_hint().lower() > DROPPABLE
 }

@@ -69,6 +69,11 @@ impl RequestBody {
         RequestBody(Inner::Http1(incoming))
     }
 
+    /// No body, or none any more.
+    pub(super) fn empty() -> Self {
+        RequestBody(Inner::Empty)
+    }
+
     /// A body of HTTP/2. It fails when it has been waited for, in vain, for `idle_timeout`, as long as nothing has been
     /// answered: from then on it may be a conversation, which has its silences.
     pub fn http2(data: RecvStream, length: Option<u64>, idle_timeout: Duration) -> (Self, Arc<Upload>) {

@@ -20,6 +20,15 @@ pub struct RouteSettings {
     pub upgrade: Upgrade,
     /// What happens upstream when the client has left. Default: abort, with 30 s of grace.
     pub ending: upstream::Ending,
+    /// What is spooled, and how long an exchange may take.
+    pub handling: Handling,
+}
+
+/// How exchanges are handled between client and upstream, beside what the limits say. By default there is nothing to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Handling {
+    /// So many bytes of a request's body are read before admission.
+    pub buffer_request: usize,
 }
 
 /// What becomes of a request to upgrade its connection, to a WebSocket for example.

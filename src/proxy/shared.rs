@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use http::HeaderValue;
 
-use super::request_body::RequestBody;
+use super::request_ahead::ForwardedBody;
 use super::settings::{Plan, RouteSettings, Upgrade};
 use crate::access_log::Log;
-use crate::admission::{self, Limiter, Limits, Reason, Spool};
+use crate::admission::{self, Limiter, Limits, Reason};
 use crate::route::{Conflict, Table};
 use crate::upstream::{self, Upstream};
 
@@ -23,7 +23,7 @@ pub struct Shared {
     limiters: Vec<Limiter>,
     /// Limits of earlier plans that are not done with: a plan that brings one back must not begin it at zero.
     retired: Vec<Limiter>,
-    pub(super) upstreams: Vec<Arc<Upstream<Spool<RequestBody>>>>,
+    pub(super) upstreams: Vec<Arc<Upstream<ForwardedBody>>>,
 }
 
 /// A route with its limit and its way upstream.
@@ -32,7 +32,7 @@ pub(super) struct Route {
     pub(super) settings: RouteSettings,
     /// `None` for `limit = "none"`.
     pub(super) limits: Option<Limits>,
-    pub(super) upstream: Arc<Upstream<Spool<RequestBody>>>,
+    pub(super) upstream: Arc<Upstream<ForwardedBody>>,
     /// The upstream's own `host:port`.
     pub(super) authority: HeaderValue,
     pub(super) names: Names,
@@ -111,7 +111,7 @@ impl Shared {
         Ok(next)
     }
 
-    fn upstream(&self, settings: upstream::Settings) -> Arc<Upstream<Spool<RequestBody>>> {
+    fn upstream(&self, settings: upstream::Settings) -> Arc<Upstream<ForwardedBody>> {
         let same = self.upstreams.iter().find(|upstream| *upstream.settings() == settings);
         same.cloned().unwrap_or_else(|| Arc::new(Upstream::new(settings, self.workers)))
     }
@@ -144,7 +144,7 @@ impl Route {
     fn new(
         settings: RouteSettings,
         limiters: &[Limiter],
-        upstreams: &[Arc<Upstream<Spool<RequestBody>>>],
+        upstreams: &[Arc<Upstream<ForwardedBody>>],
         before: Option<&Route>,
     ) -> Self {
         let upstream = upstreams[settings.upstream].clone();

@@ -5,6 +5,7 @@
 mod abandoned;
 mod admin;
 mod bodies;
+mod buffer_request;
 mod corners;
 mod corners_body;
 mod corners_pace;

@@ -160,6 +160,7 @@ fn a_mistake_is_reported_with_its_place_and_key() {
             r#"0:5:1 routes.a.upstream names an upstream that is not there: "b" (the upstreams are a)"#,
         ),
         ("limit", "per_key = 3", "0:5:1 routes.a.per_key is not supported by this version"),
+        ("limit", "buffer_request = \"2GiB\"", "0:5:18 routes.a.buffer_request must be a size from 0B to 1GiB"),
         (
             "limit",
             r#"queue_timout = "3s""#,
