@@ -24,7 +24,6 @@ pub(super) const NOT_YET: &[&str] = &[
     "deadline",
     "trust_headers",
     "max_duration",
-    "buffer_response",
     "queue_events",
     "strip_prefix",
     "set_headers",

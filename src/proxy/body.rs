@@ -8,6 +8,7 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::Full;
 
 use super::record::Record;
+use super::relay::Relay;
 use super::request_ahead::ForwardedBody;
 use super::tunnel::Tunnel;
 use crate::admission::Permit;
@@ -30,6 +31,7 @@ pub struct Body {
 enum Kind {
     Own(Full<Bytes>),
     Upstream(UpstreamBody),
+    Relayed(Relay),
 }
 
 impl Body {
@@ -49,11 +51,17 @@ impl Body {
         self.tunnel.take().map(|tunnel| *tunnel)
     }
 
-    pub(super) fn upstream(body: UpstreamBody, record: Record) -> Self {
-        if body.is_end_stream() {
+    /// The upstream's, which is read up to `ahead` bytes ahead of the client.
+    pub(super) fn upstream(body: UpstreamBody, ahead: usize, record: Record) -> Self {
+        let kind = if body.is_end_stream() {
             record.completed(0);
-        }
-        Body { kind: Kind::Upstream(body), bytes: 0, record, tunnel: None }
+            Kind::Upstream(body)
+        } else if ahead > 0 {
+            Kind::Relayed(Relay::new(body, ahead))
+        } else {
+            Kind::Upstream(body)
+        };
+        Body { kind, bytes: 0, record, tunnel: None }
     }
 
     /// Lets go of the record, with a last word.
@@ -73,6 +81,7 @@ impl HttpBody for Body {
         let frame = std::task::ready!(match &mut this.kind {
             Kind::Own(body) => Pin::new(body).poll_frame(cx).map_err(|never| match never {}),
             Kind::Upstream(body) => Pin::new(body).poll_frame(cx),
+            Kind::Relayed(body) => body.poll_frame(cx),
         });
         match &frame {
             Some(Ok(frame)) => {
@@ -91,6 +100,7 @@ impl HttpBody for Body {
         match &self.kind {
             Kind::Own(body) => body.is_end_stream(),
             Kind::Upstream(body) => body.is_end_stream(),
+            Kind::Relayed(body) => body.is_end_stream(),
         }
     }
 
@@ -98,6 +108,7 @@ impl HttpBody for Body {
         match &self.kind {
             Kind::Own(body) => body.size_hint(),
             Kind::Upstream(body) => body.size_hint(),
+            Kind::Relayed(body) => body.size_hint(),
         }
     }
 }

@@ -92,7 +92,10 @@ impl Forward {
         Box::pin(async move {
             let Route { upstream, settings, .. } = &*self.route;
             Ok(match upstream.send(self.worker, request, settings.ending, permit).await {
-                Ok(Answer::Response(response)) => pass_on(response, self.arrival.record, waited),
+                Ok(Answer::Response(response)) => {
+                    let ahead = settings.handling.buffer_response;
+                    pass_on(response, ahead, self.arrival.record, waited)
+                }
                 Ok(Answer::Upgraded(upgraded)) => self.tunnel(upgraded, waited),
                 Err(failure) => {
                     tracing::debug!(route = settings.name, error = &failure as &dyn std::error::Error, "no response");
@@ -219,11 +222,16 @@ fn target(uri: Uri, base_path: &str) -> Result<Uri, Refusal> {
 }
 
 /// Makes the upstream's response ours.
-fn pass_on(mut response: Response<UpstreamBody>, record: Record, waited: Option<Waited>) -> Response<Body> {
+fn pass_on(
+    mut response: Response<UpstreamBody>,
+    ahead: usize,
+    record: Record,
+    waited: Option<Waited>,
+) -> Response<Body> {
     record.headed(response.status().as_u16(), response.body().reused(), response.body().retries());
     *response.version_mut() = Version::HTTP_11;
     clean(response.headers_mut(), waited);
-    response.map(|body| Body::upstream(body, record))
+    response.map(|body| Body::upstream(body, ahead, record))
 }
 
 /// Makes the fields of the upstream's head ours.

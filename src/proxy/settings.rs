@@ -29,6 +29,8 @@ pub struct RouteSettings {
 pub struct Handling {
     /// So many bytes of a request's body are read before admission.
     pub buffer_request: usize,
+    /// So many bytes of an answer are read ahead of its client.
+    pub buffer_response: usize,
 }
 
 /// What becomes of a request to upgrade its connection, to a WebSocket for example.

@@ -6,6 +6,7 @@ mod abandoned;
 mod admin;
 mod bodies;
 mod buffer_request;
+mod buffer_response;
 mod corners;
 mod corners_body;
 mod corners_pace;
