@@ -1,7 +1,12 @@
 //! The keys of a route about its exchanges: what is spooled, and how long they may take.
 
+use std::time::Duration;
+
+use config::Value;
+
 use super::section::Section;
-use super::value::size;
+use super::server::TIMEOUT;
+use super::value::{Taken, as_text, duration, size};
 use crate::proxy::Handling;
 
 /// What a table says of them. What it does not say is `None`.
@@ -9,6 +14,8 @@ use crate::proxy::Handling;
 pub(super) struct Keys {
     buffer_request: Option<u64>,
     buffer_response: Option<u64>,
+    timeout: Option<Option<Duration>>,
+    max_duration: Option<Option<Duration>>,
 }
 
 /// So many bytes are certainly not meant to be held in memory for each request.
@@ -20,6 +27,8 @@ impl Keys {
         Keys {
             buffer_request: section.take("buffer_request", size(0..=BUFFER_MAX)),
             buffer_response: section.take("buffer_response", size(0..=BUFFER_MAX)),
+            timeout: section.take("timeout", duration_or_none),
+            max_duration: section.take("max_duration", duration_or_none),
         }
     }
 
@@ -28,7 +37,17 @@ impl Keys {
         Handling {
             buffer_request: bytes(self.buffer_request.or(defaults.buffer_request)),
             buffer_response: bytes(self.buffer_response.or(defaults.buffer_response)),
+            timeout: self.timeout.or(defaults.timeout).flatten(),
+            max_duration: self.max_duration.or(defaults.max_duration).flatten(),
         }
+    }
+}
+
+/// A duration, or `"none"` where the defaults have one.
+fn duration_or_none(value: &Value) -> Taken<Option<Duration>> {
+    match as_text(value) {
+        Some("none") => Ok(None),
+        _ => duration(TIMEOUT)(value).map(Some),
     }
 }
 

@@ -20,10 +20,8 @@ use crate::upstream::{self, Ending};
 pub(super) const NOT_YET: &[&str] = &[
     "cost",
     "priority",
-    "timeout",
     "deadline",
     "trust_headers",
-    "max_duration",
     "queue_events",
     "strip_prefix",
     "set_headers",

@@ -1,6 +1,7 @@
 //! Whole configurations, as an operator would write them.
 
 mod admin;
+mod handling;
 mod keys;
 mod layers;
 mod limits;

@@ -6,6 +6,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::Full;
+use tokio::time::Instant;
 
 use super::record::Record;
 use super::relay::Relay;
@@ -51,13 +52,13 @@ impl Body {
         self.tunnel.take().map(|tunnel| *tunnel)
     }
 
-    /// The upstream's, which is read up to `ahead` bytes ahead of the client.
-    pub(super) fn upstream(body: UpstreamBody, ahead: usize, record: Record) -> Self {
+    /// The upstream's, which is read up to `ahead` bytes ahead of the client, and cut at the deadline.
+    pub(super) fn upstream(body: UpstreamBody, ahead: usize, deadline: Option<Instant>, record: Record) -> Self {
         let kind = if body.is_end_stream() {
             record.completed(0);
             Kind::Upstream(body)
-        } else if ahead > 0 {
-            Kind::Relayed(Relay::new(body, ahead))
+        } else if ahead > 0 || deadline.is_some() {
+            Kind::Relayed(Relay::new(body, ahead, deadline))
         } else {
             Kind::Upstream(body)
         };

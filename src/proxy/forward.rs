@@ -11,10 +11,12 @@ use http::header::{CONTENT_LENGTH, EXPECT, HOST, HeaderValue, TE, TRANSFER_ENCOD
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, Request, Response, Uri, Version};
 use http_body::Body as _;
+use tokio::time::Instant;
 use tower_service::Service;
 
 use super::body::{Body, UpstreamBody};
 use super::client::Client;
+use super::deadline::{Deadlines, within};
 use super::headers::{X_REQUEST_ID, append_via, requested_host, set_forwarded, set_request_start};
 use super::negotiate::Form;
 use super::record::Record;
@@ -28,7 +30,7 @@ use crate::admission::{Admitted, Limits, Permit, Spool, Waited};
 use crate::upstream::headers::{
     accept_trailers, accepts_trailers, remove_hop_by_hop, requested_upgrade, upgrade as upgrade_to,
 };
-use crate::upstream::{Answer, HostHeader, Protocol, Upgraded};
+use crate::upstream::{Answer, Failure, HostHeader, Protocol, Upgraded};
 
 /// What is known of a request on arrival, and needed once it has been admitted or turned away.
 #[derive(Debug, Clone)]
@@ -88,15 +90,18 @@ impl Forward {
                 return Box::pin(ready(Ok(reply.into_response(&self.arrival.about(Some(&self.route))))));
             }
         };
+        let deadlines = Deadlines::begin(&self.route.settings.handling);
         // Boxed here, and only what is needed from here on: hyper moves the whole future of every request once.
         Box::pin(async move {
             let Route { upstream, settings, .. } = &*self.route;
-            Ok(match upstream.send(self.worker, request, settings.ending, permit).await {
+            let sent = upstream.send(self.worker, request, settings.ending, permit);
+            Ok(match within(deadlines.exchange, sent).await.unwrap_or(Err(Failure::Overdue)) {
                 Ok(Answer::Response(response)) => {
-                    let ahead = settings.handling.buffer_response;
-                    pass_on(response, ahead, self.arrival.record, waited)
+                    let response = pass_on(response, &self.arrival.record, waited);
+                    let (ahead, record) = (settings.handling.buffer_response, self.arrival.record);
+                    response.map(|body| Body::upstream(body, ahead, deadlines.exchange, record))
                 }
-                Ok(Answer::Upgraded(upgraded)) => self.tunnel(upgraded, waited),
+                Ok(Answer::Upgraded(upgraded)) => self.tunnel(upgraded, deadlines.upgraded, waited),
                 Err(failure) => {
                     tracing::debug!(route = settings.name, error = &failure as &dyn std::error::Error, "no response");
                     let reply = Reply { waited, ..Reply::failed(&failure) };
@@ -110,7 +115,12 @@ impl Forward {
     }
 
     /// Agrees to another protocol. The tunnel goes with the answer; the server runs it.
-    fn tunnel(self, upgraded: Upgraded<Option<Permit>>, waited: Option<Waited>) -> Response<Body> {
+    fn tunnel(
+        self,
+        upgraded: Upgraded<Option<Permit>>,
+        deadline: Option<Instant>,
+        waited: Option<Waited>,
+    ) -> Response<Body> {
         let Route { upstream, settings, .. } = &*self.route;
         let Upgraded { head, io, held } = upgraded;
         let permit = match self.route.upgrades() {
@@ -136,7 +146,10 @@ impl Forward {
         parts.extensions.clear();
         let idle_timeout = upstream.settings().upgrade_idle_timeout;
         let grace = settings.ending.abort_grace;
-        Response::from_parts(parts, Body::tunnel(Tunnel { upstream: io, idle_timeout, grace, permit, record }))
+        Response::from_parts(
+            parts,
+            Body::tunnel(Tunnel { upstream: io, idle_timeout, deadline, grace, permit, record }),
+        )
     }
 
     /// Makes the client's request ours.
@@ -222,16 +235,11 @@ fn target(uri: Uri, base_path: &str) -> Result<Uri, Refusal> {
 }
 
 /// Makes the upstream's response ours.
-fn pass_on(
-    mut response: Response<UpstreamBody>,
-    ahead: usize,
-    record: Record,
-    waited: Option<Waited>,
-) -> Response<Body> {
+fn pass_on(mut response: Response<UpstreamBody>, record: &Record, waited: Option<Waited>) -> Response<UpstreamBody> {
     record.headed(response.status().as_u16(), response.body().reused(), response.body().retries());
     *response.version_mut() = Version::HTTP_11;
     clean(response.headers_mut(), waited);
-    response.map(|body| Body::upstream(body, ahead, record))
+    response
 }
 
 /// Makes the fields of the upstream's head ours.

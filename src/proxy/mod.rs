@@ -6,6 +6,7 @@
 
 mod body;
 mod client;
+mod deadline;
 mod forward;
 mod grpc;
 mod handle;

@@ -114,6 +114,7 @@ impl Record {
             entry.left = None;
             entry.reason = Some(match failure {
                 Failure::Timeout => "upstream_stalled",
+                Failure::Overdue => "max_duration",
                 Failure::RequestBody(_) => "bad_request",
                 _ => "upstream_cut",
             });

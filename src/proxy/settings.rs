@@ -1,6 +1,7 @@
 //! What a route is, once the configuration has been checked.
 
 use std::num::NonZeroU32;
+use std::time::Duration;
 
 use crate::{admission, route, upstream};
 
@@ -31,6 +32,10 @@ pub struct Handling {
     pub buffer_request: usize,
     /// So many bytes of an answer are read ahead of its client.
     pub buffer_response: usize,
+    /// How long an exchange may take from its admission on, unless its connection is upgraded.
+    pub timeout: Option<Duration>,
+    /// The same, upgraded or not.
+    pub max_duration: Option<Duration>,
 }
 
 /// What becomes of a request to upgrade its connection, to a WebSocket for example.

@@ -11,6 +11,7 @@ mod corners;
 mod corners_body;
 mod corners_pace;
 mod drain;
+mod durations;
 mod endings;
 mod forwarding;
 mod grpc;
