@@ -13,7 +13,7 @@ use super::section::{Section, closest};
 use super::shared::SharedLimits;
 use super::value::{Taken, as_text, integer, list, parsed, some, text, wrong, wrong_with_help};
 use crate::admission::{self, LIMIT_MAX};
-use crate::proxy::{Plan, RouteSettings, Upgrade};
+use crate::proxy::{Plan, Preflight, RouteSettings, Upgrade};
 use crate::route::{Conditions, HeaderCondition, Table};
 use crate::upstream::{self, Ending};
 
@@ -103,7 +103,12 @@ impl Route {
 
 /// Puts routes and limits together. The inline limits come before the shared ones, so that every route's limits are in
 /// ascending order.
-pub(super) fn plan(upstreams: Vec<upstream::Settings>, routes: Vec<Route>, shared: Vec<admission::Settings>) -> Plan {
+pub(super) fn plan(
+    upstreams: Vec<upstream::Settings>,
+    routes: Vec<Route>,
+    shared: Vec<admission::Settings>,
+    preflight: Preflight,
+) -> Plan {
     let (mut routes, inline): (Vec<_>, Vec<_>) = routes.into_iter().filter_map(Route::settings).unzip();
     let first_shared = inline.iter().flatten().count();
     let mut own = 0..first_shared;
@@ -111,7 +116,7 @@ pub(super) fn plan(upstreams: Vec<upstream::Settings>, routes: Vec<Route>, share
         let shared = route.limits.iter().map(|index| first_shared + index);
         route.limits = inline.as_ref().and_then(|_| own.next()).into_iter().chain(shared).collect();
     }
-    Plan { upstreams, limits: inline.into_iter().flatten().chain(shared).collect(), routes }
+    Plan { upstreams, limits: inline.into_iter().flatten().chain(shared).collect(), routes, preflight }
 }
 
 /// Reports every two routes that one request can match equally.

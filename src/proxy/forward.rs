@@ -82,7 +82,8 @@ impl Forward {
         let waited = permit.as_ref().and_then(Permit::waited);
         let bodiless = request.body().is_end_stream();
         let Route { names, .. } = &*self.route;
-        self.arrival.record.admitted(permit.as_ref(), names.limit.as_ref(), &names.endpoint);
+        let limit = permit.as_ref().and(names.limit.as_ref());
+        self.arrival.record.admitted(permit.as_ref(), limit, &names.endpoint);
         let request = match self.prepare(request) {
             Ok(request) => request,
             Err(refusal) => {

@@ -18,6 +18,7 @@ use super::forward::{Arrival, Forward};
 use super::grpc;
 use super::headers::{new_request_id, request_id};
 use super::negotiate::Form;
+use super::preflight::{Preflight, is_preflight};
 use super::record::Record;
 use super::refusal::Refusal;
 use super::reply::{About, Reply};
@@ -110,6 +111,7 @@ impl Proxy {
         if route.settings.upgrade == Upgrade::Deny && requested_upgrade(request.headers()).is_some() {
             return Reply::upgrade_denied().into_response(&arrival.about(Some(route)));
         }
+        let preflight = is_preflight(&request).then(|| self.in_force.load().preflight);
         arrival.record.routed(&route.names.route, &route.names.upstream);
         let mut ahead = None;
         let most = route.settings.handling.buffer_request;
@@ -124,7 +126,12 @@ impl Proxy {
             arrival.large = is_large(request.body());
         }
         let forward = Forward { route: route.clone(), worker: self.worker, arrival, ahead };
-        let Some(limits) = &route.limits else {
+        let limits = match preflight {
+            Some(Preflight::Exempt) => None,
+            // `First`: its claim is of the level above all others, once claims have levels.
+            Some(Preflight::First | Preflight::Count) | None => route.limits.as_ref(),
+        };
+        let Some(limits) = limits else {
             let Ok(response) = forward.forward(request.map(Spool::new), None).await;
             return response;
         };

@@ -3,6 +3,7 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use super::preflight::Preflight;
 use crate::{admission, route, upstream};
 
 /// One route: which requests, which limits, which upstream.
@@ -59,4 +60,6 @@ pub struct Plan {
     pub limits: Vec<admission::Settings>,
     /// The routes, in the order of their names.
     pub routes: Vec<RouteSettings>,
+    /// What CORS preflights take, on all routes.
+    pub preflight: Preflight,
 }

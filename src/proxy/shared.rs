@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use http::HeaderValue;
 
+use super::preflight::Preflight;
 use super::request_ahead::ForwardedBody;
 use super::settings::{Plan, RouteSettings, Upgrade};
 use crate::access_log::Log;
@@ -24,6 +25,7 @@ pub struct Shared {
     /// Limits of earlier plans that are not done with: a plan that brings one back must not begin it at zero.
     retired: Vec<Limiter>,
     pub(super) upstreams: Vec<Arc<Upstream<ForwardedBody>>>,
+    pub(super) preflight: Preflight,
 }
 
 /// A route with its limit and its way upstream.
@@ -68,6 +70,7 @@ impl Shared {
             limiters: Vec::new(),
             retired: Vec::new(),
             upstreams: Vec::new(),
+            preflight: plan.preflight,
         };
         nothing.follow(plan)
     }
@@ -102,6 +105,7 @@ impl Shared {
             limiters,
             retired,
             upstreams,
+            preflight: plan.preflight,
         };
         // Nothing can fail any more.
         next.all_routes.iter().for_each(|route| route.reconfigure_upgrades());

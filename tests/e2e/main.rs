@@ -25,6 +25,7 @@ mod http2_bounds;
 mod leaving;
 mod load;
 mod peers;
+mod preflight;
 mod refusals;
 mod rejections;
 mod reload;
