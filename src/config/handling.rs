@@ -6,7 +6,7 @@ use config::Value;
 
 use super::section::Section;
 use super::server::TIMEOUT;
-use super::value::{Taken, as_text, duration, size};
+use super::value::{Taken, as_text, choice, duration, size};
 use crate::proxy::Handling;
 
 /// What a table says of them. What it does not say is `None`.
@@ -16,6 +16,7 @@ pub(super) struct Keys {
     buffer_response: Option<u64>,
     timeout: Option<Option<Duration>>,
     max_duration: Option<Option<Duration>>,
+    queue_events: Option<bool>,
 }
 
 /// So many bytes are certainly not meant to be held in memory for each request.
@@ -29,6 +30,7 @@ impl Keys {
             buffer_response: section.take("buffer_response", size(0..=BUFFER_MAX)),
             timeout: section.take("timeout", duration_or_none),
             max_duration: section.take("max_duration", duration_or_none),
+            queue_events: section.take("queue_events", choice(&[("off", false), ("sse", true)])),
         }
     }
 
@@ -39,6 +41,7 @@ impl Keys {
             buffer_response: bytes(self.buffer_response.or(defaults.buffer_response)),
             timeout: self.timeout.or(defaults.timeout).flatten(),
             max_duration: self.max_duration.or(defaults.max_duration).flatten(),
+            queue_events: self.queue_events.or(defaults.queue_events).unwrap_or(false),
         }
     }
 }

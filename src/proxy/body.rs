@@ -8,6 +8,7 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::Full;
 use tokio::time::Instant;
 
+use super::queue_events::QueueEvents;
 use super::record::Record;
 use super::relay::Relay;
 use super::request_ahead::ForwardedBody;
@@ -33,11 +34,17 @@ enum Kind {
     Own(Full<Bytes>),
     Upstream(UpstreamBody),
     Relayed(Relay),
+    /// Events of ours, and the upstream's behind them.
+    Events(QueueEvents),
 }
 
 impl Body {
     pub(super) fn own(bytes: Bytes, record: Record) -> Self {
         Body { kind: Kind::Own(Full::new(bytes)), bytes: 0, record, tunnel: None }
+    }
+
+    pub(super) fn events(events: QueueEvents, record: Record) -> Self {
+        Body { kind: Kind::Events(events), bytes: 0, record, tunnel: None }
     }
 
     /// No body at all: the connection becomes a tunnel.
@@ -83,6 +90,7 @@ impl HttpBody for Body {
             Kind::Own(body) => Pin::new(body).poll_frame(cx).map_err(|never| match never {}),
             Kind::Upstream(body) => Pin::new(body).poll_frame(cx),
             Kind::Relayed(body) => body.poll_frame(cx),
+            Kind::Events(body) => body.poll_frame(cx),
         });
         match &frame {
             Some(Ok(frame)) => {
@@ -102,6 +110,7 @@ impl HttpBody for Body {
             Kind::Own(body) => body.is_end_stream(),
             Kind::Upstream(body) => body.is_end_stream(),
             Kind::Relayed(body) => body.is_end_stream(),
+            Kind::Events(body) => body.is_end_stream(),
         }
     }
 
@@ -110,6 +119,7 @@ impl HttpBody for Body {
             Kind::Own(body) => body.size_hint(),
             Kind::Upstream(body) => body.size_hint(),
             Kind::Relayed(body) => body.size_hint(),
+            Kind::Events(_) => SizeHint::new(),
         }
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::SystemTime;
 
-use http::header::{CONTENT_LENGTH, EXPECT, HOST, HeaderValue, TE, TRANSFER_ENCODING};
+use http::header::{ACCEPT_ENCODING, CONTENT_LENGTH, EXPECT, HOST, HeaderValue, TE, TRANSFER_ENCODING};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, Request, Response, Uri, Version};
 use http_body::Body as _;
@@ -19,6 +19,7 @@ use super::client::Client;
 use super::deadline::{Deadlines, within};
 use super::headers::{X_REQUEST_ID, append_via, requested_host, set_forwarded, set_request_start};
 use super::negotiate::Form;
+use super::queue_events::Told;
 use super::record::Record;
 use super::refusal::Refusal;
 use super::reply::{About, Reply, X_LIMIT, X_QUEUE, X_REASON, queue_value};
@@ -45,6 +46,8 @@ pub(super) struct Arrival {
     pub(super) record: Record,
     /// Its body is too large to be read and dropped after an answer of our own.
     pub(super) large: bool,
+    /// How far it has come, if its client can be told that it waits.
+    pub(super) told: Option<Told>,
 }
 
 /// Sends the requests of a route upstream.
@@ -70,6 +73,9 @@ impl Service<Admitted<RequestBody>> for Forward {
     }
 
     fn call(&mut self, admitted: Admitted<RequestBody>) -> Self::Future {
+        if let Some(told) = &self.arrival.told {
+            told.set_admitted();
+        }
         self.clone().forward(admitted.request, Some(admitted.permit))
     }
 }
@@ -166,6 +172,10 @@ impl Forward {
         remove_hop_by_hop(headers);
         // Answered on the first read of the body, which is the upstream's.
         headers.remove(EXPECT);
+        if self.arrival.has_begun() {
+            // The head that would name the coding has been sent.
+            headers.remove(ACCEPT_ENCODING);
+        }
         set_forwarded(headers, client, host.as_ref());
         set_request_start(headers, client, *arrived);
         headers.insert(X_REQUEST_ID, request_id.clone());
@@ -258,12 +268,17 @@ fn clean(headers: &mut HeaderMap, waited: Option<Waited>) {
 }
 
 impl Arrival {
+    /// Whether its answer is a stream of events that has begun.
+    fn has_begun(&self) -> bool {
+        self.told.as_ref().is_some_and(Told::has_begun)
+    }
+
     pub(super) fn about<'a>(&'a self, route: Option<&'a Route>) -> About<'a> {
         About {
             route: route.map(|route| route.settings.name.as_str()),
             limit: route.and_then(|route| route.limits.as_ref()).map(Limits::name),
             request_id: &self.request_id,
-            form: Form::wanted(self.accept.as_ref()),
+            form: if self.has_begun() { Form::ProblemJson } else { Form::wanted(self.accept.as_ref()) },
             grpc: self.grpc.as_ref(),
             close: self.large,
             record: &self.record,

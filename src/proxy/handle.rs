@@ -19,6 +19,7 @@ use super::grpc;
 use super::headers::{new_request_id, request_id};
 use super::negotiate::Form;
 use super::preflight::{Preflight, is_preflight};
+use super::queue_events::{self, Told};
 use super::record::Record;
 use super::refusal::Refusal;
 use super::reply::{About, Reply};
@@ -26,7 +27,8 @@ use super::request_ahead::Ahead;
 use super::request_body::RequestBody;
 use super::settings::Upgrade;
 use super::shared::{Route, Shared};
-use crate::admission::{Error, Spool};
+use super::wants_events::wants_events;
+use crate::admission::{Error, Limits, Spool};
 use crate::upstream::headers::requested_upgrade;
 
 /// One worker's way through what is in force. A request goes all its way by the plan that it began with.
@@ -101,6 +103,7 @@ impl Proxy {
             grpc: grpc::content_type(request),
             arrived: SystemTime::now(),
             large: is_large(request.body()),
+            told: None,
         }
     }
 
@@ -125,6 +128,9 @@ impl Proxy {
             }
             arrival.large = is_large(request.body());
         }
+        if route.settings.handling.queue_events && arrival.grpc.is_none() && wants_events(&request, ahead.as_deref()) {
+            arrival.told = Some(Told::default());
+        }
         let forward = Forward { route: route.clone(), worker: self.worker, arrival, ahead };
         let limits = match preflight {
             Some(Preflight::Exempt) => None,
@@ -135,25 +141,11 @@ impl Proxy {
             let Ok(response) = forward.forward(request.map(Spool::new), None).await;
             return response;
         };
-        let arrival = forward.arrival.clone();
-        let mut about = arrival.about(Some(route));
-        let reply = match limits.admit(request, forward).await {
-            Ok(response) => return response,
-            Err(Error::Rejected(rejection)) => {
-                route.count_rejection(rejection.reason);
-                let limiter = &limits.limiters()[rejection.limit];
-                about.limit = Some(limiter.name());
-                about.record.rejected_by(limiter.name());
-                let limit = limiter.settings();
-                Reply::rejected(&rejection, limit.reject_status)
-            }
-            Err(Error::Body(error)) => {
-                about.close = true;
-                Reply::body_failed(&error)
-            }
-            Err(Error::Inner(never)) => match never {},
-        };
-        reply.into_response(&about)
+        let Some(told) = forward.arrival.told.clone() else { return admit(route, limits, request, forward).await };
+        let (route, limits, arrival) = (route.clone(), limits.clone(), forward.arrival.clone());
+        let queue = limits.clone();
+        let answering = Box::pin(async move { admit(&route, &limits, request, forward).await });
+        Box::pin(queue_events::answer(answering, told, queue, arrival)).await
     }
 
     fn route(&self, request: &Request<RequestBody>) -> Option<Arc<Route>> {
@@ -164,6 +156,30 @@ impl Proxy {
         };
         self.in_force.load().routes.find(request.method(), host, uri.path(), request.headers()).cloned()
     }
+}
+
+/// Lets a request through its limits, and sends it on.
+async fn admit(route: &Route, limits: &Limits, request: Request<RequestBody>, forward: Forward) -> Response<Body> {
+    let arrival = forward.arrival.clone();
+    let admitted = limits.admit(request, forward).await;
+    let mut about = arrival.about(Some(route));
+    let reply = match admitted {
+        Ok(response) => return response,
+        Err(Error::Rejected(rejection)) => {
+            route.count_rejection(rejection.reason);
+            let limiter = &limits.limiters()[rejection.limit];
+            about.limit = Some(limiter.name());
+            about.record.rejected_by(limiter.name());
+            let limit = limiter.settings();
+            Reply::rejected(&rejection, limit.reject_status)
+        }
+        Err(Error::Body(error)) => {
+            about.close = true;
+            Reply::body_failed(&error)
+        }
+        Err(Error::Inner(never)) => match never {},
+    };
+    reply.into_response(&about)
 }
 
 fn is_large(body: &RequestBody) -> bool {

@@ -14,6 +14,7 @@ mod headers;
 mod negotiate;
 mod pieces;
 mod preflight;
+mod queue_events;
 mod record;
 mod refusal;
 mod relay;
@@ -24,6 +25,7 @@ mod settings;
 mod shared;
 mod trusted;
 mod tunnel;
+mod wants_events;
 
 pub use body::Body;
 pub use client::Client;

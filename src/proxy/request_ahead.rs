@@ -49,6 +49,16 @@ impl Ahead {
         Ok(Ahead { data: data.into(), trailers })
     }
 
+    /// What was read, but for trailers.
+    pub(super) fn data(&self) -> &[u8] {
+        &self.data
+    }
+
+    #[cfg(test)]
+    pub(super) fn of(body: &'static str) -> Self {
+        Ahead { data: body.into(), trailers: None }
+    }
+
     fn next(&mut self) -> Option<Frame<Bytes>> {
         if self.data.is_empty() {
             self.trailers.take().map(Frame::trailers)

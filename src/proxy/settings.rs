@@ -37,6 +37,8 @@ pub struct Handling {
     pub timeout: Option<Duration>,
     /// The same, upgraded or not.
     pub max_duration: Option<Duration>,
+    /// Whether clients of event streams are told that they wait.
+    pub queue_events: bool,
 }
 
 /// What becomes of a request to upgrade its connection, to a WebSocket for example.

@@ -26,6 +26,7 @@ mod leaving;
 mod load;
 mod peers;
 mod preflight;
+mod queue_events;
 mod refusals;
 mod rejections;
 mod reload;
