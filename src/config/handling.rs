@@ -6,7 +6,7 @@ use config::Value;
 
 use super::section::Section;
 use super::server::TIMEOUT;
-use super::value::{Taken, as_text, choice, duration, size};
+use super::value::{Taken, as_text, boolean, choice, duration, size};
 use crate::proxy::Handling;
 
 /// What a table says of them. What it does not say is `None`.
@@ -17,6 +17,7 @@ pub(super) struct Keys {
     timeout: Option<Option<Duration>>,
     max_duration: Option<Option<Duration>>,
     queue_events: Option<bool>,
+    log: Option<bool>,
 }
 
 /// So many bytes are certainly not meant to be held in memory for each request.
@@ -31,6 +32,7 @@ impl Keys {
             timeout: section.take("timeout", duration_or_none),
             max_duration: section.take("max_duration", duration_or_none),
             queue_events: section.take("queue_events", choice(&[("off", false), ("sse", true)])),
+            log: section.take("log", boolean),
         }
     }
 
@@ -42,6 +44,7 @@ impl Keys {
             timeout: self.timeout.or(defaults.timeout).flatten(),
             max_duration: self.max_duration.or(defaults.max_duration).flatten(),
             queue_events: self.queue_events.or(defaults.queue_events).unwrap_or(false),
+            unlogged: self.log.or(defaults.log) == Some(false),
         }
     }
 }

@@ -18,7 +18,7 @@ use crate::route::{Conditions, HeaderCondition, Table};
 use crate::upstream::{self, Ending};
 
 pub(super) const NOT_YET: &[&str] =
-    &["cost", "priority", "deadline", "trust_headers", "strip_prefix", "set_headers", "set_response_headers", "log"];
+    &["cost", "priority", "deadline", "trust_headers", "strip_prefix", "set_headers", "set_response_headers"];
 
 /// Keys that only a route itself can have so far, not the defaults.
 pub(super) const OWN_KEYS: &[&str] = &["host", "path", "method", "header", "upstream", "upgrade"];

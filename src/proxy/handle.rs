@@ -111,6 +111,9 @@ impl Proxy {
         let Some(route) = &self.route(&request) else {
             return Reply::no_route().into_response(&arrival.about(None));
         };
+        if route.settings.handling.unlogged {
+            arrival.record.silence();
+        }
         if route.settings.upgrade == Upgrade::Deny && requested_upgrade(request.headers()).is_some() {
             return Reply::upgrade_denied().into_response(&arrival.about(Some(route)));
         }

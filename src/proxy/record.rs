@@ -51,6 +51,13 @@ impl Record {
         }
     }
 
+    /// Its route has no access log.
+    pub(super) fn silence(&self) {
+        if let Some(open) = &self.0 {
+            open.lock().unwrap_or_else(PoisonError::into_inner).silence();
+        }
+    }
+
     pub(super) fn routed(&self, route: &Arc<str>, upstream: &Arc<str>) {
         self.note(|entry| {
             entry.route = Some(route.clone());

@@ -39,6 +39,8 @@ pub struct Handling {
     pub max_duration: Option<Duration>,
     /// Whether clients of event streams are told that they wait.
     pub queue_events: bool,
+    /// Whether its requests leave no line in the access log.
+    pub unlogged: bool,
 }
 
 /// What becomes of a request to upgrade its connection, to a WebSocket for example.

@@ -30,6 +30,7 @@ mod queue_events;
 mod refusals;
 mod rejections;
 mod reload;
+mod route_log;
 mod routes;
 mod startup;
 mod storm;

@@ -161,6 +161,8 @@ fn a_mistake_is_reported_with_its_place_and_key() {
         ),
         ("limit", "per_key = 3", "0:5:1 routes.a.per_key is not supported by this version"),
         ("limit", "buffer_request = \"2GiB\"", "0:5:18 routes.a.buffer_request must be a size from 0B to 1GiB"),
+        ("limit", "log = \"false\"", "0:5:7 routes.a.log must be true or false (write it without quotes: false)"),
+        ("limit", "queue_events = true", "0:5:16 routes.a.queue_events must be one of \"off\", \"sse\""),
         ("limit", "timeout = \"0s\"", "0:5:11 routes.a.timeout must be a duration from \"1ms\""),
         (
             "limit",
