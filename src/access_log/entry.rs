@@ -100,11 +100,18 @@ pub struct Open {
     /// Present until it is written.
     entry: Option<Box<Entry>>,
     log: Log,
+    /// Nobody wants to read it.
+    silent: bool,
 }
 
 impl Open {
     pub(super) fn new(log: Log, entry: Entry) -> Self {
-        Open { entry: Some(Box::new(entry)), log }
+        Open { entry: Some(Box::new(entry)), log, silent: false }
+    }
+
+    /// It will not be written.
+    pub fn silence(&mut self) {
+        self.silent = true;
     }
 
     /// The entry, to add to.
@@ -115,7 +122,7 @@ impl Open {
 
 impl Drop for Open {
     fn drop(&mut self) {
-        if let Some(mut entry) = self.entry.take() {
+        if let Some(mut entry) = self.entry.take().filter(|_| !self.silent) {
             entry.end = Some(Instant::now());
             self.log.write(entry);
         }

@@ -15,6 +15,7 @@ mod excerpt;
 mod fairness;
 mod file;
 mod flags;
+mod handling;
 mod layer;
 mod limits;
 mod log;

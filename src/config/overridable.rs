@@ -4,13 +4,14 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use super::claims::Claims;
+use super::handling;
 use super::limits::{self, Keys, Limit, Limited};
 use super::report::Report;
 use super::section::Section;
 use super::server::TIMEOUT_OR_ZERO;
 use super::shared::SharedLimits;
 use super::value::{choice, duration};
-use crate::proxy::ClaimRules;
+use crate::proxy::{ClaimRules, Handling};
 use crate::upstream::OnClientGone;
 
 /// What a route or `[defaults]` says.
@@ -23,6 +24,7 @@ pub(super) struct Overridable {
     on_client_gone: Option<OnClientGone>,
     abort_grace: Option<Duration>,
     claims: Claims,
+    handling: handling::Keys,
 }
 
 /// What a table says about a key.
@@ -44,6 +46,7 @@ pub(super) struct Effective {
     pub on_client_gone: OnClientGone,
     pub abort_grace: Duration,
     pub claim: ClaimRules,
+    pub handling: Handling,
 }
 
 impl Overridable {
@@ -58,6 +61,7 @@ impl Overridable {
             on_client_gone: section.take("on_client_gone", choice(&ON_CLIENT_GONE)),
             abort_grace: section.take("abort_grace", duration(TIMEOUT_OR_ZERO)),
             claims: Claims::take(section),
+            handling: handling::Keys::take(section),
         };
         if matches!(overridable.limit, Said::This(Limit::None)) && section.was_written("limits") {
             let message = "says nothing beside limit = \"none\", which takes no permit of any kind";
@@ -98,6 +102,7 @@ impl Overridable {
             on_client_gone: self.on_client_gone.or(defaults.on_client_gone).unwrap_or_default(),
             abort_grace: self.abort_grace.or(defaults.abort_grace).unwrap_or(Duration::from_secs(30)),
             claim: self.claims.over(&defaults.claims),
+            handling: self.handling.over(&defaults.handling),
         })
     }
 

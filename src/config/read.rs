@@ -20,7 +20,7 @@ const WHAT_TO_WRITE: &str = "write [upstreams.default] with url = \"http://127.0
 /// Reads all sections. `None` if something is missing, which has been reported.
 pub(super) fn settings(tree: Map<String, Value>, report: &Report) -> Option<Settings> {
     let mut root = Section::root(tree, report);
-    let server = server::read(root.section("server"), report);
+    let (server, preflight) = server::read(root.section("server"), report);
     let admin = admin::read(root.section("admin"), report);
     let log = log::read(root.section("log"));
 
@@ -55,7 +55,7 @@ pub(super) fn settings(tree: Map<String, Value>, report: &Report) -> Option<Sett
 
     // One that could not be read has been reported, and then the plan is not used.
     let complete = limits.iter().all(Option::is_some);
-    let plan = routes::plan(upstreams, routes, limits.into_iter().flatten().collect());
+    let plan = routes::plan(upstreams, routes, limits.into_iter().flatten().collect(), preflight);
     warn_of_unused(&plan, &names, report);
     if complete {
         check_claims(&plan, report);

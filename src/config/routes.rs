@@ -13,21 +13,11 @@ use super::section::{Section, closest};
 use super::shared::SharedLimits;
 use super::value::{Taken, as_text, integer, list, parsed, some, text, wrong, wrong_with_help};
 use crate::admission::LIMIT_MAX;
-use crate::proxy::{Plan, RouteSettings, Upgrade};
+use crate::proxy::{Plan, Preflight, RouteSettings, Upgrade};
 use crate::route::{Conditions, HeaderCondition, Table};
 use crate::upstream::{self, Ending};
 
-pub(super) const NOT_YET: &[&str] = &[
-    "timeout",
-    "max_duration",
-    "buffer_request",
-    "buffer_response",
-    "queue_events",
-    "strip_prefix",
-    "set_headers",
-    "set_response_headers",
-    "log",
-];
+pub(super) const NOT_YET: &[&str] = &["strip_prefix", "set_headers", "set_response_headers"];
 
 /// Keys that only a route itself can have so far, not the defaults.
 pub(super) const OWN_KEYS: &[&str] = &["host", "path", "method", "header", "upstream", "upgrade"];
@@ -92,18 +82,23 @@ fn upgrade(value: &Value) -> Taken<Upgrade> {
 impl Route {
     /// The settings, if nothing was wrong, with the shared limits that it takes, and its own limit.
     fn settings(self) -> Option<(RouteSettings, Option<Limited>)> {
-        let (upstream, Effective { inline, shared, on_client_gone, abort_grace, claim }) = self.rest?;
+        let (upstream, Effective { inline, shared, on_client_gone, abort_grace, claim, handling }) = self.rest?;
         let conditions = self.conditions?;
         let ending = Ending { on_client_gone, abort_grace };
         let Route { name, upgrade, .. } = self;
-        let settings = RouteSettings { name, conditions, upstream, limits: shared, claim, upgrade, ending };
+        let settings = RouteSettings { name, conditions, upstream, limits: shared, claim, upgrade, ending, handling };
         Some((settings, inline))
     }
 }
 
 /// Puts routes and limits together. The inline limits come before the shared ones, so that every route's limits are in
 /// ascending order.
-pub(super) fn plan(upstreams: Vec<upstream::Settings>, routes: Vec<Route>, shared: Vec<Limited>) -> Plan {
+pub(super) fn plan(
+    upstreams: Vec<upstream::Settings>,
+    routes: Vec<Route>,
+    shared: Vec<Limited>,
+    preflight: Preflight,
+) -> Plan {
     let (mut routes, inline): (Vec<_>, Vec<_>) = routes.into_iter().filter_map(Route::settings).unzip();
     let first_shared = inline.iter().flatten().count();
     let mut own = 0..first_shared;
@@ -112,7 +107,7 @@ pub(super) fn plan(upstreams: Vec<upstream::Settings>, routes: Vec<Route>, share
         route.limits = inline.as_ref().and_then(|_| own.next()).into_iter().chain(shared).collect();
     }
     let (limits, keys) = inline.into_iter().flatten().chain(shared).unzip();
-    Plan { upstreams, limits, keys, routes }
+    Plan { upstreams, limits, keys, routes, preflight }
 }
 
 /// Reports every two routes that one request can match equally.

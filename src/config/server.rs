@@ -10,8 +10,8 @@ use super::address;
 use super::report::Report;
 use super::section::Section;
 use super::units::show_duration;
-use super::value::{self, Taken, as_text, list, not_an_integer, size, some, wrong_with_help};
-use crate::proxy::{Network, TrustedProxies};
+use super::value::{self, Taken, as_text, choice, list, not_an_integer, size, some, wrong_with_help};
+use crate::proxy::{Network, Preflight, TrustedProxies};
 use crate::server::Settings;
 
 /// More threads than any machine has processors.
@@ -26,10 +26,10 @@ pub(super) const TIMEOUT: std::ops::RangeInclusive<Duration> = Duration::from_mi
 pub(super) const TIMEOUT_OR_ZERO: std::ops::RangeInclusive<Duration> = Duration::ZERO..=YEAR;
 const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
 
-const NOT_YET: &[&str] = &["max_connections", "max_body", "proxy_protocol", "preflight", "health_path", "tls"];
+const NOT_YET: &[&str] = &["max_connections", "max_body", "proxy_protocol", "health_path", "tls"];
 
-/// Reads the keys of the client side.
-pub(super) fn read(mut section: Section<'_>, report: &Report) -> Settings {
+/// Reads the keys of the client side, and what preflights take.
+pub(super) fn read(mut section: Section<'_>, report: &Report) -> (Settings, Preflight) {
     let default = Settings::new(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8080)));
     // TCP counts keep-alive in seconds.
     let keepalive = Duration::from_secs(1)..=Duration::from_secs(32_767);
@@ -53,9 +53,18 @@ pub(super) fn read(mut section: Section<'_>, report: &Report) -> Settings {
         let message = format!("is longer than server.drain_timeout (\"{timeout}\"), which includes it");
         report.error(section.problem("drain_delay", message).help("raise drain_timeout, or lower drain_delay"));
     }
+    let preflight = section.take_or("preflight", choice(&PREFLIGHT), Preflight::default());
+    if preflight == Preflight::Exempt {
+        let message = "lets requests to every route through that take no permit";
+        let help = "anybody can send such requests: \"first\" counts them, and serves them before others";
+        report.warning(section.problem("preflight", message).help(help));
+    }
     section.finish(NOT_YET);
-    settings
+    (settings, preflight)
 }
+
+const PREFLIGHT: [(&str, Preflight); 3] =
+    [("first", Preflight::First), ("count", Preflight::Count), ("exempt", Preflight::Exempt)];
 
 /// Names may have addresses in common.
 fn distinct(lists: Vec<Vec<SocketAddr>>) -> Vec<SocketAddr> {

@@ -2,6 +2,7 @@
 
 mod admin;
 mod fairness;
+mod handling;
 mod keys;
 mod layers;
 mod limits;

@@ -68,6 +68,18 @@ pub(super) fn parsed<T: FromStr<Err: Display>>(expected: &'static str) -> impl F
     }
 }
 
+/// `true` or `false`.
+pub(super) fn boolean(value: &Value) -> Taken<bool> {
+    const EXPECTED: &str = "must be true or false";
+    let outside = value.origin().is_some_and(is_outside_files);
+    match (&value.kind, as_text(value)) {
+        (ValueKind::Boolean(boolean), _) => Ok(*boolean),
+        (_, Some(word @ ("true" | "false"))) if outside => Ok(word == "true"),
+        (_, Some(word @ ("true" | "false"))) => wrong_with_help(EXPECTED, format!("write it without quotes: {word}")),
+        _ => wrong(EXPECTED),
+    }
+}
+
 /// A whole number of a range.
 pub(super) fn integer<T: TryFrom<i128>>(range: RangeInclusive<u32>) -> impl Fn(&Value) -> Taken<T> {
     move |value| {
@@ -130,22 +142,6 @@ pub(super) fn size(range: RangeInclusive<u64>) -> impl Fn(&Value) -> Taken<u64> 
                 "the units are B, KiB, MiB and GiB",
             ),
         }
-    }
-}
-
-/// True or false; outside of files, the words.
-pub(super) fn boolean(value: &Value) -> Taken<bool> {
-    match (&value.kind, as_text(value)) {
-        (ValueKind::Boolean(boolean), _) => Ok(*boolean),
-        (_, Some(text)) if value.origin().is_some_and(is_outside_files) => match text.trim() {
-            "true" => Ok(true),
-            "false" => Ok(false),
-            _ => wrong("must be true or false"),
-        },
-        (_, Some(text @ ("true" | "false"))) => {
-            wrong_with_help("must be true or false", format!("write it without quotes: {text}"))
-        }
-        _ => wrong("must be true or false"),
     }
 }
 

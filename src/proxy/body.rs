@@ -6,15 +6,18 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::Full;
+use tokio::time::Instant;
 
+use super::queue_events::QueueEvents;
 use super::record::Record;
-use super::request_body::RequestBody;
+use super::relay::Relay;
+use super::request_ahead::ForwardedBody;
 use super::tunnel::Tunnel;
-use crate::admission::{Permit, Spool};
+use crate::admission::Permit;
 use crate::upstream::{Failure, ResponseBody};
 
 /// The upstream's body, with the permit until its end.
-pub(super) type UpstreamBody = ResponseBody<Spool<RequestBody>, Option<Permit>>;
+pub(super) type UpstreamBody = ResponseBody<ForwardedBody, Option<Permit>>;
 
 /// The body of an answer: our own, or the upstream's.
 #[derive(Debug)]
@@ -30,11 +33,18 @@ pub struct Body {
 enum Kind {
     Own(Full<Bytes>),
     Upstream(UpstreamBody),
+    Relayed(Relay),
+    /// Events of ours, and the upstream's behind them.
+    Events(QueueEvents),
 }
 
 impl Body {
     pub(super) fn own(bytes: Bytes, record: Record) -> Self {
         Body { kind: Kind::Own(Full::new(bytes)), bytes: 0, record, tunnel: None }
+    }
+
+    pub(super) fn events(events: QueueEvents, record: Record) -> Self {
+        Body { kind: Kind::Events(events), bytes: 0, record, tunnel: None }
     }
 
     /// No body at all: the connection becomes a tunnel.
@@ -49,11 +59,17 @@ impl Body {
         self.tunnel.take().map(|tunnel| *tunnel)
     }
 
-    pub(super) fn upstream(body: UpstreamBody, record: Record) -> Self {
-        if body.is_end_stream() {
+    /// The upstream's, which is read up to `ahead` bytes ahead of the client, and cut at the deadline.
+    pub(super) fn upstream(body: UpstreamBody, ahead: usize, deadline: Option<Instant>, record: Record) -> Self {
+        let kind = if body.is_end_stream() {
             record.completed(0);
-        }
-        Body { kind: Kind::Upstream(body), bytes: 0, record, tunnel: None }
+            Kind::Upstream(body)
+        } else if ahead > 0 || deadline.is_some() {
+            Kind::Relayed(Relay::new(body, ahead, deadline))
+        } else {
+            Kind::Upstream(body)
+        };
+        Body { kind, bytes: 0, record, tunnel: None }
     }
 
     /// Lets go of the record, with a last word.
@@ -73,6 +89,8 @@ impl HttpBody for Body {
         let frame = std::task::ready!(match &mut this.kind {
             Kind::Own(body) => Pin::new(body).poll_frame(cx).map_err(|never| match never {}),
             Kind::Upstream(body) => Pin::new(body).poll_frame(cx),
+            Kind::Relayed(body) => body.poll_frame(cx),
+            Kind::Events(body) => body.poll_frame(cx),
         });
         match &frame {
             Some(Ok(frame)) => {
@@ -91,6 +109,8 @@ impl HttpBody for Body {
         match &self.kind {
             Kind::Own(body) => body.is_end_stream(),
             Kind::Upstream(body) => body.is_end_stream(),
+            Kind::Relayed(body) => body.is_end_stream(),
+            Kind::Events(body) => body.is_end_stream(),
         }
     }
 
@@ -98,6 +118,8 @@ impl HttpBody for Body {
         match &self.kind {
             Kind::Own(body) => body.size_hint(),
             Kind::Upstream(body) => body.size_hint(),
+            Kind::Relayed(body) => body.size_hint(),
+            Kind::Events(_) => SizeHint::new(),
         }
     }
 }

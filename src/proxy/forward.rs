@@ -7,20 +7,24 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::SystemTime;
 
-use http::header::{CONTENT_LENGTH, EXPECT, HOST, HeaderValue, TE, TRANSFER_ENCODING};
+use http::header::{ACCEPT_ENCODING, CONTENT_LENGTH, EXPECT, HOST, HeaderValue, TE, TRANSFER_ENCODING};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, Request, Response, Uri, Version};
 use http_body::Body as _;
+use tokio::time::Instant;
 use tower_service::Service;
 
 use super::body::{Body, UpstreamBody};
 use super::claim::subtract_waited;
 use super::client::Client;
+use super::deadline::{Deadlines, within};
 use super::headers::{X_REQUEST_ID, append_via, requested_host, set_forwarded, set_request_start};
 use super::negotiate::Form;
+use super::queue_events::Told;
 use super::record::Record;
 use super::refusal::Refusal;
 use super::reply::{About, Reply, X_LIMIT, X_QUEUE, X_REASON, queue_value};
+use super::request_ahead::{Ahead, ForwardedBody};
 use super::request_body::{RequestBody, RequestBodyError};
 use super::shared::Route;
 use super::tunnel::Tunnel;
@@ -43,6 +47,8 @@ pub(super) struct Arrival {
     pub(super) record: Record,
     /// Its body is too large to be read and dropped after an answer of our own.
     pub(super) large: bool,
+    /// How far it has come, if its client can be told that it waits.
+    pub(super) told: Option<Told>,
 }
 
 /// Sends the requests of a route upstream.
@@ -51,6 +57,8 @@ pub(super) struct Forward {
     pub(super) route: Arc<Route>,
     pub(super) worker: usize,
     pub(super) arrival: Arrival,
+    /// What was read of the request's body before admission.
+    pub(super) ahead: Option<Box<Ahead>>,
 }
 
 /// The future of [`Forward`].
@@ -66,17 +74,23 @@ impl Service<Admitted<RequestBody>> for Forward {
     }
 
     fn call(&mut self, admitted: Admitted<RequestBody>) -> Self::Future {
+        if let Some(told) = &self.arrival.told {
+            told.set_admitted();
+        }
         self.clone().forward(admitted.request, Some(admitted.permit))
     }
 }
 
 impl Forward {
     /// Always answers. The permit, if there is one, goes with the exchange.
-    pub(super) fn forward(self, request: Request<Spool<RequestBody>>, permit: Option<Permit>) -> Forwarding {
+    pub(super) fn forward(mut self, request: Request<Spool<RequestBody>>, permit: Option<Permit>) -> Forwarding {
+        let ahead = self.ahead.take();
+        let request = request.map(|rest| ForwardedBody::new(ahead, rest));
         let waited = permit.as_ref().and_then(Permit::waited);
         let bodiless = request.body().is_end_stream();
         let Route { names, .. } = &*self.route;
-        self.arrival.record.admitted(permit.as_ref(), names.limit.as_ref(), &names.endpoint);
+        let limit = permit.as_ref().and(names.limit.as_ref());
+        self.arrival.record.admitted(permit.as_ref(), limit, &names.endpoint);
         let request = match self.prepare(request, waited) {
             Ok(request) => request,
             Err(refusal) => {
@@ -84,12 +98,18 @@ impl Forward {
                 return Box::pin(ready(Ok(reply.into_response(&self.arrival.about(Some(&self.route))))));
             }
         };
+        let deadlines = Deadlines::begin(&self.route.settings.handling);
         // Boxed here, and only what is needed from here on: hyper moves the whole future of every request once.
         Box::pin(async move {
             let Route { upstream, settings, .. } = &*self.route;
-            Ok(match upstream.send(self.worker, request, settings.ending, permit).await {
-                Ok(Answer::Response(response)) => pass_on(response, self.arrival.record, waited),
-                Ok(Answer::Upgraded(upgraded)) => self.tunnel(upgraded, waited),
+            let sent = upstream.send(self.worker, request, settings.ending, permit);
+            Ok(match within(deadlines.exchange, sent).await.unwrap_or(Err(Failure::Overdue)) {
+                Ok(Answer::Response(response)) => {
+                    let response = pass_on(response, &self.arrival.record, waited);
+                    let (ahead, record) = (settings.handling.buffer_response, self.arrival.record);
+                    response.map(|body| Body::upstream(body, ahead, deadlines.exchange, record))
+                }
+                Ok(Answer::Upgraded(upgraded)) => self.tunnel(upgraded, deadlines.upgraded, waited),
                 Err(failure) => {
                     tracing::debug!(route = settings.name, error = &failure as &dyn std::error::Error, "no response");
                     let reply = Reply { waited, ..Reply::failed(&failure) };
@@ -106,7 +126,12 @@ impl Forward {
     }
 
     /// Agrees to another protocol. The tunnel goes with the answer; the server runs it.
-    fn tunnel(self, upgraded: Upgraded<Option<Permit>>, waited: Option<Waited>) -> Response<Body> {
+    fn tunnel(
+        self,
+        upgraded: Upgraded<Option<Permit>>,
+        deadline: Option<Instant>,
+        waited: Option<Waited>,
+    ) -> Response<Body> {
         let Route { upstream, settings, .. } = &*self.route;
         let Upgraded { head, io, held } = upgraded;
         let permit = match self.route.upgrades() {
@@ -135,15 +160,18 @@ impl Forward {
         parts.extensions.clear();
         let idle_timeout = upstream.settings().upgrade_idle_timeout;
         let grace = settings.ending.abort_grace;
-        Response::from_parts(parts, Body::tunnel(Tunnel { upstream: io, idle_timeout, grace, permit, record }))
+        Response::from_parts(
+            parts,
+            Body::tunnel(Tunnel { upstream: io, idle_timeout, deadline, grace, permit, record }),
+        )
     }
 
     /// Makes the client's request ours.
     fn prepare(
         &self,
-        request: Request<Spool<RequestBody>>,
+        request: Request<ForwardedBody>,
         waited: Option<Waited>,
-    ) -> Result<Request<Spool<RequestBody>>, Refusal> {
+    ) -> Result<Request<ForwardedBody>, Refusal> {
         let host = requested_host(&request);
         // HTTP/1.0 has no upgrades.
         let upgrade = (request.version() == Version::HTTP_11).then(|| requested_upgrade(request.headers())).flatten();
@@ -157,6 +185,10 @@ impl Forward {
         headers.remove(EXPECT);
         if let Some(waited) = waited.filter(|_| self.route.settings.claim.deadline) {
             subtract_waited(headers, waited.wait);
+        }
+        if self.arrival.has_begun() {
+            // The head that would name the coding has been sent.
+            headers.remove(ACCEPT_ENCODING);
         }
         set_forwarded(headers, client, host.as_ref());
         set_request_start(headers, client, *arrived);
@@ -234,14 +266,14 @@ fn target(uri: Uri, base_path: &str) -> Result<Uri, Refusal> {
 }
 
 /// Makes the upstream's response ours.
-fn pass_on(mut response: Response<UpstreamBody>, record: Record, waited: Option<Waited>) -> Response<Body> {
+fn pass_on(mut response: Response<UpstreamBody>, record: &Record, waited: Option<Waited>) -> Response<UpstreamBody> {
     record.headed(response.status().as_u16(), response.body().reused(), response.body().retries());
     if let Some(Some(permit)) = response.body_mut().held_mut() {
         permit.release_at_head();
     }
     *response.version_mut() = Version::HTTP_11;
     clean(response.headers_mut(), waited);
-    response.map(|body| Body::upstream(body, record))
+    response
 }
 
 /// Makes the fields of the upstream's head ours.
@@ -259,12 +291,17 @@ fn clean(headers: &mut HeaderMap, waited: Option<Waited>) {
 }
 
 impl Arrival {
+    /// Whether its answer is a stream of events that has begun.
+    fn has_begun(&self) -> bool {
+        self.told.as_ref().is_some_and(Told::has_begun)
+    }
+
     pub(super) fn about<'a>(&'a self, route: Option<&'a Route>) -> About<'a> {
         About {
             route: route.map(|route| route.settings.name.as_str()),
             limit: route.and_then(|route| route.limits.as_ref()).map(Limits::name),
             request_id: &self.request_id,
-            form: Form::wanted(self.accept.as_ref()),
+            form: if self.has_begun() { Form::ProblemJson } else { Form::wanted(self.accept.as_ref()) },
             grpc: self.grpc.as_ref(),
             close: self.large,
             record: &self.record,

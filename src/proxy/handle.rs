@@ -19,13 +19,17 @@ use super::forward::{Arrival, Forward};
 use super::grpc;
 use super::headers::{new_request_id, request_id};
 use super::negotiate::Form;
+use super::preflight::{Preflight, is_preflight};
+use super::queue_events::{self, Told};
 use super::record::Record;
 use super::refusal::Refusal;
 use super::reply::{About, Reply};
+use super::request_ahead::Ahead;
 use super::request_body::RequestBody;
 use super::settings::Upgrade;
 use super::shared::{Route, Shared};
-use crate::admission::{Error, Spool};
+use super::wants_events::wants_events;
+use crate::admission::{Claim, Error, Level, Limits, Spool};
 use crate::upstream::headers::requested_upgrade;
 
 /// One worker's way through what is in force. A request goes all its way by the plan that it began with.
@@ -99,54 +103,65 @@ impl Proxy {
             accept: request.headers().get(ACCEPT).cloned(),
             grpc: grpc::content_type(request),
             arrived: SystemTime::now(),
-            large: request.body().size_hint().lower() > DROPPABLE,
+            large: is_large(request.body()),
+            told: None,
         }
     }
 
-    async fn pass(&self, request: Request<RequestBody>, arrival: Arrival) -> Response<Body> {
+    async fn pass(&self, mut request: Request<RequestBody>, mut arrival: Arrival) -> Response<Body> {
         let Some(route) = &self.route(&request) else {
             return Reply::no_route().into_response(&arrival.about(None));
         };
+        if route.settings.handling.unlogged {
+            arrival.record.silence();
+        }
         if route.settings.upgrade == Upgrade::Deny && requested_upgrade(request.headers()).is_some() {
             return Reply::upgrade_denied().into_response(&arrival.about(Some(route)));
         }
+        let preflight = is_preflight(&request).then(|| self.in_force.load().preflight);
         arrival.record.routed(&route.names.route, &route.names.upstream);
-        let claim = match route.settings.claim.claim(request.headers(), &arrival.client, arrival.arrived) {
+        let mut claim = match route.settings.claim.claim(request.headers(), &arrival.client, arrival.arrived) {
             Ok(claim) => claim,
             Err(reason) => {
                 route.count_rejection(reason);
                 return Reply::no_claim(reason).into_response(&arrival.about(Some(route)));
             }
         };
-        let keys = (!route.keys.is_empty()).then(|| RouteKeys { route: route.clone(), client: arrival.client.clone() });
-        let forward = Forward { route: route.clone(), worker: self.worker, arrival };
-        let Some(limits) = &route.limits else {
+        let mut ahead = None;
+        let most = route.settings.handling.buffer_request;
+        if most > 0 && !request.body().is_end_stream() {
+            match Box::pin(Ahead::read(request.body_mut(), most)).await {
+                Ok(read) => ahead = Some(Box::new(read)),
+                Err(error) => {
+                    let about = About { close: true, ..arrival.about(Some(route)) };
+                    return Reply::body_failed(&error).into_response(&about);
+                }
+            }
+            arrival.large = is_large(request.body());
+        }
+        if route.settings.handling.queue_events && arrival.grpc.is_none() && wants_events(&request, ahead.as_deref()) {
+            arrival.told = Some(Told::default());
+        }
+        let forward = Forward { route: route.clone(), worker: self.worker, arrival, ahead };
+        let limits = match preflight {
+            Some(Preflight::Exempt) => None,
+            Some(Preflight::First) => {
+                claim.level = Level::Critical;
+                route.limits.as_ref()
+            }
+            Some(Preflight::Count) | None => route.limits.as_ref(),
+        };
+        let Some(limits) = limits else {
             let Ok(response) = forward.forward(request.map(Spool::new), None).await;
             return response;
         };
-        let arrival = forward.arrival.clone();
-        let mut about = arrival.about(Some(route));
-        let reply = match limits.admit(request, claim, keys, forward).await {
-            Ok(response) => return response,
-            Err(Error::Rejected(rejection)) => {
-                route.count_rejection(rejection.reason);
-                let limiter = &limits.limiters()[rejection.limit];
-                about.limit = Some(limiter.name());
-                about.record.rejected_by(limiter.name());
-                let limit = limiter.settings();
-                Reply::rejected(&rejection, limit.reject_status)
-            }
-            Err(Error::Body(error)) => {
-                about.close = true;
-                if error.is_client_gone() {
-                    // Nobody hears this, and what is noted says that the client has left.
-                    about.record = &Record::UNKEPT;
-                }
-                Reply::body_failed(&error)
-            }
-            Err(Error::Inner(never)) => match never {},
+        let Some(told) = forward.arrival.told.clone() else {
+            return admit(route, limits, claim, request, forward).await;
         };
-        reply.into_response(&about)
+        let (route, limits, arrival) = (route.clone(), limits.clone(), forward.arrival.clone());
+        let queue = limits.clone();
+        let answering = Box::pin(async move { admit(&route, &limits, claim, request, forward).await });
+        Box::pin(queue_events::answer(answering, told, queue, arrival)).await
     }
 
     fn route(&self, request: &Request<RequestBody>) -> Option<Arc<Route>> {
@@ -157,4 +172,43 @@ impl Proxy {
         };
         self.in_force.load().routes.find(request.method(), host, uri.path(), request.headers()).cloned()
     }
+}
+
+/// Lets a request through its limits, and sends it on.
+async fn admit(
+    route: &Arc<Route>,
+    limits: &Limits,
+    claim: Claim,
+    request: Request<RequestBody>,
+    forward: Forward,
+) -> Response<Body> {
+    let arrival = forward.arrival.clone();
+    let keys = (!route.keys.is_empty()).then(|| RouteKeys { route: route.clone(), client: arrival.client.clone() });
+    let admitted = limits.admit(request, claim, keys, forward).await;
+    let mut about = arrival.about(Some(route));
+    let reply = match admitted {
+        Ok(response) => return response,
+        Err(Error::Rejected(rejection)) => {
+            route.count_rejection(rejection.reason);
+            let limiter = &limits.limiters()[rejection.limit];
+            about.limit = Some(limiter.name());
+            about.record.rejected_by(limiter.name());
+            let limit = limiter.settings();
+            Reply::rejected(&rejection, limit.reject_status)
+        }
+        Err(Error::Body(error)) => {
+            about.close = true;
+            if error.is_client_gone() {
+                // Nobody hears this, and what is noted says that the client has left.
+                about.record = &Record::UNKEPT;
+            }
+            Reply::body_failed(&error)
+        }
+        Err(Error::Inner(never)) => match never {},
+    };
+    reply.into_response(&about)
+}
+
+fn is_large(body: &RequestBody) -> bool {
+    body.size_hint().lower() > DROPPABLE
 }

@@ -7,19 +7,26 @@
 mod body;
 mod claim;
 mod client;
+mod deadline;
 mod forward;
 mod grpc;
 mod handle;
 mod headers;
 mod negotiate;
+mod pieces;
+mod preflight;
+mod queue_events;
 mod record;
 mod refusal;
+mod relay;
 mod reply;
+mod request_ahead;
 mod request_body;
 mod settings;
 mod shared;
 mod trusted;
 mod tunnel;
+mod wants_events;
 
 pub use body::Body;
 pub use claim::{
@@ -28,9 +35,10 @@ pub use claim::{
 pub use client::Client;
 pub use grpc::is_grpc;
 pub use handle::Proxy;
+pub use preflight::Preflight;
 pub use refusal::Refusal;
 pub use request_body::{RequestBody, RequestBodyError, Upload};
-pub use settings::{Plan, RouteSettings, Upgrade};
+pub use settings::{Handling, Plan, RouteSettings, Upgrade};
 pub use shared::Shared;
 pub use trusted::{Network, NetworkError, TrustedProxies};
 pub use tunnel::Tunnel;

@@ -54,6 +54,13 @@ impl Record {
         }
     }
 
+    /// Its route has no access log.
+    pub(super) fn silence(&self) {
+        if let Some(open) = &self.0 {
+            open.lock().unwrap_or_else(PoisonError::into_inner).silence();
+        }
+    }
+
     pub(super) fn routed(&self, route: &Arc<str>, upstream: &Arc<str>) {
         self.note(|entry| {
             entry.route = Some(route.clone());
@@ -117,6 +124,7 @@ impl Record {
             entry.left = None;
             entry.reason = Some(match failure {
                 Failure::Timeout => "upstream_stalled",
+                Failure::Overdue => "max_duration",
                 Failure::RequestBody(_) => "bad_request",
                 _ => "upstream_cut",
             });

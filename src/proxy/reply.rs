@@ -127,7 +127,7 @@ impl Reply {
             Failure::Connect(_) => gateway("connect_failed", "The upstream can't be reached."),
             Failure::Reset(_) => gateway("upstream_reset", "The upstream closed the connection before it answered."),
             Failure::Protocol(_) => gateway("upstream_protocol", "The upstream's answer is not valid HTTP."),
-            Failure::Timeout => {
+            Failure::Timeout | Failure::Overdue => {
                 Reply::new(StatusCode::GATEWAY_TIMEOUT, "upstream_timeout", "The upstream took too long to answer.")
             }
             Failure::RequestBody(error) => return Reply::body_failed(error.as_ref()),

@@ -78,6 +78,11 @@ impl RequestBody {
         RequestBody(Inner::Http1(incoming))
     }
 
+    /// No body, or none any more.
+    pub(super) fn empty() -> Self {
+        RequestBody(Inner::Empty)
+    }
+
     /// A body of HTTP/2. It fails when it has been waited for, in vain, for `idle_timeout`, as long as nothing has been
     /// answered: from then on it may be a conversation, which has its silences. One that `converses` by its nature, as
     /// gRPC does, has them once it has begun: its server may not answer before there is something to say.

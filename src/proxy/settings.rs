@@ -1,8 +1,10 @@
 //! What a route is, once the configuration has been checked.
 
 use std::num::NonZeroU32;
+use std::time::Duration;
 
 use super::claim::{ClaimRules, KeyRules};
+use super::preflight::Preflight;
 use crate::{admission, route, upstream};
 
 /// One route: which requests, which limits, which upstream.
@@ -23,6 +25,25 @@ pub struct RouteSettings {
     pub upgrade: Upgrade,
     /// What happens upstream when the client has left. Default: abort, with 30 s of grace.
     pub ending: upstream::Ending,
+    /// What is spooled, and how long an exchange may take.
+    pub handling: Handling,
+}
+
+/// How exchanges are handled between client and upstream, beside what the limits say. By default there is nothing to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Handling {
+    /// So many bytes of a request's body are read before admission.
+    pub buffer_request: usize,
+    /// So many bytes of an answer are read ahead of its client.
+    pub buffer_response: usize,
+    /// How long an exchange may take from its admission on, unless its connection is upgraded.
+    pub timeout: Option<Duration>,
+    /// The same, upgraded or not.
+    pub max_duration: Option<Duration>,
+    /// Whether clients of event streams are told that they wait.
+    pub queue_events: bool,
+    /// Whether its requests leave no line in the access log.
+    pub unlogged: bool,
 }
 
 /// What becomes of a request to upgrade its connection, to a WebSocket for example.
@@ -48,4 +69,6 @@ pub struct Plan {
     pub keys: Vec<Option<KeyRules>>,
     /// The routes, in the order of their names.
     pub routes: Vec<RouteSettings>,
+    /// What CORS preflights take, on all routes.
+    pub preflight: Preflight,
 }

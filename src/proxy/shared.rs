@@ -7,10 +7,11 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use http::HeaderValue;
 
 use super::claim::KeyRules;
-use super::request_body::RequestBody;
+use super::preflight::Preflight;
+use super::request_ahead::ForwardedBody;
 use super::settings::{Plan, RouteSettings, Upgrade};
 use crate::access_log::Log;
-use crate::admission::{self, Limiter, Limits, Reason, Spool};
+use crate::admission::{self, Limiter, Limits, Reason};
 use crate::route::{Conflict, Table};
 use crate::upstream::{self, Upstream};
 
@@ -24,7 +25,8 @@ pub struct Shared {
     limiters: Vec<Limiter>,
     /// Limits of earlier plans that are not done with: a plan that brings one back must not begin it at zero.
     retired: Vec<Limiter>,
-    pub(super) upstreams: Vec<Arc<Upstream<Spool<RequestBody>>>>,
+    pub(super) upstreams: Vec<Arc<Upstream<ForwardedBody>>>,
+    pub(super) preflight: Preflight,
 }
 
 /// A route with its limit and its way upstream.
@@ -35,7 +37,7 @@ pub(super) struct Route {
     pub(super) limits: Option<Limits>,
     /// How each of them tells whose a request is. Empty where none does.
     pub(super) keys: Vec<Option<KeyRules>>,
-    pub(super) upstream: Arc<Upstream<Spool<RequestBody>>>,
+    pub(super) upstream: Arc<Upstream<ForwardedBody>>,
     /// The upstream's own `host:port`.
     pub(super) authority: HeaderValue,
     pub(super) names: Names,
@@ -71,6 +73,7 @@ impl Shared {
             limiters: Vec::new(),
             retired: Vec::new(),
             upstreams: Vec::new(),
+            preflight: plan.preflight,
         };
         nothing.follow(plan)
     }
@@ -105,6 +108,7 @@ impl Shared {
             limiters,
             retired,
             upstreams,
+            preflight: plan.preflight,
         };
         // Nothing can fail any more.
         next.all_routes.iter().for_each(|route| route.reconfigure_upgrades());
@@ -114,7 +118,7 @@ impl Shared {
         Ok(next)
     }
 
-    fn upstream(&self, settings: upstream::Settings) -> Arc<Upstream<Spool<RequestBody>>> {
+    fn upstream(&self, settings: upstream::Settings) -> Arc<Upstream<ForwardedBody>> {
         let same = self.upstreams.iter().find(|upstream| *upstream.settings() == settings);
         same.cloned().unwrap_or_else(|| Arc::new(Upstream::new(settings, self.workers)))
     }
@@ -148,7 +152,7 @@ impl Route {
         settings: RouteSettings,
         limiters: &[Limiter],
         keys: &[Option<KeyRules>],
-        upstreams: &[Arc<Upstream<Spool<RequestBody>>>],
+        upstreams: &[Arc<Upstream<ForwardedBody>>],
         before: Option<&Route>,
     ) -> Self {
         let upstream = upstreams[settings.upstream].clone();

@@ -1,7 +1,8 @@
 //! What a connection becomes after a 101: bytes both ways, until both ends have closed.
 //!
 //! The permit is held until then. A client that leaves is an end like any other: the upstream is told, what it still
-//! sends is read and dropped, and after `abort_grace` its connection is closed.
+//! sends is read and dropped, and after `abort_grace` its connection is closed. So is `max_duration`, only that we end
+//! the client's side.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
@@ -9,10 +10,11 @@ use std::time::Duration;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, split};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::record::Record;
 use crate::admission::Permit;
+use crate::upstream::Failure;
 
 /// The upstream's end of a connection that is about to become something else. It comes with the 101.
 #[derive(Debug)]
@@ -20,6 +22,8 @@ pub struct Tunnel {
     pub(super) upstream: OnUpgrade,
     /// Longest silence on both sides.
     pub(super) idle_timeout: Duration,
+    /// When it ends, whoever has something to say.
+    pub(super) deadline: Option<Instant>,
     /// How long the upstream may go on after its client has left.
     pub(super) grace: Duration,
     pub(super) permit: Option<Permit>,
@@ -40,11 +44,11 @@ impl Tunnel {
     ) {
         // hyper hands it over as soon as it has seen the 101, or ends.
         let Ok(Ok(upstream)) = timeout(self.grace, self.upstream).await else { return };
-        let (from_client, to_client) = split(client);
-        let (from_upstream, to_upstream) = split(TokioIo::new(upstream));
+        let (mut from_client, mut to_client) = split(client);
+        let (mut from_upstream, mut to_upstream) = split(TokioIo::new(upstream));
         let (sent, received) = (AtomicU64::new(0), AtomicU64::new(0));
         let outward = async {
-            carry(from_client, to_upstream, &sent).await;
+            carry(&mut from_client, &mut to_upstream, &sent).await;
             // Whoever is left has so long to end as well.
             sleep(self.grace).await;
         };
@@ -52,16 +56,23 @@ impl Tunnel {
             hung_up.await;
             sleep(self.grace).await;
         };
-        tokio::select! {
-            () = outward => {}
+        let overdue = tokio::select! {
+            () = outward => false,
             // An upstream that takes nothing keeps us from reading what the client's leaving stands behind.
-            () = left => {}
+            () = left => false,
             // An upstream that has closed has nothing more to do with what the client still says.
-            () = carry(from_upstream, to_client, &received) => {}
-            () = silence(self.idle_timeout, &sent, &received) => {}
-            () = cut => {}
+            () = carry(&mut from_upstream, &mut to_client, &received) => false,
+            () = silence(self.idle_timeout, &sent, &received) => false,
+            () = cut => false,
+            () = until(self.deadline) => true,
+        };
+        if overdue {
+            self.record.broken(received.load(Relaxed), &Failure::Overdue);
+            let _ = to_client.shutdown().await;
+            let _ = timeout(self.grace, end(from_upstream, to_upstream)).await;
+        } else {
+            self.record.completed(received.load(Relaxed));
         }
-        self.record.completed(received.load(Relaxed));
         drop(self.permit);
     }
 }
@@ -79,6 +90,21 @@ async fn carry(mut source: impl AsyncRead + Unpin, mut sink: impl AsyncWrite + U
         open = open && sink.write_all(&chunk[..n]).await.is_ok();
     }
     let _ = sink.shutdown().await;
+}
+
+/// Tells a peer that nobody waits for it any more, and reads and drops what it still says until it has ended, too.
+async fn end(mut source: impl AsyncRead + Unpin, mut sink: impl AsyncWrite + Unpin) {
+    let _ = sink.shutdown().await;
+    let mut chunk = vec![0; CHUNK];
+    while source.read(&mut chunk).await.is_ok_and(|n| n > 0) {}
+}
+
+/// Resolves at the deadline, if there is one.
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Resolves when neither count has moved for `idle_timeout`.

@@ -19,6 +19,9 @@ pub enum Failure {
     /// The upstream was silent for too long.
     #[error("the upstream took too long")]
     Timeout,
+    /// The whole exchange took longer than it may.
+    #[error("the exchange took too long")]
+    Overdue,
     /// The client's body failed while it was being sent on.
     #[error("the request's body failed")]
     RequestBody(#[source] BoxError),

@@ -228,3 +228,29 @@ async fn read_head(stream: &mut TcpStream) -> String {
     }
     String::from_utf8(head).unwrap()
 }
+
+#[tokio::test]
+async fn max_duration_ends_a_tunnel_and_timeout_does_not() {
+    let (upstream, url) = listen().await;
+    let setup = Sluicegate::with_limit(1).queue(4).route("timeout = \"200ms\"\nmax_duration = \"600ms\"");
+    let gate = setup.in_front_of_url(&url).await;
+    let begun = std::time::Instant::now();
+    let (mut client, mut server) = tunnel(gate.address, &upstream, "").await;
+    assert_eq!(soon("the client's end", client.read(&mut [0; 8])).await.unwrap_or(0), 0);
+    assert!(begun.elapsed() >= Duration::from_millis(500), "after only {:?}", begun.elapsed());
+    assert_eq!(soon("the upstream's end", server.read(&mut [0; 8])).await.unwrap(), 0);
+    let _next = connect(gate.address, "GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    assert!(nothing_comes(upstream.accept()).await, "the upstream has not ended its side");
+    drop(server);
+    soon("the permit", upstream.accept()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_tunnel_over_its_max_duration_is_closed_after_abort_grace() {
+    let (upstream, url) = listen().await;
+    let setup = Sluicegate::with_limit(1).queue(4).route("max_duration = \"300ms\"\nabort_grace = \"300ms\"");
+    let gate = setup.in_front_of_url(&url).await;
+    let (_client, _server) = tunnel(gate.address, &upstream, "").await;
+    let _next = connect(gate.address, "GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    soon("the permit, although the upstream works on", upstream.accept()).await.unwrap();
+}

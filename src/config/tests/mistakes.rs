@@ -159,7 +159,11 @@ fn a_mistake_is_reported_with_its_place_and_key() {
             r#"upstream = "b""#,
             r#"0:5:1 routes.a.upstream names an upstream that is not there: "b" (the upstreams are a)"#,
         ),
-        ("limit", "max_duration = \"1h\"", "0:5:1 routes.a.max_duration is not supported by this version"),
+        ("limit", "strip_prefix = \"/a\"", "0:5:1 routes.a.strip_prefix is not supported by this version"),
+        ("limit", "buffer_request = \"2GiB\"", "0:5:18 routes.a.buffer_request must be a size from 0B to 1GiB"),
+        ("limit", "log = \"false\"", "0:5:7 routes.a.log must be true or false (write it without quotes: false)"),
+        ("limit", "queue_events = true", "0:5:16 routes.a.queue_events must be one of \"off\", \"sse\""),
+        ("limit", "timeout = \"0s\"", "0:5:11 routes.a.timeout must be a duration from \"1ms\""),
         (
             "limit",
             r#"queue_timout = "3s""#,

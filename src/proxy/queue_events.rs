@@ -1,0 +1,216 @@
+//! Telling a client that it waits (`queue_events = "sse"`).
+//!
+//! A client of an event stream that has waited for 5 s gets its answer's head at once, and comments that say where it
+//! stands. The upstream's events follow in the same answer. What can't be said in a head any more is an event of the
+//! name `error`: a rejection, a failure, or an answer of the upstream that is no stream of events.
+//!
+//! The request's own future goes on inside the answer's body: dropping that leaves the queue, or abandons the exchange.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE};
+use http::{HeaderValue, Response, StatusCode, response};
+use http_body::{Body as _, Frame};
+use tokio::time::Instant;
+
+use super::body::Body;
+use super::deadline::{timer, within};
+use super::forward::Arrival;
+use super::headers::X_REQUEST_ID;
+use super::reply::X_REASON;
+use crate::access_log::Outcome;
+use crate::admission::Limits;
+use crate::timer::Timer;
+use crate::upstream::Failure;
+
+/// How long a client waits without a sign of life.
+const EVERY: Duration = Duration::from_secs(5);
+
+/// A request's way through its limits and to the upstream.
+pub(super) type Answering = Pin<Box<dyn Future<Output = Response<Body>> + Send>>;
+
+/// How far a request has come that may be told of its wait.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Told(Arc<Progress>);
+
+#[derive(Debug, Default)]
+struct Progress {
+    admitted: AtomicBool,
+    begun: AtomicBool,
+}
+
+impl Told {
+    pub(super) fn set_admitted(&self) {
+        self.0.admitted.store(true, Relaxed);
+    }
+
+    fn is_admitted(&self) -> bool {
+        self.0.admitted.load(Relaxed)
+    }
+
+    /// Whether its answer has begun, so that all that follows is an event.
+    pub(super) fn has_begun(&self) -> bool {
+        self.0.begun.load(Relaxed)
+    }
+}
+
+/// What `answering` answers, or a stream of events with its answer behind them, if it still waits after 5 s.
+pub(super) async fn answer(mut answering: Answering, told: Told, limits: Limits, arrival: Arrival) -> Response<Body> {
+    if let Some(answer) = within(Instant::now().checked_add(EVERY), &mut answering).await {
+        return answer;
+    }
+    if told.is_admitted() {
+        return answering.await;
+    }
+    told.0.begun.store(true, Relaxed);
+    let (request_id, record) = (arrival.request_id.clone(), arrival.record.clone());
+    let waiting = Waiting { answering, told, limits, comment: timer(Some(Instant::now())), arrival };
+    let mut response = Response::new(Body::events(QueueEvents::Waiting(Box::new(waiting)), record));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(X_REQUEST_ID, request_id);
+    response
+}
+
+/// The body of such an answer.
+pub(super) enum QueueEvents {
+    Waiting(Box<Waiting>),
+    /// The upstream's events.
+    Following(Box<Body>),
+    Ended,
+}
+
+pub(super) struct Waiting {
+    answering: Answering,
+    told: Told,
+    limits: Limits,
+    /// When the next one is due.
+    comment: Timer,
+    arrival: Arrival,
+}
+
+impl QueueEvents {
+    pub(super) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
+        loop {
+            match self {
+                // Waiting => Following | Ended
+                QueueEvents::Waiting(waiting) => {
+                    let Poll::Ready(answer) = waiting.answering.as_mut().poll(cx) else {
+                        return waiting.poll_comment(cx).map(|comment| Some(Ok(Frame::data(comment))));
+                    };
+                    let (head, mut body) = answer.into_parts();
+                    if is_events(&head) {
+                        *self = QueueEvents::Following(Box::new(body));
+                        continue;
+                    }
+                    let problem = if head.headers.contains_key(X_REASON) {
+                        own_problem(&mut body, cx)
+                    } else {
+                        waiting.arrival.problem_of(head.status)
+                    };
+                    *self = QueueEvents::Ended;
+                    let event = [b"event: error\ndata: ", &problem[..], b"\n\n"].concat();
+                    return Poll::Ready(Some(Ok(Frame::data(event.into()))));
+                }
+                // Following => Ended
+                QueueEvents::Following(body) => return Pin::new(&mut **body).poll_frame(cx),
+                QueueEvents::Ended => return Poll::Ready(None),
+            }
+        }
+    }
+
+    pub(super) fn is_end_stream(&self) -> bool {
+        match self {
+            QueueEvents::Waiting(_) => false,
+            QueueEvents::Following(body) => body.is_end_stream(),
+            QueueEvents::Ended => true,
+        }
+    }
+}
+
+impl Waiting {
+    /// The next comment. Who has been admitted does not wait for us any more.
+    fn poll_comment(&mut self, cx: &mut Context<'_>) -> Poll<Bytes> {
+        if self.told.is_admitted() {
+            return Poll::Pending;
+        }
+        ready!(self.comment.poll(cx));
+        self.comment.set(Instant::now().checked_add(EVERY));
+        let (position, eta) = place(&self.limits);
+        let eta = eta.map_or_else(String::new, |eta| format!(" eta={eta}s"));
+        Poll::Ready(format!(": queued position={position}{eta}\n\n").into())
+    }
+}
+
+impl std::fmt::Debug for QueueEvents {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            QueueEvents::Waiting(_) => "Waiting",
+            QueueEvents::Following(_) => "Following",
+            QueueEvents::Ended => "Ended",
+        })
+    }
+}
+
+/// Where a request stands at most, and in how many seconds it would be its turn, if that can be said.
+fn place(limits: &Limits) -> (u32, Option<u64>) {
+    let longest = limits.limiters().iter().max_by_key(|limiter| limiter.queue_len());
+    let position = longest.map_or(0, |limiter| limiter.queue_len()).max(1);
+    let rate = longest.and_then(|limiter| limiter.drain_rate());
+    (position, rate.map(|per_second| (f64::from(position) / per_second).ceil() as u64))
+}
+
+/// Whether an answer can go on where ours has begun: ours says nothing of a coding.
+fn is_events(head: &response::Parts) -> bool {
+    let plain = head.headers.get(CONTENT_ENCODING).is_none_or(|coding| coding == "identity");
+    let events = head.headers.get(CONTENT_TYPE).is_some_and(is_event_stream);
+    head.status.is_success() && plain && events
+}
+
+/// Whether a media type or range is that of event streams.
+pub(super) fn is_event_stream(value: &HeaderValue) -> bool {
+    let essence = value.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default();
+    essence.trim_ascii().eq_ignore_ascii_case(b"text/event-stream")
+}
+
+/// An answer of ours, in JSON: it was made after the answer had begun.
+fn own_problem(body: &mut Body, cx: &mut Context<'_>) -> Bytes {
+    match Pin::new(body).poll_frame(cx) {
+        Poll::Ready(Some(Ok(frame))) => frame.into_data().unwrap_or_default(),
+        _ => Bytes::new(),
+    }
+}
+
+impl Arrival {
+    /// What is left to say of an answer of the upstream that is no stream of events.
+    fn problem_of(&self, status: StatusCode) -> Bytes {
+        let request_id = self.request_id.to_str().unwrap_or_default();
+        let problem = if status.is_success() {
+            let (status, reason) = (StatusCode::BAD_GATEWAY, "upstream_protocol");
+            self.record.replied(status.as_u16(), reason, Outcome::Failed, None);
+            serde_json::json!({
+                "type": "about:blank",
+                "title": status.canonical_reason(),
+                "status": status.as_u16(),
+                "detail": "The upstream's answer is no event stream.",
+                "reason": reason,
+                "request_id": request_id,
+            })
+        } else {
+            serde_json::json!({
+                "type": "about:blank",
+                "title": status.canonical_reason().unwrap_or("Error"),
+                "status": status.as_u16(),
+                "detail": "This is the status of the upstream's answer.",
+                "request_id": request_id,
+            })
+        };
+        problem.to_string().into()
+    }
+}

@@ -1,0 +1,133 @@
+//! Reading a request's body before admission (`buffer_request`).
+//!
+//! A client that sends slowly would hold its permit while nobody works for it. So the body is read first, as far as the
+//! route says, and only then does the request take a permit or its place in the queue. What was read belongs to no
+//! limit's `queue_bytes`: it is bounded by itself. What a waiting request sends beyond it is read ahead by
+//! [`Spool`], as always.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::HeaderMap;
+use http_body::{Body, Frame, SizeHint};
+
+use super::request_body::{RequestBody, RequestBodyError};
+use crate::admission::Spool;
+
+/// The beginning of a body, or all of it, copied together: frames each hold on to a buffer many times their size.
+#[derive(Debug, Clone)]
+pub(super) struct Ahead {
+    data: Bytes,
+    trailers: Option<HeaderMap>,
+}
+
+impl Ahead {
+    /// Reads until the body has ended or `most` bytes are there, to the end of a frame. In the latter case what is left
+    /// stays in `body`.
+    ///
+    /// The first read answers `Expect: 100-continue`: who asks for this asks for the body before admission.
+    ///
+    /// # Errors
+    /// The body's own: it broke off, or its client was silent for too long.
+    ///
+    /// # Cancel safety
+    /// Dropping it loses what was read. It is dropped with its request.
+    pub(super) async fn read(body: &mut RequestBody, most: usize) -> Result<Self, RequestBodyError> {
+        let mut data = Vec::new();
+        let mut trailers = None;
+        while data.len() < most && !body.is_end_stream() {
+            match poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx)).await.transpose()?.map(Frame::into_data) {
+                Some(Ok(more)) => append(&mut data, &more, most),
+                last => {
+                    trailers = last.and_then(|frame| frame.err()?.into_trailers().ok());
+                    *body = RequestBody::empty();
+                }
+            }
+        }
+        Ok(Ahead { data: data.into(), trailers })
+    }
+
+    /// What was read, but for trailers.
+    pub(super) fn data(&self) -> &[u8] {
+        &self.data
+    }
+
+    #[cfg(test)]
+    pub(super) fn of(body: &'static str) -> Self {
+        Ahead { data: body.into(), trailers: None }
+    }
+
+    fn next(&mut self) -> Option<Frame<Bytes>> {
+        if self.data.is_empty() {
+            self.trailers.take().map(Frame::trailers)
+        } else {
+            Some(Frame::data(std::mem::take(&mut self.data)))
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.data.is_empty() && self.trailers.is_none()
+    }
+}
+
+/// Grows by doubling, but not beyond what is going to be there.
+fn append(data: &mut Vec<u8>, more: &[u8], most: usize) {
+    let needed = data.len() + more.len();
+    if needed > data.capacity() {
+        let capacity = needed.max((data.capacity() * 2).min(most));
+        data.reserve_exact(capacity - data.len());
+    }
+    data.extend_from_slice(more);
+}
+
+/// A body as it goes upstream: what was read before admission, what was read while waiting, and the rest.
+#[derive(Debug)]
+pub(super) struct ForwardedBody {
+    /// Boxed, since most requests have none.
+    ahead: Option<Box<Ahead>>,
+    rest: Spool<RequestBody>,
+}
+
+impl ForwardedBody {
+    pub(super) fn new(ahead: Option<Box<Ahead>>, rest: Spool<RequestBody>) -> Self {
+        ForwardedBody { ahead: ahead.filter(|ahead| !ahead.is_empty()), rest }
+    }
+}
+
+impl Body for ForwardedBody {
+    type Data = Bytes;
+    type Error = RequestBodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, RequestBodyError>>> {
+        if let Some(ahead) = &mut self.ahead {
+            let frame = ahead.next();
+            if ahead.is_empty() {
+                self.ahead = None;
+            }
+            return Poll::Ready(frame.map(Ok));
+        }
+        Pin::new(&mut self.rest).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.ahead.is_none() && self.rest.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let mut hint = self.rest.size_hint();
+        if let Some(ahead) = &self.ahead {
+            let read = ahead.data.len() as u64;
+            // The upper bound first: a lower one above it is refused.
+            if let Some(upper) = hint.upper() {
+                hint.set_upper(upper + read);
+            }
+            hint.set_lower(hint.lower() + read);
+        }
+        hint
+    }
+}
