@@ -72,7 +72,8 @@ impl Keys {
             queue_bytes: section.take("queue_bytes", size(0..=QUEUE_BYTES_MAX)),
             reject_status: section.take("reject_status", reject_status),
         };
-        if let Some(timeout) = keys.queue_timeout.filter(|timeout| *timeout >= LONG_WAIT) {
+        let silent = !section.says("queue_events", "sse");
+        if let Some(timeout) = keys.queue_timeout.filter(|timeout| silent && *timeout >= LONG_WAIT) {
             let message = format!("lets clients wait for {} without a sign of life", show_duration(timeout));
             let help = "most clients and load balancers give up before that";
             report.warning(section.problem("queue_timeout", message).help(help));
