@@ -84,7 +84,8 @@ impl Keys {
             let help = "it is right where the work is done when the head is sent";
             report.warning(section.problem("hold", message).help(help));
         }
-        if let Some(timeout) = keys.queue_timeout.filter(|timeout| *timeout >= LONG_WAIT) {
+        let silent = !section.says("queue_events", "sse");
+        if let Some(timeout) = keys.queue_timeout.filter(|timeout| silent && *timeout >= LONG_WAIT) {
             let message = format!("lets clients wait for {} without a sign of life", show_duration(timeout));
             let help = "most clients and load balancers give up before that";
             report.warning(section.problem("queue_timeout", message).help(help));

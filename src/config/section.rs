@@ -8,7 +8,7 @@ use super::environment;
 use super::problem::Problem;
 use super::report::{Report, problem};
 use super::secrets::without_secrets;
-use super::value::{Taken, is_outside_files};
+use super::value::{Taken, as_text, is_outside_files};
 
 /// A table whose keys are taken one after the other. What is left at the end is not known.
 #[derive(Debug)]
@@ -65,6 +65,11 @@ impl<'a> Section<'a> {
     /// Whether a key that was taken was there, right or wrong.
     pub(super) fn was_written(&self, key: &str) -> bool {
         self.written.contains(&key)
+    }
+
+    /// Whether a key that has not been taken yet has this text.
+    pub(super) fn says(&self, key: &str, text: &str) -> bool {
+        self.entries.get(key).and_then(as_text) == Some(text)
     }
 
     /// The table of a key. One that is not there is empty.

@@ -5,8 +5,8 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::support::client::head_of;
-use crate::support::http2::Http2;
-use crate::support::{Client, Setup, Sluicegate, Upstream, nothing_comes, permits_are_all_back, soon};
+use crate::support::http2::{DATA, END_HEADERS, END_STREAM, Frames, HEADERS, Http2, frame};
+use crate::support::{Client, Http2Upstream, Setup, Sluicegate, Upstream, nothing_comes, permits_are_all_back, soon};
 
 fn buffering(size: &str) -> Setup {
     Sluicegate::with_limit(1).queue(2).route(&format!("buffer_request = \"{size}\""))
@@ -51,6 +51,41 @@ async fn a_slow_uploader_over_http_2_holds_no_permit() {
     call.respond(200, "").await;
     assert_eq!(slow.answer().await.head.status(), 200);
     permits_are_all_back(&gate, &mut upstream, 1).await;
+}
+
+#[tokio::test]
+async fn an_upstream_of_http_2_gets_all_of_it() {
+    let mut upstream = Http2Upstream::start().await;
+    let gate = buffering("64KiB").in_front_of_url(&upstream.url()).await;
+    let mut slow = half_sent(&gate).await;
+    assert!(nothing_comes(upstream.next()).await, "it was admitted before its body was there");
+    slow.send("world").await;
+    let mut call = soon("the slow request", upstream.next()).await;
+    assert_eq!(call.body().await.unwrap().text(), "helloworld");
+    call.respond(200, "").await;
+    assert_eq!(slow.answer().await.status, 200);
+    let body: Vec<u8> = (0..1_000_000_u32).map(|byte| (byte / 3) as u8).collect();
+    slow.post("/large", &body).await;
+    let mut call = soon("the large request", upstream.next()).await;
+    assert!(call.body().await.unwrap().bytes == body);
+    call.respond(200, "").await;
+    assert_eq!(slow.answer().await.status, 200);
+    permits_are_all_back(&gate, &mut upstream, 1).await;
+}
+
+#[tokio::test]
+async fn a_client_over_http_2_that_expects_to_be_told_is_told_before_admission() {
+    let mut upstream = Upstream::start().await;
+    let gate = buffering("64KiB").in_front_of(&upstream).await;
+    let mut client = Frames::connect(gate.address).await;
+    // POST http://a/ with a literal `expect: 100-continue`.
+    let head = [b"\x83\x86\x84\x41\x01a\x00\x06expect\x0c".as_slice(), b"100-continue"].concat();
+    client.send(&frame(HEADERS, END_HEADERS, 1, &head)).await;
+    // Status 100 is a literal; the upstream has seen nothing so far.
+    client.until(HEADERS).await.expect("100 Continue");
+    assert_eq!(upstream.total(), 0);
+    client.send(&frame(DATA, END_STREAM, 1, b"hello")).await;
+    assert_eq!(soon("the request", upstream.next()).await.body().await.unwrap().text(), "hello");
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use crate::support::http2::Http2;
 use crate::support::message::Framing;
-use crate::support::{Setup, Sluicegate, Upstream, nothing_comes, permits_are_all_back, soon};
+use crate::support::{Http2Upstream, Setup, Sluicegate, Upstream, nothing_comes, permits_are_all_back, soon};
 
 fn buffering(size: &str) -> Setup {
     Sluicegate::with_limit(1).queue(2).route(&format!("buffer_response = \"{size}\""))
@@ -41,6 +41,17 @@ async fn a_slow_reader_over_http_2_holds_no_permit() {
     call.finish().await;
     permits_are_all_back(&gate, &mut upstream, 1).await;
     assert!(asked.answer().await.body == large());
+}
+
+#[tokio::test]
+async fn a_slow_reader_holds_no_stream_of_an_upstream_of_http_2() {
+    let mut upstream = Http2Upstream::start().await;
+    let gate = buffering("16MiB").in_front_of_url(&upstream.url()).await;
+    let mut slow = gate.get("/").await;
+    let call = soon("the request", upstream.next()).await;
+    soon("the upstream to get rid of its answer", call.respond(200, large())).await;
+    permits_are_all_back(&gate, &mut upstream, 1).await;
+    assert!(slow.answer().await.body.bytes == large());
 }
 
 #[tokio::test]

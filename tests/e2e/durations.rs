@@ -3,8 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use h2::Reason;
+
 use crate::support::http2::Http2;
-use crate::support::{Setup, Sluicegate, Upstream, nothing_comes, permits_are_all_back, soon, until};
+use crate::support::{Http2Upstream, Setup, Sluicegate, Upstream, nothing_comes, permits_are_all_back, soon, until};
 
 /// Both are one deadline to an exchange of HTTP, with what is buffered and without.
 const KEYS: [&str; 3] = [
@@ -86,6 +88,28 @@ async fn an_answer_that_has_begun_is_cut_and_never_looks_complete() {
             assert_eq!(line["status"], 200);
         }
         let _ = std::fs::remove_file(log);
+    }
+}
+
+#[tokio::test]
+async fn an_upstream_of_http_2_hears_cancel() {
+    for keys in KEYS {
+        for begun in [false, true] {
+            let mut upstream = Http2Upstream::start().await;
+            let gate = with(keys).in_front_of_url(&upstream.url()).await;
+            let mut client = gate.get("/").await;
+            let mut call = soon("the request", upstream.next()).await;
+            if begun {
+                call.start_streaming(&[]);
+                call.chunk("a part").await.unwrap();
+                client.try_answer().await.expect_err("it is cut");
+            } else {
+                client.answer().await.expect(504, "upstream_timeout");
+            }
+            assert_eq!(call.until_reset().await, Some(Reason::CANCEL));
+            permits_are_all_back(&gate, &mut upstream, 1).await;
+            assert_eq!(upstream.connections(), 1, "the connection lives on");
+        }
     }
 }
 

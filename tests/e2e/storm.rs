@@ -19,15 +19,21 @@ const LONGEST: Duration = Duration::from_millis(12);
 
 #[tokio::test]
 async fn a_storm_of_aborted_requests_never_exceeds_the_limit_and_loses_no_permit() {
-    storm("abort").await;
+    storm("on_client_gone = \"abort\"").await;
 }
 
 #[tokio::test]
 async fn a_storm_of_aborted_requests_that_are_finished_never_exceeds_the_limit_and_loses_no_permit() {
-    storm("finish").await;
+    storm("on_client_gone = \"finish\"").await;
 }
 
-async fn storm(on_client_gone: &str) {
+#[tokio::test]
+async fn a_storm_through_buffers_and_deadlines_never_exceeds_the_limit_and_loses_no_permit() {
+    storm("buffer_request = \"64KiB\"\nbuffer_response = \"64KiB\"\ntimeout = \"9ms\"").await;
+    storm("timeout = \"9ms\"").await;
+}
+
+async fn storm(lines: &str) {
     let requests = times("SLUICEGATE_STORM", 2000);
     let mut random = Random::announced("storm");
     let chance = Mutex::new(random.fork());
@@ -38,7 +44,7 @@ async fn storm(on_client_gone: &str) {
     .await;
     // Only the upstream's own ending may bring a permit back: the grace outlasts the test.
     let setup = Sluicegate::with_limit(LIMIT).queue(1000).route("abort_grace = \"10m\"");
-    let gate = setup.route(&format!("on_client_gone = \"{on_client_gone}\"")).in_front_of(&upstream).await;
+    let mut gate = setup.clone().route(lines).in_front_of(&upstream).await;
 
     let left = Arc::new(AtomicUsize::new(requests));
     let clients: Vec<_> =
@@ -56,6 +62,8 @@ async fn storm(on_client_gone: &str) {
     tokio::time::sleep(Duration::from_millis(300)).await;
     upstream.until_inside(0).await;
     upstream.answers_when_told();
+    // Without a deadline, that is.
+    gate.reload(&setup.text(&upstream.url())).await;
     permits_are_all_back(&gate, &mut upstream, LIMIT).await;
     assert_eq!(upstream.peak(), LIMIT);
 }

@@ -16,6 +16,16 @@ fn by_default_nothing_is_done() {
 }
 
 #[test]
+fn a_long_wait_is_worth_a_warning_unless_clients_are_told_of_it() {
+    let warnings = |more: &str| {
+        let file =
+            format!("[upstreams.a]\nurl = \"http://a\"\n[routes.a]\nlimit = 1\nqueue_timeout = \"2m\"\n{more}\n");
+        Given::default().file(&file).warnings().len()
+    };
+    assert_eq!((warnings(""), warnings("queue_events = \"off\""), warnings("queue_events = \"sse\"")), (1, 1, 0));
+}
+
+#[test]
 fn a_route_inherits_what_it_does_not_say() {
     let defaults = "buffer_request = \"1KiB\"\nbuffer_response = \"2KiB\"\ntimeout = \"1s\"\nmax_duration = \"2s\"\n\
                     queue_events = \"sse\"\nlog = false";
