@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::task::Context;
 use std::time::{Duration, Instant};
 
+use tokio::runtime::Handle;
+
 use super::acquire::Budget;
 use super::claim::{Claim, Keyed};
 use super::dry_run;
@@ -153,6 +155,13 @@ struct Newcomer<'a> {
     seats: u32,
 }
 
+/// What is to be done once the lock has been released.
+#[derive(Default)]
+struct Afterwards {
+    wakers: Wakers,
+    housekeeping: Option<Handle>,
+}
+
 enum Outcome {
     Admitted(Option<FlowId>),
     Queued(Place),
@@ -163,26 +172,22 @@ enum Outcome {
 impl Newcomer<'_> {
     fn arrive(self, budget: &mut Budget, cx: &mut Context<'_>) -> Arrival {
         let gate = self.gate;
-        let mut wakers = Wakers::default();
+        let mut after = Afterwards::default();
         let mut waiting = gate.lock();
         // From here on every release comes to this lock; what was released before is seen by the next look at the word.
         gate.word.set_waiting();
-        let outcome = self.decide(&mut waiting, &mut wakers, budget, cx);
-        let housekeeping = match outcome {
-            Outcome::Queued(_) => {
-                gate.counters.queued();
-                waiting.engage_housekeeper()
-            }
-            _ => None,
-        };
+        let outcome = self.decide(&mut waiting, &mut after, budget, cx);
+        if let Outcome::Queued(_) = outcome {
+            gate.counters.queued();
+        }
         gate.publish(&waiting);
         drop(waiting);
-        let more = wakers.is_nearly_full();
-        wakers.wake();
+        let more = after.wakers.is_nearly_full();
+        after.wakers.wake();
         if more {
             gate.hand_over();
         }
-        if let Some(runtime) = housekeeping {
+        if let Some(runtime) = after.housekeeping {
             start_housekeeper(gate, &runtime);
         }
         match outcome {
@@ -193,7 +198,13 @@ impl Newcomer<'_> {
         }
     }
 
-    fn decide(&self, waiting: &mut Waiting, wakers: &mut Wakers, budget: &mut Budget, cx: &mut Context<'_>) -> Outcome {
+    fn decide(
+        &self,
+        waiting: &mut Waiting,
+        after: &mut Afterwards,
+        budget: &mut Budget,
+        cx: &mut Context<'_>,
+    ) -> Outcome {
         let Newcomer { gate, claim, key, seats } = *self;
         let word = gate.word.read();
         if word.is_closed() {
@@ -203,7 +214,7 @@ impl Newcomer<'_> {
             return Outcome::DryRun;
         }
         // Where keys have caps, permits can be free while somebody waits; whoever may have them goes first.
-        self.hand_over(waiting, wakers);
+        self.hand_over(waiting, &mut after.wakers);
         let at_cap = match self.go(waiting) {
             Go::Now(flow) => return Outcome::Admitted(flow),
             Go::AtCap => true,
@@ -211,22 +222,24 @@ impl Newcomer<'_> {
         };
         let now = now();
         let ahead = waiting.line.ahead(now, key, claim.level);
+        gate.measure(waiting, now);
         let refused = |reason| Outcome::Refused(Refusal::new(reason, ahead.waiters));
         let capacity = gate.queue();
         if capacity == 0 {
             return refused(if at_cap { Reason::KeyLimit } else { Reason::NoPermit });
         }
-        gate.measure(waiting, now);
         let backlog = || waiting.line.backlog(key, claim.level).seats;
         if let Some(refusal) = judge(gate, word, claim, budget, ahead, backlog) {
             return Outcome::Refused(refusal);
         }
+        // It panics outside a runtime: before anybody has joined or given way.
+        after.housekeeping = waiting.engage_housekeeper();
         match waiting.line.room_for(now, key, claim.level, capacity) {
             Entry::Free => {}
             Entry::Refused(why) => return refused(reason(why)),
             Entry::InPlaceOf(ticket, why) => {
                 let waker = waiting.line.settle(ticket, Verdict::Rejected(reason(why)));
-                wakers.push(waker.expect("who gives way was waiting"));
+                after.wakers.push(waker.expect("who gives way was waiting"));
             }
         }
         let (since, end) = budget.begin(now, gate.queue_timeout());
@@ -235,7 +248,7 @@ impl Newcomer<'_> {
         let waiter = Waiter { waker: cx.waker().clone(), key, level: claim.level, seats, since, deadline };
         let ticket = waiting.line.push(now, waiter);
         // Narrow enough to pass one who needs more than is free, it goes at once.
-        self.hand_over(waiting, wakers);
+        self.hand_over(waiting, &mut after.wakers);
         if waiting.line.waker_mut(ticket).is_none() {
             let flow = waiting.line.counted(ticket);
             if waiting.line.remove(ticket) == Some(Verdict::Granted) {

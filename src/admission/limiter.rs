@@ -5,13 +5,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::acquire::Acquire;
-use super::claim::Claim;
+use super::arrive::Arrival;
+use super::claim::{Claim, Keyed};
+use super::dry_run;
 use super::gate::Gate;
 use super::key::Key;
 use super::permit::Permit;
 use super::rejection::Reason;
 use super::settings::{Hold, LIMIT_MAX, Overrides, Settings};
 use super::waiting::Verdict;
+use super::word::Mode;
 use crate::queue::{Order, Rules};
 
 /// A handle to a limit and its queue. Clones share both.
@@ -28,7 +31,7 @@ impl Limiter {
     /// queue.
     ///
     /// # Errors
-    /// A [`Rejection`] at once when the queue is full, or later when the wait is over.
+    /// A [`Rejection`](super::Rejection) at once when the queue is full, or later when the wait is over.
     ///
     /// # Panics
     /// When it has to wait outside a tokio runtime with time enabled.
@@ -48,10 +51,21 @@ impl Limiter {
         Acquire::new(self.0.clone(), claim, key)
     }
 
-    /// A permit if one is free and nobody waits for it. Where requests are counted by key, or in a dry run, there is none
-    /// to be had this way.
+    /// A permit if one is free and nobody waits for it; in a dry run always. Where requests are counted by key, there is
+    /// none to be had this way: [`acquire_as`](Limiter::acquire_as) says whose it is.
     pub fn try_acquire(&self) -> Option<Permit> {
-        self.0.take(1).then(|| Permit::new(self.0.clone(), 1, None, None))
+        let gate = &self.0;
+        if gate.take(1) {
+            return Some(Permit::new(gate.clone(), 1, None, None));
+        }
+        let word = gate.word.read();
+        if !word.is(Mode::DRY_RUN) || word.is_closed() {
+            return None;
+        }
+        match dry_run::pass(gate, 1, false, || Keyed::Shared) {
+            Arrival::Admitted(flow, seats) => Some(Permit::new(gate.clone(), seats, flow, None)),
+            Arrival::Queued(_) | Arrival::Rejected(_) => None,
+        }
     }
 
     /// Changes the limit. Raising it admits waiters at once; lowering it cuts nobody and admits nobody until in-flight

@@ -2,9 +2,13 @@
 //!
 //! A [`Limiter`] holds a number of permits and a queue. What it promises:
 //!
-//! - **Strict.** In-flight never exceeds the limit: it is counted in the same word as the limit, and a permit is taken
-//!   by one compare-and-swap on that word.
-//! - **Arrival order is admission order.** While somebody waits, a newcomer joins the end of the line.
+//! - **Strict.** In-flight never exceeds the limit: it is counted in the same word as the limit, and permits are taken
+//!   by one compare-and-swap on that word. Only a request that takes more than the limit runs alone, and a dry run lets
+//!   everybody pass.
+//! - **In order.** While somebody waits, a newcomer does not pass but by the limit's rules: [`Level`], keys that take
+//!   turns, [`Order`]. Without them, arrival order is admission order.
+//! - **Nothing in vain.** Nobody whose deadline has passed is let in, and nobody waits for a turn that would come after
+//!   it, as far as can be known.
 //! - **Hand-off.** A permit that comes back goes to the next waiter before that waiter is woken, so capacity never idles
 //!   and nobody slips in between.
 //! - **Bounded.** At most `queue` wait, none much longer than `queue_timeout`; a rejection takes no lock.

@@ -264,3 +264,14 @@ async fn several_limits_share_one_wait_budget_the_smallest() {
     assert_eq!(rejection.waited.wait, took);
     assert_eq!(narrow.in_flight(), 0);
 }
+
+#[test]
+fn waiting_outside_a_runtime_panics_and_leaves_nothing_behind() {
+    let limiter = limiter(1, 4);
+    let permit = limiter.try_acquire().unwrap();
+    let mut acquire = spawn(limiter.acquire());
+    assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(acquire.poll()))).is_err());
+    drop((acquire, permit));
+    assert_eq!((limiter.in_flight(), limiter.queue_len()), (0, 0));
+    assert!(assert_ready_ok!(spawn(limiter.acquire()).poll()).waited().is_none());
+}

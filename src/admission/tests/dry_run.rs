@@ -22,9 +22,10 @@ async fn a_dry_run_lets_all_pass_and_notes_what_would_have_been() {
     let permits: Vec<_> = (0..7).map(|_| at_once(&limiter, Claim::default(), "a").unwrap()).collect();
     assert_eq!((limiter.in_flight(), limiter.queue_len()), (7, 0));
     assert_eq!(noted(&limiter), (3, 2));
+    assert!(limiter.try_acquire().is_some());
     assert_eq!(limiter.counts().rejected.iter().map(|(_, count)| count).sum::<u64>(), 0);
     drop(permits);
-    assert_eq!((limiter.in_flight(), limiter.counts().admitted), (0, 7));
+    assert_eq!((limiter.in_flight(), limiter.counts().admitted), (0, 8));
 }
 
 #[tokio::test]

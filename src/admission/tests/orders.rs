@@ -133,3 +133,22 @@ async fn a_limit_raised_by_many_lets_all_of_them_go() {
     assert_eq!(limiter.in_flight(), 101);
     drop(permits);
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_cannot_get_in_is_told_without_the_lock() {
+    let limiter = limiter(1, 2);
+    let permit = limiter.acquire().await.unwrap();
+    let _waits = [Level::High, Level::Normal].map(|urgency| waiting_as(&limiter, level(urgency), "a"));
+    let empty = super::limiter(1, 0);
+    let _permit = empty.acquire().await.unwrap();
+    let locked = (limiter.0.lock(), empty.0.lock());
+    // Whoever took a lock would be here for ever.
+    for urgency in [Level::Normal, Level::Low, Level::Background] {
+        assert_eq!(at_once(&limiter, level(urgency), "a").unwrap_err().reason, Reason::QueueFull);
+    }
+    assert_eq!(at_once(&empty, Claim::default(), "a").unwrap_err().reason, Reason::NoPermit);
+    let expired = Claim { deadline: Some(tokio::time::Instant::now().into_std()), ..Claim::default() };
+    assert_eq!(at_once(&limiter, expired, "a").unwrap_err().reason, Reason::DeadlineExpired);
+    drop(locked);
+    drop(permit);
+}
