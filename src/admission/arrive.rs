@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::task::Context;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tokio::runtime::Handle;
 
@@ -10,12 +10,12 @@ use super::acquire::Budget;
 use super::claim::{Claim, Keyed};
 use super::dry_run;
 use super::gate::{Gate, now};
+use super::judge::{Refusal, in_vain, judge, turned_away};
 use super::key::Key;
-use super::permit::Waited;
 use super::rejection::{Reason, Rejection};
 use super::waiting::{Verdict, Waiting, Wakers, start_housekeeper};
-use super::word::{Mode, Reading};
-use crate::queue::{Ahead, Entry, FlowId, Ticket, Waiter, Why};
+use super::word::Mode;
+use crate::queue::{Entry, FlowId, Ticket, Waiter, Why};
 
 pub(super) enum Arrival {
     /// Its seats are taken, and counted under its key.
@@ -33,14 +33,6 @@ pub(super) struct Place {
     pub(super) position: u32,
     /// Whether it is the client's deadline that ends the wait, rather than the limit's.
     pub(super) client_ends_it: bool,
-}
-
-/// Why somebody is turned away.
-#[derive(Debug, Clone, Copy)]
-struct Refusal {
-    reason: Reason,
-    ahead: u32,
-    predicted: bool,
 }
 
 /// Takes the seats of `claim` if they are free, else a place in line. `whose` is asked before the lock is taken, and only
@@ -78,73 +70,6 @@ pub(super) fn arrive(
     };
     let newcomer = Newcomer { gate, claim, key: key.as_ref(), seats };
     newcomer.arrive(budget, cx)
-}
-
-/// What can be said of a claim before anything else. An expired deadline stands also against permits that are free.
-fn in_vain(gate: &Gate, claim: &Claim) -> Option<Reason> {
-    let seats = claim.seats_taken();
-    if claim.seats_from_client && seats > gate.word.read().limit() && seats > gate.settings.load().limit.get() {
-        return Some(Reason::Cost);
-    }
-    let expired = claim.deadline.is_some_and(|deadline| deadline <= now());
-    (expired && !gate.word.read().is(Mode::DRY_RUN)).then_some(Reason::DeadlineExpired)
-}
-
-/// Turns away without the lock whom the lock would not let in either.
-fn turned_away(gate: &Gate, word: Reading, claim: &Claim, budget: &Budget) -> Option<Refusal> {
-    let crowd = gate.crowd.read();
-    if word.is_closed() {
-        return Some(Refusal::new(Reason::Closed, crowd.len));
-    }
-    if word.is(Mode::CAPPED) {
-        return None;
-    }
-    let capacity = gate.queue();
-    if capacity == 0 {
-        gate.measure_if_unlocked();
-        return Some(Refusal::new(Reason::NoPermit, crowd.len));
-    }
-    // Somebody would give way, or keys decide.
-    if crowd.len == 0 || word.is(Mode::KEYED) || !crowd.are_all_at_least(claim.level) {
-        return None;
-    }
-    let newest_first = word.is(Mode::NEWEST_FIRST);
-    if crowd.len >= capacity && !newest_first {
-        return Some(Refusal::new(Reason::QueueFull, crowd.len));
-    }
-    let backlog = u64::from(crowd.seats);
-    // Newest first, nobody may be ahead.
-    let ahead = Ahead { waiters: crowd.len, seats: if newest_first { 0 } else { backlog } };
-    let refusal = judge(gate, word, claim, budget, ahead, || backlog)?;
-    gate.measure_if_unlocked();
-    Some(refusal)
-}
-
-/// Whether the wait would be in vain, by the measured rate of completions. `backlog` is what a limit that judges on
-/// arrival goes by: newest first, it says how long those wait who are not served soon.
-fn judge(
-    gate: &Gate,
-    word: Reading,
-    claim: &Claim,
-    budget: &Budget,
-    ahead: Ahead,
-    backlog: impl FnOnce() -> u64,
-) -> Option<Refusal> {
-    let judged = word.is(Mode::JUDGED);
-    if claim.deadline.is_none() && !judged {
-        return None;
-    }
-    let now = now();
-    let comes_after = |seats, end: Instant| {
-        let turn = gate.rate.estimate(seats).and_then(|wait| now.checked_add(wait));
-        turn.is_some_and(|turn| turn > end)
-    };
-    if claim.deadline.is_some_and(|deadline| comes_after(ahead.seats, deadline)) {
-        return Some(Refusal::new(Reason::DeadlineUnmeetable, ahead.waiters));
-    }
-    let (_, end) = budget.until(now, gate.queue_timeout());
-    let in_vain = judged && comes_after(backlog(), end);
-    in_vain.then(|| Refusal { predicted: true, ..Refusal::new(Reason::QueueTimeout, ahead.waiters) })
 }
 
 /// One who did not find what it wants, and comes to the lock.
@@ -295,18 +220,6 @@ enum Go {
     /// Its key has what it may.
     AtCap,
     NotYet,
-}
-
-impl Refusal {
-    fn new(reason: Reason, ahead: u32) -> Self {
-        Refusal { reason, ahead, predicted: false }
-    }
-
-    fn told_by(self, gate: &Gate, budget: &Budget) -> Rejection {
-        let wait = budget.since().map_or(Duration::ZERO, |since| now().saturating_duration_since(since));
-        let waited = Waited { position: self.ahead.saturating_add(1), wait };
-        Rejection { predicted: self.predicted, ..gate.reject(self.reason, waited) }
-    }
 }
 
 fn reason(why: Why) -> Reason {

@@ -28,6 +28,7 @@ mod crowd;
 mod dry_run;
 mod future;
 mod gate;
+mod judge;
 mod key;
 mod layer;
 mod limiter;
