@@ -29,7 +29,7 @@ use super::request_body::RequestBody;
 use super::settings::Upgrade;
 use super::shared::{Route, Shared};
 use super::wants_events::wants_events;
-use crate::admission::{Claim, Error, Level, Limits, Spool};
+use crate::admission::{Claim, Error, Level, Limits, Reason, Spool};
 use crate::upstream::headers::requested_upgrade;
 
 /// One worker's way through what is in force. A request goes all its way by the plan that it began with.
@@ -184,6 +184,11 @@ async fn admit(
 ) -> Response<Body> {
     let arrival = forward.arrival.clone();
     let keys = (!route.keys.is_empty()).then(|| RouteKeys { route: route.clone(), client: arrival.client.clone() });
+    if let Some(limit) = keys.as_ref().and_then(|keys| keys.refused_by(&request)) {
+        route.count_rejection(Reason::KeyLimit);
+        let about = About { limit: Some(limits.limiters()[limit].name()), ..arrival.about(Some(route)) };
+        return Reply::no_claim(Reason::KeyLimit).into_response(&about);
+    }
     let admitted = limits.admit(request, claim, keys, forward).await;
     let mut about = arrival.about(Some(route));
     let reply = match admitted {

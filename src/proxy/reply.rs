@@ -110,6 +110,10 @@ impl Reply {
                 reason.as_str(),
                 "The request's cost is not a whole number from 1 on.",
             ),
+            admission::Reason::KeyLimit => {
+                let detail = "The request has no key, or an unknown one, where the limit needs to know it.";
+                Reply::new(StatusCode::TOO_MANY_REQUESTS, reason.as_str(), detail)
+            }
             _ => Reply::new(StatusCode::GATEWAY_TIMEOUT, reason.as_str(), "The request's deadline has passed."),
         };
         Reply { outcome: Outcome::Rejected, ..reply }

@@ -176,6 +176,20 @@ async fn overrides_and_unknown_keys_are_what_the_file_says() {
 }
 
 #[tokio::test]
+async fn a_request_without_the_key_that_it_needs_is_refused_though_a_permit_is_free() {
+    let mut upstream = Upstream::start().await;
+    let setup = Sluicegate::with_limit(9).route("key = \"header:x-tenant\"\nmissing_key = \"reject\"");
+    let gate = setup.in_front_of(&upstream).await;
+    let answer = gate.get("/").await.answer().await;
+    answer.expect(429, "key_limit");
+    assert_eq!(answer.head.field("x-sluicegate-limit").as_deref(), Some("default"));
+    let mut known = gate.client().await;
+    known.request("GET", "/", &["x-tenant: a"]).await;
+    soon("one with a key", upstream.next()).await.respond(200, "").await;
+    assert_eq!(known.answer().await.status, 200);
+}
+
+#[tokio::test]
 async fn the_more_urgent_goes_first_if_it_is_believed() {
     for (rules, expected) in [
         ("trust_headers = \"all\"", ["/critical", "/rfc", "/normal", "/background"]),

@@ -67,11 +67,29 @@ impl KeyRules {
     }
 }
 
+impl KeyRules {
+    fn may_refuse(&self) -> bool {
+        self.missing == Missing::Reject || self.unknown == Unknown::Reject
+    }
+}
+
 /// The keys of one request on a route.
 #[derive(Debug, Clone)]
 pub(in crate::proxy) struct RouteKeys {
     pub(in crate::proxy) route: Arc<Route>,
     pub(in crate::proxy) client: Arc<Client>,
+}
+
+impl RouteKeys {
+    /// The first limit that has no place for a request's key, free permit or not. Asked before anybody waits: where keys
+    /// are only for taking turns, they are not looked at on the way of a request that finds a permit.
+    pub(in crate::proxy) fn refused_by<B>(&self, request: &Request<B>) -> Option<usize> {
+        let path = self.route.settings.conditions.path.as_ref();
+        self.route.keys.iter().position(|rules| {
+            let rules = rules.as_ref().filter(|rules| rules.may_refuse());
+            rules.is_some_and(|rules| rules.key_of(&Asking { request, client: &self.client, path }) == Keyed::Refused)
+        })
+    }
 }
 
 /// None where no limit of the route wants to know.
