@@ -24,6 +24,7 @@ mod h2c_upstream;
 mod harness;
 mod http2;
 mod http2_bounds;
+mod http2_messages;
 mod leaving;
 mod load;
 mod peers;
