@@ -24,10 +24,11 @@ pub(super) enum Unanswered<B> {
     Unsent { parts: Option<Box<Parts>>, body: Option<B>, failure: Failure },
     /// The upstream says that it has not looked at the request, which is gone.
     Refused(Failure),
-    /// The upstream has ended the exchange, of all those on its connection.
+    /// The upstream has closed the connection, and the request is gone with it.
+    Closed(Failure),
+    /// It has ended otherwise: the upstream has ended this exchange, or what it sent is no HTTP, or the connection was
+    /// given up on our side and the upstream may be working.
     Ended(Failure),
-    /// The connection has ended, and the request with it.
-    Lost(Failure),
 }
 
 /// Resolves to the head, with the exchange that goes on behind it. Dropped before that, it abandons the exchange.

@@ -138,12 +138,12 @@ where
                 (Unanswered::Unsent { parts: Some(unsent), body, .. }, _) if retry => (*unsent, body),
                 (Unanswered::Unsent { parts: None, body, .. }, Some(spare)) => (spare, body),
                 (Unanswered::Refused(_), Some(spare)) if bodiless => (spare, None),
-                (Unanswered::Lost(Failure::Reset(_)), Some(spare)) if resend => (spare, None),
+                (Unanswered::Closed(_), Some(spare)) if resend => (spare, None),
                 (
                     Unanswered::Unsent { failure, .. }
                     | Unanswered::Refused(failure)
-                    | Unanswered::Ended(failure)
-                    | Unanswered::Lost(failure),
+                    | Unanswered::Closed(failure)
+                    | Unanswered::Ended(failure),
                     _,
                 ) => return Err(failure),
             };
@@ -174,6 +174,7 @@ where
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             // hyper's task of this connection hands it over and ends; it is in no pool any more.
             let io = hyper::upgrade::on(&mut response);
+            exchange.connection.upgraded();
             return Ok(Answer::Upgraded(Upgraded { head: response.map(drop), io, held: exchange.held }));
         }
         if let Connection::Http1(connection, _) = &mut exchange.connection
@@ -235,11 +236,13 @@ where
         sent.await.map(|response| response.map(Received::Http1)).map_err(|mut failed| {
             let request = failed.take_message();
             let failure = Failure::of_connection(failed.into_error());
+            let closed = failure.is_of_the_upstream();
             match request.map(Request::into_parts) {
                 Some((parts, upload)) => {
                     Unanswered::Unsent { parts: Some(Box::new(parts)), body: upload.into_inner(), failure }
                 }
-                None => Unanswered::Lost(failure),
+                None if closed => Unanswered::Closed(failure),
+                None => Unanswered::Ended(failure),
             }
         })
     });

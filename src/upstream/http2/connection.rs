@@ -8,6 +8,7 @@ use bytes::Bytes;
 use h2::client::SendRequest;
 use tokio::time::Instant;
 
+use super::watched::Seen;
 use crate::upstream::pool::FRESH;
 
 /// Streams at once on one connection, if the peer allows as many: what servers commonly allow (RFC 9113 §6.5.2 asks
@@ -23,7 +24,10 @@ pub(super) struct Connection {
 
 /// What the pool, the streams and the driving task know of each other.
 #[derive(Debug)]
-pub(super) struct State(Mutex<Usage>);
+pub(super) struct State {
+    usage: Mutex<Usage>,
+    seen: Arc<Seen>,
+}
 
 #[derive(Debug)]
 struct Usage {
@@ -104,16 +108,17 @@ impl Place {
     pub(super) fn reused(&self) -> bool {
         self.reused
     }
+
+    /// What has been seen of the connection's socket.
+    pub(super) fn seen(&self) -> &Arc<Seen> {
+        &self.connection.state.seen
+    }
 }
 
 impl State {
-    pub(super) fn new() -> Self {
-        State(Mutex::new(Usage { open: 0, idle_since: Instant::now(), used: false, retired: false }))
-    }
-
-    /// Whether a stream is open.
-    pub(super) fn is_busy(&self) -> bool {
-        self.lock().open > 0
+    pub(super) fn new(seen: Arc<Seen>) -> Self {
+        let usage = Usage { open: 0, idle_since: Instant::now(), used: false, retired: false };
+        State { usage: Mutex::new(usage), seen }
     }
 
     /// Takes no new stream any more.
@@ -122,7 +127,7 @@ impl State {
     }
 
     fn lock(&self) -> MutexGuard<'_, Usage> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.usage.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -11,6 +11,7 @@ use http::request::Parts;
 
 use super::body::Body;
 use super::connection::{Lease, Place};
+use super::watched::Seen;
 use crate::upstream::await_head::{HeadFuture, Unanswered};
 use crate::upstream::error::Failure;
 use crate::upstream::received::Received;
@@ -34,7 +35,10 @@ pub(in crate::upstream) struct Begun {
 }
 
 /// The head to come.
-pub(in crate::upstream) struct Response(ResponseFuture);
+pub(in crate::upstream) struct Response {
+    head: ResponseFuture,
+    seen: Arc<Seen>,
+}
 
 /// Sends a head, whose body follows unless `bodiless`.
 ///
@@ -44,7 +48,8 @@ pub(in crate::upstream) fn begin(mut lease: Lease, parts: Parts, bodiless: bool)
     match lease.sender.send_request(Request::from_parts(parts, ()), bodiless) {
         Ok((response, sending)) => {
             let sending = Sending(Arc::new(Mutex::new(sending)));
-            Ok(Begun { stream: Stream { sending, place: lease.place }, response: Response(response) })
+            let response = Response { head: response, seen: lease.place.seen().clone() };
+            Ok(Begun { stream: Stream { sending, place: lease.place }, response })
         }
         Err(error) => Err(Failure::of_stream(&Arc::new(error))),
     }
@@ -75,13 +80,13 @@ impl Response {
     /// Resolves to the head; 1xx are swallowed on the way.
     pub(in crate::upstream) fn head<B: 'static>(self) -> HeadFuture<B> {
         Box::pin(async move {
-            match self.0.await {
+            match self.head.await {
                 Ok(response) => {
                     let length =
                         response.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
                     Ok(response.map(|body| Received::Http2(Box::new(Body::new(body, length)))))
                 }
-                Err(error) => Err(unanswered(error)),
+                Err(error) => Err(unanswered(error, &self.seen)),
             }
         })
     }
@@ -89,13 +94,13 @@ impl Response {
 
 /// REFUSED_STREAM, and a GOAWAY that does not count the stream in, say that the peer has not looked at the request
 /// (RFC 9113 §8.7). A GOAWAY that does lets the stream go on, and is not seen here.
-fn unanswered<B>(error: h2::Error) -> Unanswered<B> {
+fn unanswered<B>(error: h2::Error, seen: &Seen) -> Unanswered<B> {
     let refused = error.is_go_away() || error.reason() == Some(Reason::REFUSED_STREAM);
-    let (remote, reset) = (error.is_remote(), error.is_reset());
+    let (remote, closed) = (error.is_remote(), !error.is_reset() && !error.is_library() && !seen.is_given_up());
     let failure = Failure::of_stream(&Arc::new(error));
-    match (remote && refused, reset) {
+    match (remote && refused, closed) {
         (true, _) => Unanswered::Refused(failure),
-        (false, true) => Unanswered::Ended(failure),
-        (false, false) => Unanswered::Lost(failure),
+        (false, true) => Unanswered::Closed(failure),
+        (false, false) => Unanswered::Ended(failure),
     }
 }
