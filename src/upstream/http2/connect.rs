@@ -60,7 +60,7 @@ pub(super) async fn connect(settings: &Settings) -> Result<Connection, NoConnect
 
 async fn handshake(socket: Socket) -> Result<(SendRequest<Bytes>, Drive), NoConnection> {
     let io = Watched::new(socket);
-    let seen = io.seen().clone();
+    let state = Arc::new(State::new(&io));
     let (sender, mut connection) = Builder::new()
         .initial_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
@@ -85,10 +85,10 @@ async fn handshake(socket: Socket) -> Result<(SendRequest<Bytes>, Drive), NoConn
     });
     settled.await.map_err(|error| match error {
         // An HTTP/1.1 server may have closed before our word on its answer was written.
-        NoConnection::Io(error) if seen.has_heard() => NoConnection::NotHttp2(error),
+        NoConnection::Io(error) if state.seen().has_heard() => NoConnection::NotHttp2(error),
         error => error,
     })?;
-    let driver = Drive::new(connection, Arc::new(State::new(seen)));
+    let driver = Drive::new(connection, state);
     Ok((sender, driver))
 }
 

@@ -42,6 +42,6 @@ impl Future for Drive {
 
 impl Drop for Drive {
     fn drop(&mut self) {
-        self.state.retire();
+        self.state.end();
     }
 }

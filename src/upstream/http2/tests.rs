@@ -49,7 +49,7 @@ async fn open(pool: &Pool) -> (Stream, HeadFuture<()>) {
     let lease = pool.lease(0, true).await.unwrap();
     let (parts, ()) = Request::get("http://a/").body(()).unwrap().into_parts();
     let begun = begin(lease, parts, true).unwrap();
-    (begun.stream, begun.response.head())
+    (begun.stream, begun.response.head(None))
 }
 
 fn settings(listener: &TcpListener) -> Settings {

@@ -3,7 +3,7 @@
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -23,6 +23,7 @@ pub(super) struct Watched {
 #[derive(Debug, Default)]
 pub(super) struct Seen {
     heard: AtomicBool,
+    written: AtomicU64,
     given_up: AtomicBool,
 }
 
@@ -46,6 +47,11 @@ impl Seen {
         self.heard.load(Ordering::Relaxed)
     }
 
+    /// How many bytes have been written. Two equal numbers say that nothing was in between.
+    pub(super) fn written(&self) -> u64 {
+        self.written.load(Ordering::Relaxed)
+    }
+
     /// Whether it is our side that has ended it, not knowing what the peer does.
     pub(super) fn is_given_up(&self) -> bool {
         self.given_up.load(Ordering::Relaxed)
@@ -58,8 +64,12 @@ impl Seen {
     }
 
     fn note_write(&self, written: &Poll<io::Result<usize>>) {
-        if let Poll::Ready(Err(error)) = written {
-            self.failed(error);
+        match written {
+            Poll::Ready(Ok(n)) => {
+                self.written.fetch_add(*n as u64, Ordering::Relaxed);
+            }
+            Poll::Ready(Err(error)) => self.failed(error),
+            Poll::Pending => {}
         }
     }
 }
