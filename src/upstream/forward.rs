@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::UPGRADE;
 use http::request::Parts;
-use http::{Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode};
 use http_body::Body;
 use hyper::upgrade::OnUpgrade;
 use tokio::time::timeout;
@@ -168,6 +168,7 @@ where
         retried: u32,
     ) -> Result<Answer<B, H>, HeadFailed<B, H>> {
         let upgrade = parts.headers.contains_key(UPGRADE);
+        let head_only = parts.method == Method::HEAD;
         let (connection, upload, head) = match ready {
             Ready::Http1(connection, pools) => begin(connection, pools, parts, body),
             Ready::Http2(lease) => match Box::pin(begin_stream(lease, parts, body)).await {
@@ -190,7 +191,15 @@ where
             connection.learn_idle_timeout(response.headers());
         }
         let idle_timeout = self.settings.read_idle_timeout;
-        Ok(Answer::Response(response.map(|body| ResponseBody::new(body, exchange, idle_timeout, retried))))
+        // RFC 9110 §6.4.1. Over HTTP/2 the end of such an answer may come in a frame of its own.
+        let bodiless = head_only || matches!(response.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+        Ok(Answer::Response(response.map(|body| {
+            if bodiless {
+                ResponseBody::none(body, exchange, retried)
+            } else {
+                ResponseBody::new(body, exchange, idle_timeout, retried)
+            }
+        })))
     }
 
     /// A connection that is ready: one that is there, else a new one.
