@@ -85,6 +85,15 @@ impl Socket {
         let _ = SockRef::from(&self.0.stream).set_linger(Some(Duration::ZERO));
     }
 
+    /// How long the peer may leave what was written unacknowledged, or its window closed, before the kernel gives up the
+    /// connection; `None` is as long as the kernel thinks right. Only Linux can be told.
+    pub(crate) fn set_user_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        #[cfg(target_os = "linux")]
+        SockRef::from(&self.0.stream).set_tcp_user_timeout(timeout)?;
+        let _ = timeout;
+        Ok(())
+    }
+
     /// Whether the peer's FIN or a reset has been seen, also behind unread bytes. Costs no system call.
     pub(crate) fn is_hung_up(&self) -> bool {
         self.0.stream.ready(Interest::PRIORITY).now_or_never().is_some()

@@ -50,6 +50,22 @@ where
     });
 }
 
+/// Waits, on a task of its own, for the end of an answer of which nothing more is to come but that. The client has all of
+/// it; the upstream may still be at work, until it says that it has ended, or for `abort_grace`.
+pub(super) fn see_out<B, H>(exchange: Exchange<B, H>, body: Received)
+where
+    B: Send + 'static,
+    H: Send + 'static,
+{
+    tokio::spawn(async move {
+        if timeout(exchange.ending.abort_grace, end_of(Phase::<B>::Body(body))).await.is_ok() {
+            exchange.finish();
+        } else {
+            exchange.reset();
+        }
+    });
+}
+
 /// Ends it now. What is held comes back last, when there is nothing left of the exchange.
 fn reset<B, H>(exchange: Exchange<B, H>, phase: Phase<B>) {
     exchange.reset();

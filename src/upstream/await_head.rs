@@ -13,6 +13,7 @@ use super::abandon::{Phase, abandon};
 use super::error::Failure;
 use super::exchange::Exchange;
 use super::received::Received;
+use super::source::Source;
 use crate::timer::Timer;
 
 /// The protocol's half of the exchange.
@@ -20,14 +21,14 @@ pub(super) type HeadFuture<B> = Pin<Box<dyn Future<Output = Result<Response<Rece
 
 /// Why there is no head.
 pub(super) enum Unanswered<B> {
-    /// Nothing was sent: here is the request, but for a head that somebody else has kept.
-    Unsent { parts: Option<Box<Parts>>, body: Option<B>, failure: Failure },
-    /// The upstream says that it has not looked at the request, which is gone.
-    Refused(Failure),
-    /// The upstream has ended the exchange, of all those on its connection.
+    /// The upstream has not begun with the request: nothing of it was written, or the upstream says so. Here it is, but
+    /// for a head that somebody else has kept.
+    Unprocessed { parts: Option<Box<Parts>>, body: Option<Source<B>>, failure: Failure },
+    /// The upstream has closed the connection, and the request is gone with it.
+    Closed(Failure),
+    /// It has ended otherwise: the upstream has ended this exchange, or what it sent is no HTTP, or the connection was
+    /// given up on our side and the upstream may be working.
     Ended(Failure),
-    /// The connection has ended, and the request with it.
-    Lost(Failure),
 }
 
 /// Resolves to the head, with the exchange that goes on behind it. Dropped before that, it abandons the exchange.

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http_body::Body;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
+use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 
@@ -50,7 +51,7 @@ pub(super) async fn dial(settings: &Settings) -> io::Result<Socket> {
         match TcpStream::connect(address).await {
             Ok(stream) => {
                 stream.set_nodelay(true)?;
-                return Ok(Socket::new(stream));
+                return notice_a_dead_peer(stream, settings);
             }
             Err(error) => last = Some(error),
         }
@@ -58,7 +59,54 @@ pub(super) async fn dial(settings: &Settings) -> io::Result<Socket> {
     Err(last.unwrap_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the name resolves to no address")))
 }
 
+/// Has the kernel find out that the peer is gone, so that nobody has to ask it. It asks a quiet peer, and gives up one that
+/// acknowledges nothing of what was sent.
+///
+/// The kernel can't tell for us whether the peer is gone or only does not read: TCP_USER_TIMEOUT also ends a connection
+/// whose peer has closed its window and says so again and again. A server that is busy may do that for as long as
+/// `response_timeout` allows, so the kernel's patience is longer than ours.
+fn notice_a_dead_peer(stream: TcpStream, settings: &Settings) -> io::Result<Socket> {
+    let probes = TcpKeepalive::new().with_time(QUIET).with_interval(PROBE).with_retries(PROBES);
+    SockRef::from(&stream).set_tcp_keepalive(&probes)?;
+    let socket = Socket::new(stream);
+    let ours = settings.response_timeout.max(settings.read_idle_timeout).min(A_DAY);
+    socket.set_user_timeout(Some(ours.max(QUIET) + PROBE * PROBES))?;
+    Ok(socket)
+}
+
+/// Shorter than what routers on the way forget a connection after.
+const QUIET: Duration = Duration::from_secs(30);
+
+/// Three in a row are not lost by chance.
+const PROBES: u32 = 3;
+const PROBE: Duration = Duration::from_secs(5);
+
+/// The kernel counts milliseconds in 32 bits.
+const A_DAY: Duration = Duration::from_secs(24 * 3600);
+
 /// What is said of a connection that was not there in time.
 pub(super) fn too_slow(settings: &Settings) -> io::Error {
     io::Error::new(io::ErrorKind::TimedOut, format!("no connection within {:?}", settings.connect_timeout))
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+    use crate::upstream::settings::Endpoint;
+
+    #[tokio::test]
+    async fn the_kernel_looks_for_a_dead_peer_and_is_more_patient_than_we_are() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        for seconds in [1, 60, 600, u64::MAX] {
+            let endpoint = Endpoint { host: "127.0.0.1".to_owned(), port: listener.local_addr().unwrap().port() };
+            let ours = Duration::from_secs(seconds);
+            let settings = Settings { response_timeout: ours, ..Settings::new("a", endpoint) };
+            let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+            let handle = socket2::Socket::from(stream.into_std().unwrap());
+            let stream = TcpStream::from_std(handle.try_clone().unwrap().into()).unwrap();
+            let _socket = notice_a_dead_peer(stream, &settings).unwrap();
+            assert!(handle.keepalive().unwrap());
+            assert!(handle.tcp_user_timeout().unwrap().unwrap() > ours.min(A_DAY));
+        }
+    }
 }

@@ -34,6 +34,14 @@ impl<B> Connection<B> {
         }
     }
 
+    /// It has become something else, in which the timeouts of an exchange say nothing.
+    pub(super) fn upgraded(&self) {
+        if let Connection::Http1(connection, _) = self {
+            // It fails only where the connection is gone already.
+            let _ = connection.socket.set_user_timeout(None);
+        }
+    }
+
     /// The exchange has ended on both sides.
     pub(super) fn give_back(self) {
         match self {

@@ -40,10 +40,44 @@ impl Failure {
         }
     }
 
+    /// Whether the upstream has closed the connection, and it was not our side that gave it up.
+    pub(super) fn is_of_the_upstream(&self) -> bool {
+        let Failure::Reset(error) = self else { return false };
+        let mut source: Option<&(dyn StdError + 'static)> = Some(&**error);
+        while let Some(error) = source {
+            if error.downcast_ref().is_some_and(is_given_up) {
+                return false;
+            }
+            source = error.source();
+        }
+        true
+    }
+
     /// What became of an exchange over HTTP/2, or of its connection. What our side has found wrong is no HTTP/2; what
     /// the peer says is wrong is its way of ending it.
     pub(super) fn of_stream(error: &Arc<h2::Error>) -> Self {
         let source = error.clone().into();
         if error.is_library() { Failure::Protocol(Some(source)) } else { Failure::Reset(source) }
+    }
+}
+
+/// Whether the kernel has given up on a peer that says nothing any more. Any other end is the peer's.
+pub(super) fn is_given_up(error: &io::Error) -> bool {
+    use io::ErrorKind::{HostUnreachable, NetworkDown, NetworkUnreachable, TimedOut};
+    matches!(error.kind(), TimedOut | HostUnreachable | NetworkUnreachable | NetworkDown)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_kernel_has_given_up_the_upstream_has_not_closed() {
+        let failure = |kind: io::ErrorKind| Failure::Reset(io::Error::from(kind).into());
+        assert!(failure(io::ErrorKind::ConnectionReset).is_of_the_upstream());
+        assert!(failure(io::ErrorKind::UnexpectedEof).is_of_the_upstream());
+        assert!(!failure(io::ErrorKind::TimedOut).is_of_the_upstream());
+        assert!(!failure(io::ErrorKind::HostUnreachable).is_of_the_upstream());
+        assert!(!Failure::Timeout.is_of_the_upstream());
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::UPGRADE;
 use http::request::Parts;
-use http::{Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode};
 use http_body::Body;
 use hyper::upgrade::OnUpgrade;
 use tokio::time::timeout;
@@ -24,6 +24,7 @@ use super::pool::{self, Pools};
 use super::received::Received;
 use super::response_body::ResponseBody;
 use super::settings::{Protocol, Settings};
+use super::source::{Shared, Source};
 use super::upload::{Progress, Upload};
 
 /// An upstream and its connections. `B` is the type of request bodies.
@@ -115,16 +116,25 @@ where
     ) -> Result<Answer<B, H>, Failure> {
         let idempotent = request.method().is_idempotent();
         let (mut parts, body) = request.into_parts();
-        let mut body = (!body.is_end_stream()).then_some(body);
+        let mut body = (!body.is_end_stream()).then(|| Source::new(body));
         let bodiless = body.is_none();
         let mut retries = self.settings.retries;
         loop {
             let ready = self.ready(worker, idempotent).await?;
             let reused = ready.reused();
-            let retry = retries > 0 && ready.may_fail_unsent();
-            // What may have been sent is sent again only if it can be, and without a body: nobody has kept that.
+            // What may be done about what comes of it:
+            //
+            // | what came of it | sent again                                                                     |
+            // |-----------------|--------------------------------------------------------------------------------|
+            // | Unprocessed     | whatever the method (HTTP/1.1: if the connection was there before)             |
+            // | Closed          | if it is idempotent and bodiless, and the connection was there before          |
+            // | Ended           | never: the upstream may be working on it, or has had its say                   |
+            // | Abandoned       | never: the exchange goes on without us, and has the permit                     |
+            //
+            // All of that at most `retries` times, and with the one permit.
+            let retry = retries > 0 && ready.may_turn_away();
             let resend = retry && reused && idempotent && bodiless;
-            let mut spare = (retry && ready.takes_the_head(resend)).then(|| parts.clone());
+            let spare = (retry && ready.takes_the_head(resend)).then(|| parts.clone());
             let retried = self.settings.retries - retries;
             let failed = match self.exchange(ready, parts, body, ending, held, retried).await {
                 Ok(answer) => return Ok(answer),
@@ -134,16 +144,12 @@ where
                     *unanswered
                 }
             };
-            (parts, body) = match (failed, spare.take()) {
-                (Unanswered::Unsent { parts: Some(unsent), body, .. }, _) if retry => (*unsent, body),
-                (Unanswered::Unsent { parts: None, body, .. }, Some(spare)) => (spare, body),
-                (Unanswered::Refused(_), Some(spare)) if bodiless => (spare, None),
-                (Unanswered::Lost(Failure::Reset(_)), Some(spare)) if resend => (spare, None),
+            (parts, body) = match (failed, spare) {
+                (Unanswered::Unprocessed { parts: Some(unsent), body, .. }, _) if retry => (*unsent, body),
+                (Unanswered::Unprocessed { parts: None, body, .. }, Some(spare)) => (spare, body),
+                (Unanswered::Closed(_), Some(spare)) if resend => (spare, None),
                 (
-                    Unanswered::Unsent { failure, .. }
-                    | Unanswered::Refused(failure)
-                    | Unanswered::Ended(failure)
-                    | Unanswered::Lost(failure),
+                    Unanswered::Unprocessed { failure, .. } | Unanswered::Closed(failure) | Unanswered::Ended(failure),
                     _,
                 ) => return Err(failure),
             };
@@ -156,12 +162,13 @@ where
         &self,
         ready: Ready<B>,
         parts: Parts,
-        body: Option<B>,
+        body: Option<Source<B>>,
         ending: Ending,
         held: H,
         retried: u32,
     ) -> Result<Answer<B, H>, HeadFailed<B, H>> {
         let upgrade = parts.headers.contains_key(UPGRADE);
+        let head_only = parts.method == Method::HEAD;
         let (connection, upload, head) = match ready {
             Ready::Http1(connection, pools) => begin(connection, pools, parts, body),
             Ready::Http2(lease) => match Box::pin(begin_stream(lease, parts, body)).await {
@@ -174,6 +181,7 @@ where
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             // hyper's task of this connection hands it over and ends; it is in no pool any more.
             let io = hyper::upgrade::on(&mut response);
+            exchange.connection.upgraded();
             return Ok(Answer::Upgraded(Upgraded { head: response.map(drop), io, held: exchange.held }));
         }
         if let Connection::Http1(connection, _) = &mut exchange.connection
@@ -183,7 +191,15 @@ where
             connection.learn_idle_timeout(response.headers());
         }
         let idle_timeout = self.settings.read_idle_timeout;
-        Ok(Answer::Response(response.map(|body| ResponseBody::new(body, exchange, idle_timeout, retried))))
+        // RFC 9110 §6.4.1. Over HTTP/2 the end of such an answer may come in a frame of its own.
+        let bodiless = head_only || matches!(response.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+        Ok(Answer::Response(response.map(|body| {
+            if bodiless {
+                ResponseBody::none(body, exchange, retried)
+            } else {
+                ResponseBody::new(body, exchange, idle_timeout, retried)
+            }
+        })))
     }
 
     /// A connection that is ready: one that is there, else a new one.
@@ -211,9 +227,9 @@ impl<B> Ready<B> {
         }
     }
 
-    /// Whether a request can come back unsent for a reason that has nothing to do with it: over HTTP/1.1 only where the
+    /// Whether a request can come back unprocessed for a reason that has nothing to do with it: over HTTP/1.1 only where the
     /// connection was there before; over HTTP/2 the peer can turn away any stream.
-    fn may_fail_unsent(&self) -> bool {
+    fn may_turn_away(&self) -> bool {
         self.reused() || matches!(self, Ready::Http2(_))
     }
 
@@ -224,22 +240,26 @@ impl<B> Ready<B> {
 }
 
 /// Hands a request to the task of an HTTP/1.1 connection.
-fn begin<B>(mut connection: pool::Connection<B>, pools: Arc<Pools<B>>, parts: Parts, body: Option<B>) -> Sent<B>
+fn begin<B>(mut connection: pool::Connection<B>, pools: Arc<Pools<B>>, parts: Parts, body: Option<Source<B>>) -> Sent<B>
 where
     B: Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<BoxError>,
 {
-    let (upload, progress) = Upload::new(body);
+    // Nothing was taken of it: only streams come back with something taken, and they stay streams.
+    let (upload, progress) = Upload::new(body.map(Source::into_body));
     let sent = connection.sender.try_send_request(Request::from_parts(parts, upload));
     let head = Box::pin(async move {
         sent.await.map(|response| response.map(Received::Http1)).map_err(|mut failed| {
             let request = failed.take_message();
             let failure = Failure::of_connection(failed.into_error());
+            let closed = failure.is_of_the_upstream();
             match request.map(Request::into_parts) {
                 Some((parts, upload)) => {
-                    Unanswered::Unsent { parts: Some(Box::new(parts)), body: upload.into_inner(), failure }
+                    let body = upload.into_inner().map(Source::new);
+                    Unanswered::Unprocessed { parts: Some(Box::new(parts)), body, failure }
                 }
-                None => Unanswered::Lost(failure),
+                None if closed => Unanswered::Closed(failure),
+                None => Unanswered::Ended(failure),
             }
         })
     });
@@ -247,25 +267,26 @@ where
 }
 
 /// Opens a stream, and sends what there is of the body at once; a task sends the rest.
-async fn begin_stream<B>(lease: Lease, parts: Parts, body: Option<B>) -> Result<Sent<B>, Unanswered<B>>
+async fn begin_stream<B>(lease: Lease, parts: Parts, body: Option<Source<B>>) -> Result<Sent<B>, Unanswered<B>>
 where
     B: Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<BoxError>,
 {
     let begun = match http2::begin(lease, parts, body.is_none()) {
         Ok(begun) => begun,
-        Err(failure) => return Err(Unanswered::Unsent { parts: None, body, failure }),
+        Err(failure) => return Err(Unanswered::Unprocessed { parts: None, body, failure }),
     };
     let mut progress = None;
-    if let Some(body) = body {
+    let source = body.map(Shared::new);
+    if let Some(source) = &source {
         let upload = Arc::<Progress>::default();
-        let mut pump = Pump::new(body, &begun.stream, upload.clone());
+        let mut pump = Pump::new(source.clone(), &begun.stream, upload.clone());
         progress = Some(upload);
         if poll_fn(|cx| Poll::Ready(Pin::new(&mut pump).poll(cx))).await.is_pending() {
             tokio::spawn(pump);
         }
     }
-    Ok((Connection::Stream(begun.stream), progress, begun.response.head()))
+    Ok((Connection::Stream(begun.stream), progress, begun.response.head(source)))
 }
 
 /// Whether the task of `connection` takes another request. A connection is put back with the last frame of its response,

@@ -3,7 +3,7 @@
 //! An [`Upstream`] sends requests over HTTP/1.1 connections of its own pools, one exchange at a time on each, or as
 //! streams of a few HTTP/2 connections. What the caller hands over with a request (its permit) is held until the
 //! *exchange* has ended, which may be long after the caller has lost interest. Promised: a request is sent again only
-//! where that is safe; an idle connection that the upstream closed in the meantime is nobody's error; a response that was
+//! where that is safe, its body with it; an idle connection that the upstream closed in the meantime is nobody's error; a response that was
 //! cut is never taken for complete, nor is an upload; a request waits in no line but for a connection.
 
 mod abandon;
@@ -20,6 +20,7 @@ mod received;
 mod response_body;
 mod settings;
 mod socket_io;
+mod source;
 mod upload;
 
 pub use error::{BoxError, Failure};

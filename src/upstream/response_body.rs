@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::Instant;
 
-use super::abandon::{Phase, abandon};
+use super::abandon::{Phase, abandon, see_out};
 use super::error::{BoxError, Failure};
 use super::exchange::Exchange;
 use super::received::Received;
@@ -41,6 +41,19 @@ impl<B: Send + 'static, H: Send + 'static> ResponseBody<B, H> {
             this.finish();
         }
         this
+    }
+
+    /// The body of an answer that can have none. Where the upstream has not said yet that it has ended, a task of its own
+    /// waits for that, since the client will not.
+    pub(super) fn none(body: Received, exchange: Exchange<B, H>, retries: u32) -> Self {
+        let reused = exchange.connection.reused();
+        if body.is_end_stream() {
+            exchange.finish();
+        } else {
+            see_out(exchange, body);
+        }
+        let (idle_timeout, idle) = (Duration::ZERO, Timer::default());
+        ResponseBody { body: None, exchange: None, idle_timeout, idle, reused, retries }
     }
 
     /// Whether it came on a connection that had carried another exchange before.

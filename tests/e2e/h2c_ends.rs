@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use h2::Reason;
 
 use crate::support::client::head_of;
+use crate::support::http2::Http2;
 use crate::support::{Client, Http2Upstream, Setup, Sluicegate, StreamCall, nothing_comes, permits_are_all_back, soon};
 
 #[tokio::test]
@@ -181,6 +182,52 @@ async fn an_upstream_that_wants_no_more_of_the_body_says_so_after_its_answer() {
         permits_are_all_back(&gate, &mut upstream, 1).await;
     }
     assert_eq!(upstream.connections(), 1);
+}
+
+#[tokio::test]
+async fn an_answer_without_a_body_keeps_its_permit_until_its_stream_has_ended_and_is_not_reset() {
+    let (gate, mut upstream) = start(one_permit()).await;
+    for (method, status, length) in [("HEAD", 200, "10"), ("HEAD", 404, "10"), ("GET", 204, ""), ("GET", 304, "10")] {
+        let fields: &[_] = if length.is_empty() { &[] } else { &[("content-length", length)] };
+        for over_http2 in [false, true] {
+            let (mut over_1, over_2) = (gate.client().await, Http2::connect(gate.address).await);
+            let asked = if over_http2 {
+                Some(over_2.ask(over_2.request(method, "/", &[]), true).await)
+            } else {
+                over_1.request(method, "/", &[]).await;
+                None
+            };
+            let mut call = soon("the request", upstream.next()).await;
+            call.start_with(status, fields);
+            let answered = match asked {
+                Some(asked) => asked.answer().await.head.status().as_u16(),
+                None => over_1.answer().await.status,
+            };
+            assert_eq!(answered, status);
+            let mut next = gate.waiting("/next").await;
+            assert!(call.is_not_reset().await, "{method} {status}: it was cut");
+            assert!(nothing_comes(upstream.next()).await, "somebody was let in although the upstream works on");
+            call.finish();
+            soon("the permit", upstream.next()).await.respond(200, "").await;
+            assert_eq!(next.answer().await.status, 200);
+        }
+    }
+    permits_are_all_back(&gate, &mut upstream, 1).await;
+    assert_eq!(upstream.connections(), 1);
+}
+
+#[tokio::test]
+async fn an_answer_without_a_body_that_does_not_end_is_reset_after_abort_grace() {
+    let (gate, mut upstream) = start(one_permit().route("abort_grace = \"300ms\"")).await;
+    let mut client = gate.client().await;
+    client.request("HEAD", "/", &[]).await;
+    let mut call = soon("the request", upstream.next()).await;
+    let begun = Instant::now();
+    call.start_with(200, &[]);
+    assert_eq!(client.answer().await.status, 200);
+    assert_eq!(call.until_reset().await, Some(Reason::CANCEL));
+    assert!(begun.elapsed() >= Duration::from_millis(300));
+    permits_are_all_back(&gate, &mut upstream, 1).await;
 }
 
 #[tokio::test]

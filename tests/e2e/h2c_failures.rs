@@ -153,12 +153,6 @@ async fn a_refused_stream_is_sent_again_whatever_its_method_but_not_without_end(
     }
     client.answer().await.expect(502, "upstream_reset");
     permits_are_all_back(&gate, &mut upstream, 1).await;
-    // What has a body is gone with it.
-    let mut client = gate.client().await;
-    client.post("/", "body").await;
-    soon("the request", upstream.next()).await.reset(Reason::REFUSED_STREAM);
-    client.answer().await.expect(502, "upstream_reset");
-    permits_are_all_back(&gate, &mut upstream, 1).await;
 }
 
 #[tokio::test]

@@ -20,6 +20,7 @@ mod grpc;
 mod h2c_ends;
 mod h2c_failures;
 mod h2c_messages;
+mod h2c_resends;
 mod h2c_upstream;
 mod harness;
 mod http2;

@@ -1,5 +1,6 @@
 //! Programs of others on both sides, counted where the work is done. Skipped loudly where they are missing.
 
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use tokio::process::{Child, ChildStdout, Command};
 
 use crate::support::quiet::alone;
 use crate::support::tools::{has, has_python, output_of};
-use crate::support::{Sluicegate, Upstream, permits_are_all_back, soon};
+use crate::support::{Sluicegate, Upstream, permits_are_all_back, soon, until};
 
 /// Debian's own, for which Debian's packages are.
 const PYTHON: &str = "/usr/bin/python3";
@@ -92,6 +93,21 @@ async fn h2load_with_100_streams_never_has_more_than_8_inside() {
     }
 }
 
+#[tokio::test]
+async fn no_post_is_lost_when_nginx_sends_goaway_every_hundred_requests() {
+    if !has("nginx") || !has("h2load") {
+        return;
+    }
+    let nginx = Nginx::start("keepalive_requests 100; location / { return 200 ok; }").await;
+    let gate = Sluicegate::with_limit(50).queue(1000).in_front_of_url(&nginx.url("h2c")).await;
+    let body = nginx.dir.join("body");
+    std::fs::write(&body, "x".repeat(2000)).unwrap();
+    let body = body.to_str().expect("a path in UTF-8");
+    let url = format!("http://{}/", gate.address);
+    let report = output_of("h2load", &["-n", "6000", "-c", "10", "-m", "10", "-d", body, &url]).await;
+    assert!(report.contains("6000 2xx, 0 3xx, 0 4xx, 0 5xx"), "{report}");
+}
+
 fn script(name: &str) -> String {
     format!("{}/tests/peers/{name}", env!("CARGO_MANIFEST_DIR"))
 }
@@ -135,5 +151,49 @@ impl Peer {
         soon("its last words", self.stdout.read_to_string(&mut self.words)).await.expect("text");
         let mut words = self.words.split_whitespace().skip_while(|found| *found != word);
         words.nth(1).and_then(|n| n.parse().ok()).unwrap_or_else(|| panic!("no {word} in {:?}", self.words))
+    }
+}
+
+/// An nginx with one server, that speaks HTTP/2 too.
+struct Nginx {
+    dir: PathBuf,
+    port: u16,
+    child: Child,
+}
+
+impl Nginx {
+    async fn start(server: &str) -> Self {
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let dir = std::env::temp_dir().join(format!("sluicegate-nginx-{}-{port}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+            .map(|what| format!("{what}_temp_path {}/{what};", dir.display()))
+            .concat();
+        let config = format!(
+            "daemon off; worker_processes 1; pid {0}/pid; error_log {0}/error.log; events {{ }}
+            http {{ access_log off; {temporary} server {{ listen 127.0.0.1:{port} http2; {server} }} }}",
+            dir.display()
+        );
+        std::fs::write(dir.join("nginx.conf"), config).unwrap();
+        let mut command = Command::new("/usr/sbin/nginx");
+        command.arg("-p").arg(&dir).arg("-c").arg(dir.join("nginx.conf")).kill_on_drop(true);
+        let child = command.stderr(Stdio::null()).spawn().expect("it was found");
+        let serves = async || tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok();
+        until("nginx to serve", serves).await;
+        Nginx { dir, port, child }
+    }
+
+    fn url(&self, scheme: &str) -> String {
+        format!("{scheme}://127.0.0.1:{}", self.port)
+    }
+}
+
+impl Drop for Nginx {
+    fn drop(&mut self) {
+        // Its worker would outlive a master that is killed.
+        if let Some(master) = self.child.id() {
+            let _ = std::process::Command::new("kill").arg(master.to_string()).status();
+        }
+        let _ = std::fs::remove_dir_all(&self.dir);
     }
 }

@@ -11,7 +11,8 @@ use h2::client::{Builder, SendRequest};
 use tokio::time::timeout;
 
 use super::connection::{Connection, MAX_STREAMS, State};
-use super::drive::{Drive, Watched};
+use super::drive::Drive;
+use super::watched::Watched;
 use crate::socket::Socket;
 use crate::upstream::connect::{dial, too_slow};
 use crate::upstream::error::Failure;
@@ -59,7 +60,7 @@ pub(super) async fn connect(settings: &Settings) -> Result<Connection, NoConnect
 
 async fn handshake(socket: Socket) -> Result<(SendRequest<Bytes>, Drive), NoConnection> {
     let io = Watched::new(socket);
-    let (io, heard) = (io.clone(), io);
+    let state = Arc::new(State::new(&io));
     let (sender, mut connection) = Builder::new()
         .initial_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
@@ -84,10 +85,10 @@ async fn handshake(socket: Socket) -> Result<(SendRequest<Bytes>, Drive), NoConn
     });
     settled.await.map_err(|error| match error {
         // An HTTP/1.1 server may have closed before our word on its answer was written.
-        NoConnection::Io(error) if heard.has_heard() => NoConnection::NotHttp2(error),
+        NoConnection::Io(error) if state.seen().has_heard() => NoConnection::NotHttp2(error),
         error => error,
     })?;
-    let driver = Drive::new(connection, heard, Arc::new(State::new()));
+    let driver = Drive::new(connection, state);
     Ok((sender, driver))
 }
 

@@ -8,6 +8,8 @@ use bytes::Bytes;
 use h2::client::SendRequest;
 use tokio::time::Instant;
 
+use super::watched::{Seen, Watched};
+use crate::socket::Socket;
 use crate::upstream::pool::FRESH;
 
 /// Streams at once on one connection, if the peer allows as many: what servers commonly allow (RFC 9113 §6.5.2 asks
@@ -23,7 +25,10 @@ pub(super) struct Connection {
 
 /// What the pool, the streams and the driving task know of each other.
 #[derive(Debug)]
-pub(super) struct State(Mutex<Usage>);
+pub(super) struct State {
+    usage: Mutex<Usage>,
+    seen: Arc<Seen>,
+}
 
 #[derive(Debug)]
 struct Usage {
@@ -33,6 +38,8 @@ struct Usage {
     used: bool,
     /// No new stream goes here any more; what runs goes on.
     retired: bool,
+    /// To be looked at. The driving task takes it away at its end, so that the socket closes with that.
+    socket: Option<Socket>,
 }
 
 /// The right to open one stream.
@@ -61,8 +68,9 @@ impl Connection {
             return None;
         }
         let mut sender = self.sender.clone();
-        // An error here is a GOAWAY, a failure or an end that has come in.
-        let gone = matches!(sender.poll_ready(&mut Context::from_waker(Waker::noop())), Poll::Ready(Err(_)));
+        // An error here is a GOAWAY, a failure or an end that the driving task has read. What it has not, the socket says.
+        let gone = usage.socket.as_ref().is_none_or(Socket::is_hung_up)
+            || matches!(sender.poll_ready(&mut Context::from_waker(Waker::noop())), Poll::Ready(Err(_)));
         let longest = if idempotent { idle_timeout } else { idle_timeout.min(FRESH) };
         // Whoever had it made gets to it within that second, however short the timeout.
         if gone || usage.has_idled_for(if usage.used { longest } else { longest.max(FRESH) }) {
@@ -104,25 +112,33 @@ impl Place {
     pub(super) fn reused(&self) -> bool {
         self.reused
     }
+
+    /// What has been seen of the connection's socket.
+    pub(super) fn seen(&self) -> &Arc<Seen> {
+        self.connection.state.seen()
+    }
 }
 
 impl State {
-    pub(super) fn new() -> Self {
-        State(Mutex::new(Usage { open: 0, idle_since: Instant::now(), used: false, retired: false }))
+    pub(super) fn new(io: &Watched) -> Self {
+        let socket = Some(io.socket.clone());
+        let usage = Usage { open: 0, idle_since: Instant::now(), used: false, retired: false, socket };
+        State { usage: Mutex::new(usage), seen: io.seen().clone() }
     }
 
-    /// Whether a stream is open.
-    pub(super) fn is_busy(&self) -> bool {
-        self.lock().open > 0
+    pub(super) fn seen(&self) -> &Arc<Seen> {
+        &self.seen
     }
 
-    /// Takes no new stream any more.
-    pub(super) fn retire(&self) {
-        self.lock().retired = true;
+    /// The driving task has ended.
+    pub(super) fn end(&self) {
+        let mut usage = self.lock();
+        usage.retired = true;
+        usage.socket = None;
     }
 
     fn lock(&self) -> MutexGuard<'_, Usage> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.usage.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -19,6 +19,7 @@ mod pump;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod watched;
 
 pub(super) use body::Body;
 pub(super) use connection::Lease;

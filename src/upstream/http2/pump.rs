@@ -6,11 +6,12 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http::HeaderMap;
-use http_body::{Body, Frame};
+use http_body::Body;
 
 use super::stream::{Sending, Stream};
 use crate::upstream::error::BoxError;
 use crate::upstream::headers::remove_hop_by_hop;
+use crate::upstream::source::{Piece, Shared};
 use crate::upstream::upload::Progress;
 
 /// Sends a body on its stream, as the peer grants room for it. Ready when it has ended, or when it is of no use any more.
@@ -18,7 +19,7 @@ use crate::upstream::upload::Progress;
 /// Only what has room is handed over, END_STREAM included: what is complete by [`Progress`] waits for nothing but the
 /// socket. A body that fails gets no end; it tells the exchange, which resets the stream.
 pub(in crate::upstream) struct Pump<B> {
-    body: B,
+    source: Shared<B>,
     progress: Arc<Progress>,
     sending: Sending,
     next: Next,
@@ -36,8 +37,8 @@ enum Next {
 const CLAIM: usize = 16 << 10;
 
 impl<B> Pump<B> {
-    pub(in crate::upstream) fn new(body: B, stream: &Stream, progress: Arc<Progress>) -> Self {
-        Pump { body, progress, sending: stream.sending(), next: Next::Read }
+    pub(in crate::upstream) fn new(source: Shared<B>, stream: &Stream, progress: Arc<Progress>) -> Self {
+        Pump { source, progress, sending: stream.sending(), next: Next::Read }
     }
 
     /// Ready when all of it has been handed over.
@@ -93,21 +94,19 @@ where
             return Poll::Pending;
         }
         self.next = Next::Read;
-        let frame = Pin::new(&mut self.body).poll_frame(cx);
-        self.progress.moved(frame.is_pending());
-        match ready!(frame).map(|frame| frame.map(Frame::into_data)) {
-            Some(Ok(Ok(data))) => self.next = Next::Data(data, self.body.is_end_stream()),
-            Some(Ok(Err(frame))) => {
-                if let Ok(trailers) = frame.into_trailers() {
-                    self.send_trailers(trailers);
-                    return Poll::Ready(Err(Over));
-                }
+        let piece = self.source.poll_piece(cx);
+        self.progress.moved(piece.is_pending());
+        match ready!(piece).ok_or(Over)? {
+            Ok(Piece::Data(data)) => self.next = Next::Data(data, false),
+            Ok(Piece::Last(data)) => self.next = Next::Data(data, true),
+            Ok(Piece::Trailers(trailers)) => {
+                self.send_trailers(trailers);
+                return Poll::Ready(Err(Over));
             }
-            Some(Err(error)) => {
+            Err(error) => {
                 self.next = Next::Failed;
-                self.progress.fail(error.into());
+                self.progress.fail(error);
             }
-            None => self.next = Next::Data(Bytes::new(), true),
         }
         Poll::Ready(Ok(()))
     }

@@ -11,9 +11,11 @@ use http::request::Parts;
 
 use super::body::Body;
 use super::connection::{Lease, Place};
+use super::watched::Seen;
 use crate::upstream::await_head::{HeadFuture, Unanswered};
 use crate::upstream::error::Failure;
 use crate::upstream::received::Received;
+use crate::upstream::source::Shared;
 
 /// A stream that has been opened. Dropping the last handle of one that has not ended resets it with CANCEL.
 #[derive(Debug)]
@@ -34,17 +36,25 @@ pub(in crate::upstream) struct Begun {
 }
 
 /// The head to come.
-pub(in crate::upstream) struct Response(ResponseFuture);
+pub(in crate::upstream) struct Response {
+    head: ResponseFuture,
+    seen: Arc<Seen>,
+    /// How much had been written to the socket before the stream was begun.
+    written: u64,
+}
 
 /// Sends a head, whose body follows unless `bodiless`.
 ///
 /// # Errors
 /// Nothing was sent: the connection has ended, or is about to.
 pub(in crate::upstream) fn begin(mut lease: Lease, parts: Parts, bodiless: bool) -> Result<Begun, Failure> {
+    let seen = lease.place.seen().clone();
+    let written = seen.written();
     match lease.sender.send_request(Request::from_parts(parts, ()), bodiless) {
         Ok((response, sending)) => {
             let sending = Sending(Arc::new(Mutex::new(sending)));
-            Ok(Begun { stream: Stream { sending, place: lease.place }, response: Response(response) })
+            let response = Response { head: response, seen, written };
+            Ok(Begun { stream: Stream { sending, place: lease.place }, response })
         }
         Err(error) => Err(Failure::of_stream(&Arc::new(error))),
     }
@@ -72,30 +82,38 @@ impl Sending {
 }
 
 impl Response {
-    /// Resolves to the head; 1xx are swallowed on the way.
-    pub(in crate::upstream) fn head<B: 'static>(self) -> HeadFuture<B> {
+    /// Resolves to the head; 1xx are swallowed on the way. Until then `source`, the request's body, is kept.
+    pub(in crate::upstream) fn head<B: Send + 'static>(self, source: Option<Shared<B>>) -> HeadFuture<B> {
         Box::pin(async move {
-            match self.0.await {
+            match self.head.await {
                 Ok(response) => {
+                    if let Some(source) = source {
+                        source.forget();
+                    }
                     let length =
                         response.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
                     Ok(response.map(|body| Received::Http2(Box::new(Body::new(body, length)))))
                 }
-                Err(error) => Err(unanswered(error)),
+                Err(error) => Err(unanswered(error, &self.seen, self.written, source)),
             }
         })
     }
 }
 
 /// REFUSED_STREAM, and a GOAWAY that does not count the stream in, say that the peer has not looked at the request
-/// (RFC 9113 §8.7). A GOAWAY that does lets the stream go on, and is not seen here.
-fn unanswered<B>(error: h2::Error) -> Unanswered<B> {
-    let refused = error.is_go_away() || error.reason() == Some(Reason::REFUSED_STREAM);
-    let (remote, reset) = (error.is_remote(), error.is_reset());
+/// (RFC 9113 §8.7). A GOAWAY that does lets the stream go on, and is not seen here. Of a connection that has ended it is
+/// certain where nothing has been written to it since, for this stream or any other.
+fn unanswered<B>(error: h2::Error, seen: &Seen, written: u64, source: Option<Shared<B>>) -> Unanswered<B> {
+    let refused = error.is_remote() && (error.is_go_away() || error.reason() == Some(Reason::REFUSED_STREAM));
+    let ended = !error.is_reset() && !error.is_library();
+    let unprocessed = refused || (ended && seen.written() == written);
     let failure = Failure::of_stream(&Arc::new(error));
-    match (remote && refused, reset) {
-        (true, _) => Unanswered::Refused(failure),
-        (false, true) => Unanswered::Ended(failure),
-        (false, false) => Unanswered::Lost(failure),
+    match (unprocessed, source.map(|source| source.take_back())) {
+        (true, None) => Unanswered::Unprocessed { parts: None, body: None, failure },
+        (true, Some(Some(body))) => Unanswered::Unprocessed { parts: None, body: Some(body), failure },
+        // Too much of it is gone.
+        (true, Some(None)) => Unanswered::Ended(failure),
+        (false, _) if ended && !seen.is_given_up() => Unanswered::Closed(failure),
+        (false, _) => Unanswered::Ended(failure),
     }
 }

@@ -2,66 +2,60 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::Request;
+use http_body_util::Empty;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, pause, sleep, timeout};
+use tokio::time::{Instant, pause, resume, timeout};
 
 use super::*;
-use crate::upstream::await_head::{HeadFuture, Unanswered};
-use crate::upstream::{Endpoint, Failure, Protocol, Settings};
+use crate::upstream::await_head::HeadFuture;
+use crate::upstream::{Ending, Endpoint, Failure, OnClientGone, Protocol, Settings, Upstream};
 
 #[tokio::test]
-async fn a_peer_that_answers_no_ping_is_given_up() {
-    let (pool, mut peer) = silent().await;
+async fn a_peer_that_is_silent_is_waited_for_and_gets_no_ping() {
+    let (settings, mut peer) = silent().await;
+    let pool = Pool::new(&settings, 1);
     let (_stream, head) = open(&pool).await;
     pause();
-    let start = Instant::now();
-    assert!(matches!(head.await, Err(Unanswered::Lost(Failure::Reset(_)))));
-    assert!((20..22).contains(&start.elapsed().as_secs()), "after {:?}", start.elapsed());
-    assert_eq!(peer.pings(), 1);
-    assert!(!pool.lease(0, true).await.unwrap().reused(), "the next one has a new connection");
-}
-
-#[tokio::test]
-async fn a_peer_without_streams_is_left_in_peace() {
-    let (pool, mut peer) = silent().await;
-    drop(pool.lease(0, true).await.unwrap());
-    pause();
-    sleep(Duration::from_secs(50)).await;
+    assert!(timeout(Duration::from_secs(600), head).await.is_err(), "it was given up");
     assert_eq!(peer.pings(), 0);
     assert!(pool.lease(0, true).await.unwrap().reused());
 }
 
 #[tokio::test]
-async fn a_peer_that_answers_pings_may_take_its_time() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let pool = pool(&listener);
-    tokio::spawn(async move {
-        let (stream, _) = listener.accept().await.unwrap();
-        let mut connection = h2::server::handshake(stream).await.unwrap();
-        let mut kept = Vec::new();
-        while let Some(Ok(call)) = connection.accept().await {
-            kept.push(call);
-        }
-    });
-    let (_stream, head) = open(&pool).await;
-    pause();
-    assert!(timeout(Duration::from_secs(300), head).await.is_err(), "it was given up");
+async fn a_request_to_a_silent_upstream_is_sent_once_and_ends_with_its_timeout() {
+    let (settings, mut peer) = silent().await;
+    let settings = Settings { response_timeout: Duration::from_secs(45), ..settings };
+    let upstream = Upstream::new(settings, 1);
+    let ending = Ending { on_client_gone: OnClientGone::Abort, abort_grace: Duration::from_secs(30) };
+    // The first one makes the connection one that is reused.
+    for _ in 0..2 {
+        let request = Request::get("http://a/").body(Empty::<Bytes>::new()).unwrap();
+        let failed = upstream.send(0, request, ending, ());
+        pause();
+        let start = Instant::now();
+        let failed = failed.await;
+        assert!(matches!(failed, Err(Failure::Timeout)), "{failed:?}");
+        assert!((45..47).contains(&start.elapsed().as_secs()), "after {:?}", start.elapsed());
+        resume();
+    }
+    assert_eq!(peer.requests(), 2, "one for each");
 }
 
 async fn open(pool: &Pool) -> (Stream, HeadFuture<()>) {
     let lease = pool.lease(0, true).await.unwrap();
     let (parts, ()) = Request::get("http://a/").body(()).unwrap().into_parts();
     let begun = begin(lease, parts, true).unwrap();
-    (begun.stream, begun.response.head())
+    (begun.stream, begun.response.head(None))
 }
 
-fn pool(listener: &TcpListener) -> Pool {
+fn settings(listener: &TcpListener) -> Settings {
     let address = listener.local_addr().unwrap();
     let endpoint = Endpoint { host: address.ip().to_string(), port: address.port() };
-    Pool::new(&Settings { protocol: Protocol::H2c, ..Settings::new("a", endpoint) }, 1)
+    Settings { protocol: Protocol::H2c, ..Settings::new("a", endpoint) }
 }
 
 /// What a peer has read that says nothing but its settings.
@@ -70,17 +64,26 @@ struct Peer(mpsc::UnboundedReceiver<Vec<u8>>);
 impl Peer {
     /// How many PING frames there are in it.
     fn pings(&mut self) -> usize {
+        self.read().windows(9).filter(|head| *head == b"\x00\x00\x08\x06\x00\x00\x00\x00\x00").count()
+    }
+
+    /// How many HEADERS frames there are in it that end their streams.
+    fn requests(&mut self) -> usize {
+        self.read().windows(5).filter(|head| *head == b"\x01\x05\x00\x00\x00").count()
+    }
+
+    fn read(&mut self) -> Vec<u8> {
         let mut read = Vec::new();
         while let Ok(bytes) = self.0.try_recv() {
             read.extend(bytes);
         }
-        read.windows(9).filter(|head| *head == b"\x00\x00\x08\x06\x00\x00\x00\x00\x00").count()
+        read
     }
 }
 
-async fn silent() -> (Pool, Peer) {
+async fn silent() -> (Settings, Peer) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let pool = pool(&listener);
+    let settings = settings(&listener);
     let (told, heard) = mpsc::unbounded_channel();
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
@@ -94,5 +97,5 @@ async fn silent() -> (Pool, Peer) {
             });
         }
     });
-    (pool, Peer(heard))
+    (settings, Peer(heard))
 }

@@ -287,6 +287,11 @@ impl StreamCall {
         self.start(200, fields, false).expect("the stream takes a head");
     }
 
+    /// Sends a head with this status; its stream goes on.
+    pub fn start_with(&mut self, status: u16, fields: &[(&str, &str)]) {
+        self.start(status, fields, false).expect("the stream takes a head");
+    }
+
     /// Sends a piece of the body, as the peer grants room for it.
     pub async fn chunk(&mut self, data: impl Into<Vec<u8>>) -> io::Result<()> {
         self.send(data.into(), false).await
