@@ -11,7 +11,7 @@ use tokio::process::{Child, Command};
 use tokio::sync::watch;
 
 use super::quiet::{Ticket, beside_others};
-use super::{Client, Upstream, soon};
+use super::{Client, Upstream, soon, until};
 
 /// A running sluicegate. Dropping it kills it.
 pub struct Sluicegate {
@@ -133,6 +133,20 @@ impl Sluicegate {
         let pid = self.child.id().expect("it runs");
         let sent = std::process::Command::new("sh").args(["-c", &format!("kill -{name} {pid}")]).status();
         assert!(sent.expect("a shell").success());
+    }
+
+    /// Stops it, until SIGCONT, and returns once all of its threads stand still.
+    pub async fn freeze(&self) {
+        self.signal("STOP");
+        let tasks = format!("/proc/{}/task", self.child.id().expect("it runs"));
+        let state_of = |task: std::io::Result<std::fs::DirEntry>| {
+            let stat = std::fs::read_to_string(task.ok()?.path().join("stat")).ok()?;
+            stat.rsplit(") ").next()?.chars().next()
+        };
+        let stopped = async || {
+            std::fs::read_dir(&tasks).expect("it runs").all(|task| state_of(task).is_none_or(|state| state == 'T'))
+        };
+        until("it to stand still", stopped).await;
     }
 
     /// Replaces its configuration file and has it loaded; returns once it has said what became of that.
