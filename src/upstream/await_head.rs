@@ -22,8 +22,8 @@ pub(super) type HeadFuture<B> = Pin<Box<dyn Future<Output = Result<Response<Rece
 /// Why there is no head.
 pub(super) enum Unanswered<B> {
     /// The upstream has not begun with the request: nothing of it was written, or the upstream says so. Here it is, but
-    /// for a head that somebody else has kept.
-    Unprocessed { parts: Option<Box<Parts>>, body: Option<Source<B>>, failure: Failure },
+    /// for a head that somebody else has kept. `refused` where it meant this request and not the connection.
+    Unprocessed { parts: Option<Box<Parts>>, body: Option<Source<B>>, failure: Failure, refused: bool },
     /// The upstream has closed the connection, and the request is gone with it.
     Closed(Failure),
     /// It has ended otherwise: the upstream has ended this exchange, or what it sent is no HTTP, or the connection was

@@ -118,7 +118,7 @@ where
         let (mut parts, body) = request.into_parts();
         let mut body = (!body.is_end_stream()).then(|| Source::new(body));
         let bodiless = body.is_none();
-        let mut retries = self.settings.retries;
+        let mut again = Again::default();
         loop {
             let ready = self.ready(worker, idempotent).await?;
             let reused = ready.reused();
@@ -131,12 +131,13 @@ where
             // | Ended           | never: the upstream may be working on it, or has had its say                   |
             // | Abandoned       | never: the exchange goes on without us, and has the permit                     |
             //
-            // All of that at most `retries` times, and with the one permit.
-            let retry = retries > 0 && ready.may_turn_away();
+            // All of that at most `retries` times, and with the one permit. A connection that ended before the upstream
+            // had looked at the request is no word on the request and no work for the upstream: it costs no retry until
+            // there have been many.
+            let retry = again.retries < self.settings.retries && ready.may_turn_away();
             let resend = retry && reused && idempotent && bodiless;
             let spare = (retry && ready.takes_the_head(resend)).then(|| parts.clone());
-            let retried = self.settings.retries - retries;
-            let failed = match self.exchange(ready, parts, body, ending, held, retried).await {
+            let failed = match self.exchange(ready, parts, body, ending, held, again.times()).await {
                 Ok(answer) => return Ok(answer),
                 Err(HeadFailed::Abandoned(failure)) => return Err(failure),
                 Err(HeadFailed::Unanswered(unanswered, again)) => {
@@ -144,6 +145,7 @@ where
                     *unanswered
                 }
             };
+            let detour = matches!(failed, Unanswered::Unprocessed { refused: false, .. });
             (parts, body) = match (failed, spare) {
                 (Unanswered::Unprocessed { parts: Some(unsent), body, .. }, _) if retry => (*unsent, body),
                 (Unanswered::Unprocessed { parts: None, body, .. }, Some(spare)) => (spare, body),
@@ -153,7 +155,7 @@ where
                     _,
                 ) => return Err(failure),
             };
-            retries -= 1;
+            again.count(detour);
         }
     }
 
@@ -206,7 +208,7 @@ where
     async fn ready(&self, worker: usize, idempotent: bool) -> Result<Ready<B>, Failure> {
         let pools = match &self.connections {
             Connections::Http1(pools) => pools,
-            Connections::Http2(pool) => return Ok(Ready::Http2(Box::pin(pool.lease(worker, idempotent)).await?)),
+            Connections::Http2(pool) => return Ok(Ready::Http2(Box::pin(pool.lease(worker)).await?)),
         };
         while let Some(mut connection) = pools.take(worker, idempotent) {
             if is_ready(&mut connection).await {
@@ -256,7 +258,7 @@ where
             match request.map(Request::into_parts) {
                 Some((parts, upload)) => {
                     let body = upload.into_inner().map(Source::new);
-                    Unanswered::Unprocessed { parts: Some(Box::new(parts)), body, failure }
+                    Unanswered::Unprocessed { parts: Some(Box::new(parts)), body, failure, refused: false }
                 }
                 None if closed => Unanswered::Closed(failure),
                 None => Unanswered::Ended(failure),
@@ -274,7 +276,7 @@ where
 {
     let begun = match http2::begin(lease, parts, body.is_none()) {
         Ok(begun) => begun,
-        Err(failure) => return Err(Unanswered::Unprocessed { parts: None, body, failure }),
+        Err(failure) => return Err(Unanswered::Unprocessed { parts: None, body, failure, refused: false }),
     };
     let mut progress = None;
     let source = body.map(Shared::new);
@@ -297,6 +299,31 @@ async fn is_ready<B>(connection: &mut pool::Connection<B>) -> bool {
         Poll::Pending => Box::pin(timeout(TURN, connection.sender.ready())).await.is_ok_and(|ready| ready.is_ok()),
     }
 }
+
+/// How often a request was sent again.
+#[derive(Debug, Default)]
+struct Again {
+    retries: u32,
+    detours: u32,
+}
+
+impl Again {
+    fn times(&self) -> u32 {
+        self.retries + self.detours
+    }
+
+    fn count(&mut self, detour: bool) {
+        if detour && self.detours < DETOURS {
+            self.detours += 1;
+        } else {
+            self.retries += 1;
+        }
+    }
+}
+
+/// How many connections may end under one request. An upstream that takes a hundred requests on each, of which fifty come
+/// at once, ends two in a row now and then.
+const DETOURS: u32 = 3;
 
 /// Far more than a turn of a busy worker; hardly more than a new connection.
 const TURN: Duration = Duration::from_millis(50);

@@ -38,7 +38,7 @@ struct Idle<B> {
 
 /// A request that must not be sent twice goes on no connection that has idled for longer: the older, the likelier the
 /// upstream is closing it just now.
-pub(super) const FRESH: Duration = Duration::from_secs(1);
+const FRESH: Duration = Duration::from_secs(1);
 
 impl<B> Pools<B> {
     pub(super) fn new(workers: usize) -> Self {

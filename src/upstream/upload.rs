@@ -29,7 +29,8 @@ pub(super) struct Progress {
     complete: AtomicBool,
     /// The client owes us bytes, the upstream owes us nothing.
     starved: AtomicBool,
-    /// How often hyper has asked for more: it stands still when the upstream takes nothing.
+    /// How often more of it was asked for, by hyper or by the pump of a stream: it stands still when the upstream takes
+    /// nothing.
     polls: AtomicU32,
     stopped: AtomicBool,
     error: Mutex<Option<BoxError>>,
@@ -102,7 +103,8 @@ where
     }
 }
 
-/// The exchange is over before its upload was; hyper closes the connection on this.
+/// The exchange is over before its upload was. hyper closes the connection on this; a stream's pump only ends, and the
+/// exchange resets the stream.
 #[derive(Debug, thiserror::Error)]
 #[error("the exchange is over")]
 pub(super) struct Stopped;
@@ -130,7 +132,7 @@ impl Progress {
         self.error.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// Ends the upload, and over HTTP/1.1 the connection with it.
+    /// Ends the upload, and over HTTP/1.1 the connection with it; a stream is reset by whoever ends the exchange.
     pub(super) fn stop(&self) {
         self.stopped.store(true, Ordering::Release);
         self.upload.wake();

@@ -74,7 +74,7 @@ async fn handshake(socket: Socket) -> Result<(SendRequest<Bytes>, Drive), NoConn
         .enable_push(false)
         // Until the peer's settings say otherwise: this is how we know that they have come.
         .initial_max_send_streams(0)
-        .handshake(io)
+        .handshake(io.clone())
         .await?;
     let settled = poll_fn(|cx| match Pin::new(&mut connection).poll(cx) {
         Poll::Ready(Ok(())) => Poll::Ready(Err(closed())),
@@ -88,7 +88,7 @@ async fn handshake(socket: Socket) -> Result<(SendRequest<Bytes>, Drive), NoConn
         NoConnection::Io(error) if state.seen().has_heard() => NoConnection::NotHttp2(error),
         error => error,
     })?;
-    let driver = Drive::new(connection, state);
+    let driver = Drive::new(connection, io, state);
     Ok((sender, driver))
 }
 

@@ -5,16 +5,19 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::task::AtomicWaker;
 use h2::client::SendRequest;
 use tokio::time::Instant;
 
 use super::watched::{Seen, Watched};
 use crate::socket::Socket;
-use crate::upstream::pool::FRESH;
 
 /// Streams at once on one connection, if the peer allows as many: what servers commonly allow (RFC 9113 §6.5.2 asks
 /// for no fewer). The connection's window is this many times a stream's.
 pub(super) const MAX_STREAMS: usize = 100;
+
+/// Whoever had a connection made gets to it within that time, however short the timeout.
+const FIRST_USE: Duration = Duration::from_secs(1);
 
 /// A connection that a task drives. It closes when it has neither streams nor handles any more.
 #[derive(Debug)]
@@ -28,6 +31,8 @@ pub(super) struct Connection {
 pub(super) struct State {
     usage: Mutex<Usage>,
     seen: Arc<Seen>,
+    /// The driving task, which wants to know when the last stream has ended.
+    driver: AtomicWaker,
 }
 
 #[derive(Debug)]
@@ -62,7 +67,7 @@ impl Connection {
     }
 
     /// A place on it, if there is one. A connection that has idled for too long is retired by being asked.
-    pub(super) fn lease(self: &Arc<Self>, idempotent: bool, idle_timeout: Duration) -> Option<Lease> {
+    pub(super) fn lease(self: &Arc<Self>, idle_timeout: Duration) -> Option<Lease> {
         let mut usage = self.state.lock();
         if usage.retired || usage.open >= MAX_STREAMS {
             return None;
@@ -71,9 +76,10 @@ impl Connection {
         // An error here is a GOAWAY, a failure or an end that the driving task has read. What it has not, the socket says.
         let gone = usage.socket.as_ref().is_none_or(Socket::is_hung_up)
             || matches!(sender.poll_ready(&mut Context::from_waker(Waker::noop())), Poll::Ready(Err(_)));
-        let longest = if idempotent { idle_timeout } else { idle_timeout.min(FRESH) };
-        // Whoever had it made gets to it within that second, however short the timeout.
-        if gone || usage.has_idled_for(if usage.used { longest } else { longest.max(FRESH) }) {
+        // Unlike with HTTP/1.1, a request that must not be sent twice goes on a connection that has idled: one that is
+        // closed just now says which requests it has not looked at.
+        let longest = if usage.used { idle_timeout } else { idle_timeout.max(FIRST_USE) };
+        if gone || usage.has_idled_for(longest) {
             usage.retired = true;
             return None;
         }
@@ -123,11 +129,25 @@ impl State {
     pub(super) fn new(io: &Watched) -> Self {
         let socket = Some(io.socket.clone());
         let usage = Usage { open: 0, idle_since: Instant::now(), used: false, retired: false, socket };
-        State { usage: Mutex::new(usage), seen: io.seen().clone() }
+        State { usage: Mutex::new(usage), seen: io.seen().clone(), driver: AtomicWaker::new() }
     }
 
     pub(super) fn seen(&self) -> &Arc<Seen> {
         &self.seen
+    }
+
+    /// For the driving task: whether it has nothing left to do but to get rid of what the peer does not read. Wakes it
+    /// when the last stream ends.
+    pub(super) fn poll_left_behind(&self, cx: &Context<'_>) -> bool {
+        self.driver.register(cx.waker());
+        self.lock().is_left_behind(&self.seen)
+    }
+
+    /// Takes no new stream any more, unless one has come meanwhile.
+    pub(super) fn retire_if_vacant(&self) -> bool {
+        let mut usage = self.lock();
+        usage.retired |= usage.open == 0;
+        usage.open == 0
     }
 
     /// The driving task has ended.
@@ -146,14 +166,32 @@ impl Usage {
     fn has_idled_for(&self, time: Duration) -> bool {
         self.open == 0 && self.idle_since.elapsed() >= time
     }
+
+    fn is_left_behind(&self, seen: &Seen) -> bool {
+        self.open == 0 && (self.retired || seen.is_blocked())
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        // The sender, which is dropped after this, wakes the driving task.
+        self.state.lock().retired = true;
+    }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut usage = self.connection.state.lock();
+        let state = &self.connection.state;
+        let mut usage = state.lock();
         usage.open -= 1;
-        if usage.open == 0 {
-            usage.idle_since = Instant::now();
+        if usage.open > 0 {
+            return;
+        }
+        usage.idle_since = Instant::now();
+        let left_behind = usage.is_left_behind(&state.seen);
+        drop(usage);
+        if left_behind {
+            state.driver.wake();
         }
     }
 }

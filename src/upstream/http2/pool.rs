@@ -35,6 +35,10 @@ struct Dials {
     room: usize,
 }
 
+/// How many connections one request waits for: one to learn how many streams the upstream takes, one of its own, and a few
+/// for bad luck. An upstream that greets and goes would have it dial for ever.
+pub(super) const ROUNDS: usize = 5;
+
 /// What came of dialling; `None` while it goes on.
 type Outcome = Option<Result<(), NoConnection>>;
 
@@ -54,31 +58,33 @@ impl Pool {
     /// A place for one stream. It waits for a connection to be made, if it has to, and for nothing else.
     ///
     /// # Errors
-    /// Why the connection that it waited for could not be made.
+    /// Why the connection that it waited for could not be made, or that each of them was gone or full at once.
     ///
     /// # Cancel safety
     /// Dropping it leaves the dialling to those who come next.
-    pub(in crate::upstream) async fn lease(&self, worker: usize, idempotent: bool) -> Result<Lease, Failure> {
+    pub(in crate::upstream) async fn lease(&self, worker: usize) -> Result<Lease, Failure> {
         if self.0.idle_timeout.is_zero() {
             // It is in no pool, and closes with its one stream.
             let connection = Arc::new(connect(&self.0.settings).await?);
-            return connection.lease(true, Duration::MAX).ok_or_else(gone);
+            return connection.lease(Duration::MAX).ok_or_else(gone);
         }
-        loop {
-            if let Some(lease) = self.take(worker, idempotent) {
+        for _ in 0..ROUNDS {
+            if let Some(lease) = self.take(worker) {
                 return Ok(lease);
             }
-            let mut outcome = match self.join_or_dial(worker, idempotent) {
+            let mut outcome = match self.join_or_dial(worker) {
                 Ok(lease) => return Ok(lease),
                 Err(outcome) => outcome,
             };
             match outcome.wait_for(Option::is_some).await.as_deref() {
-                Ok(Some(Err(error))) => return Err(error.clone().into()),
+                // A place may have been given back meanwhile.
+                Ok(Some(Err(error))) => return self.take(worker).ok_or_else(|| error.clone().into()),
                 // It is there. Others may have been faster; then the next one is for us.
                 Ok(_) => {}
                 Err(_) => return Err(gone()),
             }
         }
+        self.take(worker).ok_or_else(gone)
     }
 
     /// Closes what has idled for too long.
@@ -87,11 +93,11 @@ impl Pool {
         self.connections(worker).retain(|connection| connection.is_usable(self.0.idle_timeout));
     }
 
-    fn take(&self, worker: usize, idempotent: bool) -> Option<Lease> {
+    fn take(&self, worker: usize) -> Option<Lease> {
         let workers = self.0.workers.len();
         (0..workers).find_map(|step| {
             let mut connections = self.connections((worker + step) % workers);
-            let lease = connections.iter().find_map(|connection| connection.lease(idempotent, self.0.idle_timeout));
+            let lease = connections.iter().find_map(|connection| connection.lease(self.0.idle_timeout));
             if lease.is_none() {
                 connections.retain(|connection| !connection.is_retired());
             }
@@ -100,9 +106,9 @@ impl Pool {
     }
 
     /// Joins those who wait for a connection, or has one made. Meanwhile there may be a place after all.
-    fn join_or_dial(&self, worker: usize, idempotent: bool) -> Result<Lease, watch::Receiver<Outcome>> {
+    fn join_or_dial(&self, worker: usize) -> Result<Lease, watch::Receiver<Outcome>> {
         let mut dials = self.dials();
-        if let Some(lease) = self.take(worker, idempotent) {
+        if let Some(lease) = self.take(worker) {
             return Ok(lease);
         }
         let room = dials.room;
@@ -154,7 +160,7 @@ impl Drop for UnderWay {
     }
 }
 
-/// A connection that was lost before it could be used.
+/// There were connections, but none to be used.
 fn gone() -> Failure {
-    Failure::Connect(io::Error::new(io::ErrorKind::ConnectionAborted, "the connection was gone at once"))
+    Failure::Connect(io::Error::new(io::ErrorKind::ConnectionAborted, "the connection was gone or full at once"))
 }

@@ -104,13 +104,14 @@ impl Response {
 /// (RFC 9113 §8.7). A GOAWAY that does lets the stream go on, and is not seen here. Of a connection that has ended it is
 /// certain where nothing has been written to it since, for this stream or any other.
 fn unanswered<B>(error: h2::Error, seen: &Seen, written: u64, source: Option<Shared<B>>) -> Unanswered<B> {
-    let refused = error.is_remote() && (error.is_go_away() || error.reason() == Some(Reason::REFUSED_STREAM));
+    let left_out = error.is_remote() && error.is_go_away();
+    let refused = error.is_remote() && error.is_reset() && error.reason() == Some(Reason::REFUSED_STREAM);
     let ended = !error.is_reset() && !error.is_library();
-    let unprocessed = refused || (ended && seen.written() == written);
+    let unprocessed = left_out || refused || (ended && seen.written() == written);
     let failure = Failure::of_stream(&Arc::new(error));
     match (unprocessed, source.map(|source| source.take_back())) {
-        (true, None) => Unanswered::Unprocessed { parts: None, body: None, failure },
-        (true, Some(Some(body))) => Unanswered::Unprocessed { parts: None, body: Some(body), failure },
+        (true, None) => Unanswered::Unprocessed { parts: None, body: None, failure, refused },
+        (true, Some(Some(body))) => Unanswered::Unprocessed { parts: None, body: Some(body), failure, refused },
         // Too much of it is gone.
         (true, Some(None)) => Unanswered::Ended(failure),
         (false, _) if ended && !seen.is_given_up() => Unanswered::Closed(failure),

@@ -1,14 +1,16 @@
 //! A peer that is silent, on a clock that does not wait.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::Request;
-use http_body_util::Empty;
+use http_body_util::{Empty, Full};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, pause, resume, timeout};
+use tokio::time::{Instant, pause, resume, sleep, timeout};
 
 use super::*;
 use crate::upstream::await_head::HeadFuture;
@@ -22,7 +24,7 @@ async fn a_peer_that_is_silent_is_waited_for_and_gets_no_ping() {
     pause();
     assert!(timeout(Duration::from_secs(600), head).await.is_err(), "it was given up");
     assert_eq!(peer.pings(), 0);
-    assert!(pool.lease(0, true).await.unwrap().reused());
+    assert!(pool.lease(0).await.unwrap().reused());
 }
 
 #[tokio::test]
@@ -30,11 +32,10 @@ async fn a_request_to_a_silent_upstream_is_sent_once_and_ends_with_its_timeout()
     let (settings, mut peer) = silent().await;
     let settings = Settings { response_timeout: Duration::from_secs(45), ..settings };
     let upstream = Upstream::new(settings, 1);
-    let ending = Ending { on_client_gone: OnClientGone::Abort, abort_grace: Duration::from_secs(30) };
     // The first one makes the connection one that is reused.
     for _ in 0..2 {
         let request = Request::get("http://a/").body(Empty::<Bytes>::new()).unwrap();
-        let failed = upstream.send(0, request, ending, ());
+        let failed = upstream.send(0, request, ENDING, ());
         pause();
         let start = Instant::now();
         let failed = failed.await;
@@ -45,8 +46,67 @@ async fn a_request_to_a_silent_upstream_is_sent_once_and_ends_with_its_timeout()
     assert_eq!(peer.requests(), 2, "one for each");
 }
 
+#[tokio::test]
+async fn a_connection_without_streams_whose_peer_reads_nothing_is_reset() {
+    for retired in [false, true] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let settings = settings(&listener);
+        let upstream = Upstream::new(settings, 1);
+        let peer = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            // A window of 1 GiB for each stream, and for the connection.
+            stream.write_all(b"\x00\x00\x06\x04\x00\x00\x00\x00\x00\x00\x04\x40\x00\x00\x00").await.unwrap();
+            stream.write_all(b"\x00\x00\x04\x08\x00\x00\x00\x00\x00\x40\x00\x00\x00").await.unwrap();
+            stream
+        });
+        let body = Full::new(Bytes::from(vec![0; 50_000_000]));
+        let sending = upstream.send(0, Request::post("http://a/").body(body).unwrap(), ENDING, ());
+        // More than the sockets hold, and then nobody wants it any more.
+        assert!(timeout(Duration::from_millis(300), sending).await.is_err());
+        let peer = peer.await.unwrap();
+        if retired {
+            drop(upstream);
+        }
+        pause();
+        let left = Instant::now();
+        let reset = async {
+            while peer.take_error().unwrap().is_none() {
+                sleep(Duration::from_millis(100)).await;
+            }
+        };
+        assert!(timeout(Duration::from_secs(60), reset).await.is_ok(), "retired: {retired}: it is still there");
+        assert!(left.elapsed() >= Duration::from_secs(4), "retired: {retired}: after {:?}", left.elapsed());
+        resume();
+    }
+}
+
+#[tokio::test]
+async fn an_upstream_that_greets_and_goes_is_dialled_a_few_times_only() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let pool = Pool::new(&settings(&listener), 1);
+    let connections = Arc::<AtomicUsize>::default();
+    let count = connections.clone();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            count.fetch_add(1, Ordering::Relaxed);
+            // Settings, and a GOAWAY with them.
+            let _ = stream.write_all(b"\x00\x00\x00\x04\x00\x00\x00\x00\x00").await;
+            let _ = stream.write_all(b"\x00\x00\x08\x07\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00").await;
+        }
+    });
+    for n in 1..=3 {
+        let lease = timeout(Duration::from_secs(10), pool.lease(0)).await.expect("it ends");
+        if let Err(failure) = lease {
+            assert!(matches!(failure, Failure::Connect(_)), "{failure:?}");
+        }
+        assert!(connections.load(Ordering::Relaxed) <= pool::ROUNDS * n);
+    }
+}
+
+const ENDING: Ending = Ending { on_client_gone: OnClientGone::Abort, abort_grace: Duration::from_secs(30) };
+
 async fn open(pool: &Pool) -> (Stream, HeadFuture<()>) {
-    let lease = pool.lease(0, true).await.unwrap();
+    let lease = pool.lease(0).await.unwrap();
     let (parts, ()) = Request::get("http://a/").body(()).unwrap().into_parts();
     let begun = begin(lease, parts, true).unwrap();
     (begun.stream, begun.response.head(None))

@@ -24,6 +24,8 @@ pub(super) struct Watched {
 pub(super) struct Seen {
     heard: AtomicBool,
     written: AtomicU64,
+    /// Whether the socket takes nothing at the moment.
+    blocked: AtomicBool,
     given_up: AtomicBool,
 }
 
@@ -52,6 +54,11 @@ impl Seen {
         self.written.load(Ordering::Relaxed)
     }
 
+    /// Whether something waits for the peer to read.
+    pub(super) fn is_blocked(&self) -> bool {
+        self.blocked.load(Ordering::Relaxed)
+    }
+
     /// Whether it is our side that has ended it, not knowing what the peer does.
     pub(super) fn is_given_up(&self) -> bool {
         self.given_up.load(Ordering::Relaxed)
@@ -64,6 +71,7 @@ impl Seen {
     }
 
     fn note_write(&self, written: &Poll<io::Result<usize>>) {
+        self.blocked.store(written.is_pending(), Ordering::Relaxed);
         match written {
             Poll::Ready(Ok(n)) => {
                 self.written.fetch_add(*n as u64, Ordering::Relaxed);
