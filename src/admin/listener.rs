@@ -18,6 +18,7 @@ use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
 use tower_service::Service;
 
+use super::board::{Board, FOLLOWERS_MAX};
 use super::context::{Connection, Context};
 use super::router::router;
 use super::settings::{Settings, Token};
@@ -46,11 +47,11 @@ pub struct BindError {
 pub struct Running {
     closing: watch::Sender<bool>,
     connections: Arc<Semaphore>,
-    tasks: [AbortHandle; 2],
+    tasks: [AbortHandle; 3],
 }
 
-/// How many are served at once; further ones wait in the kernel.
-const MAX_CONNECTIONS: u32 = 256;
+/// How many are served at once; further ones wait in the kernel. Followers of the events don't use up what the others need.
+const MAX_CONNECTIONS: u32 = 256 + FOLLOWERS_MAX as u32;
 /// From the end of an answer to the end of the next request's head.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 /// When accepting fails for want of files or memory, waiting is all that can be done.
@@ -88,12 +89,15 @@ impl Listener {
     /// Outside a tokio runtime.
     pub fn serve(self, server: Handle) -> io::Result<Running> {
         let listener = TcpListener::from_std(self.listener)?;
-        let context = Context::new(server, self.token);
+        let (board, teller) = Board::new();
+        let sampling = tokio::spawn(board.clone().run(server.clone(), teller));
+        let context = Context::new(server, self.token, board);
         let connections = Arc::new(Semaphore::new(MAX_CONNECTIONS as usize));
         let closing = watch::Sender::new(false);
         let expiry = tokio::spawn(context.overrides.clone().expire());
-        let accepting = tokio::spawn(accept(listener, router(context), connections.clone(), closing.subscribe()));
-        Ok(Running { closing, connections, tasks: [expiry.abort_handle(), accepting.abort_handle()] })
+        let accepting =
+            tokio::spawn(accept(listener, router(context), connections.clone(), closing.subscribe()));
+        Ok(Running { closing, connections, tasks: [expiry, accepting, sampling].map(|task| task.abort_handle()) })
     }
 }
 

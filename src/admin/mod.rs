@@ -8,7 +8,10 @@
 //! and refuses a foreign `Host` or `Origin`, since the browser of somebody on this machine is such a peer too. Every
 //! change is logged with its peer.
 
+mod board;
 mod context;
+mod events;
+mod history;
 mod limits;
 mod listener;
 mod metrics;
@@ -17,7 +20,9 @@ mod patch;
 mod probes;
 mod problem;
 mod protection;
+mod rejections;
 mod router;
+mod routes;
 mod settings;
 mod status;
 mod timestamp;

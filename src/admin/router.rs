@@ -19,7 +19,7 @@ use tower_http::trace::TraceLayer;
 
 use super::context::{Connection, Context};
 use super::problem::Problem;
-use super::{limits, metrics, probes, protection, status};
+use super::{events, limits, metrics, probes, protection, rejections, routes, status};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// No handler waits for anything but the request's body.
@@ -40,6 +40,11 @@ pub(super) fn router(context: Context) -> Router {
         .route("/api/v1/limits/{name}", get(limits::show).patch(limits::change).delete(limits::reset))
         .route("/api/v1/limits/{name}/flush", post(limits::flush))
         .route("/api/v1/limits/{name}/keys", get(limits::keys))
+        .route("/api/v1/limits/{name}/history", get(limits::history))
+        .route("/api/v1/routes", get(routes::routes))
+        .route("/api/v1/upstreams", get(routes::show_upstreams))
+        .route("/api/v1/rejections", get(rejections::list))
+        .route("/api/v1/events", get(events::show))
         .route("/api/v1/drain", post(drain))
         .method_not_allowed_fallback(wrong_method)
         // Whoever may see nothing is not told what there is, either.

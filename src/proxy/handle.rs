@@ -75,7 +75,7 @@ impl Proxy {
         let request_id = &new_request_id();
         let record = &Record::of_refused(&self.in_force.load().log, client, request_id);
         let form = Form::ProblemJson;
-        let about = About { route: None, limit: None, request_id, form, grpc: None, close: true, record };
+        let about = About { route: None, on: None, limit: None, request_id, form, grpc: None, close: true, record };
         Reply::refused(refusal).into_response(&about)
     }
 

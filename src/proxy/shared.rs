@@ -8,6 +8,7 @@ use http::HeaderValue;
 
 use super::claim::KeyRules;
 use super::preflight::Preflight;
+use super::recent::Recent;
 use super::request_ahead::ForwardedBody;
 use super::settings::{Plan, RouteSettings, Upgrade};
 use crate::access_log::Log;
@@ -27,6 +28,7 @@ pub struct Shared {
     retired: Vec<Limiter>,
     pub(super) upstreams: Vec<Arc<Upstream<ForwardedBody>>>,
     pub(super) preflight: Preflight,
+    recent: Arc<Recent>,
 }
 
 /// A route with its limit and its way upstream.
@@ -45,6 +47,8 @@ pub(super) struct Route {
     upgrades: Option<Limiter>,
     /// Rejections by its limits, by reason. It outlives the plan.
     rejected: Arc<[AtomicU64; Reason::ALL.len()]>,
+    /// Where those that were turned away are kept for a while; one for all routes.
+    pub(super) recent: Arc<Recent>,
 }
 
 /// What the access log calls it, and what belongs to it.
@@ -74,6 +78,7 @@ impl Shared {
             retired: Vec::new(),
             upstreams: Vec::new(),
             preflight: plan.preflight,
+            recent: Arc::default(),
         };
         nothing.follow(plan)
     }
@@ -91,7 +96,8 @@ impl Shared {
             .into_iter()
             .map(|settings| {
                 let before = self.all_routes.iter().find(|route| route.settings.name == settings.name);
-                Arc::new(Route::new(settings, &limiters, &plan.keys, &upstreams, before.map(|route| &**route)))
+                let recent = self.recent.clone();
+                Arc::new(Route::new(settings, &limiters, &plan.keys, &upstreams, before.map(|route| &**route), recent))
             })
             .collect();
         let table = routes.iter().map(|route| (route.settings.conditions.clone(), route.clone())).collect();
@@ -109,6 +115,7 @@ impl Shared {
             retired,
             upstreams,
             preflight: plan.preflight,
+            recent: self.recent.clone(),
         };
         // Nothing can fail any more.
         next.all_routes.iter().for_each(|route| route.reconfigure_upgrades());
@@ -141,6 +148,16 @@ impl Shared {
         })
     }
 
+    /// All upstreams, in the order of the plan.
+    pub fn upstream_settings(&self) -> impl Iterator<Item = &upstream::Settings> {
+        self.upstreams.iter().map(|upstream| upstream.settings())
+    }
+
+    /// The last requests that were turned away. One ring for all plans.
+    pub fn recent(&self) -> &Arc<Recent> {
+        &self.recent
+    }
+
     /// Ends every wait with the reason `draining`. Returns how many there were.
     pub fn close_limits(&self) -> u32 {
         self.limiters.iter().chain(&self.retired).map(Limiter::close).sum()
@@ -154,6 +171,7 @@ impl Route {
         keys: &[Option<KeyRules>],
         upstreams: &[Arc<Upstream<ForwardedBody>>],
         before: Option<&Route>,
+        recent: Arc<Recent>,
     ) -> Self {
         let upstream = upstreams[settings.upstream].clone();
         let endpoint = &upstream.settings().endpoint;
@@ -178,7 +196,7 @@ impl Route {
             limit: limits.as_ref().map(|limits| limits.name().into()),
             endpoint: upstream.settings().endpoint.to_string().into(),
         };
-        Route { settings, limits, keys, upstream, authority, names, upgrades, rejected }
+        Route { settings, limits, keys, upstream, authority, names, upgrades, rejected, recent }
     }
 
     /// The places of upgraded connections, where they have their own.
