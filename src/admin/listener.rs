@@ -30,6 +30,7 @@ pub struct Listener {
     listener: std::net::TcpListener,
     address: SocketAddr,
     token: Option<Token>,
+    dashboard: bool,
 }
 
 /// Why there is no admin listener.
@@ -70,7 +71,7 @@ impl Listener {
             let listener = std::net::TcpListener::bind(address)?;
             listener.set_nonblocking(true)?;
             let address = listener.local_addr()?;
-            Ok(Listener { listener, address, token: settings.token.clone() })
+            Ok(Listener { listener, address, token: settings.token.clone(), dashboard: settings.dashboard })
         };
         bind().map(Some).map_err(|source| BindError { address, source })
     }
@@ -96,7 +97,7 @@ impl Listener {
         let closing = watch::Sender::new(false);
         let expiry = tokio::spawn(context.overrides.clone().expire());
         let accepting =
-            tokio::spawn(accept(listener, router(context), connections.clone(), closing.subscribe()));
+            tokio::spawn(accept(listener, router(context, self.dashboard), connections.clone(), closing.subscribe()));
         Ok(Running { closing, connections, tasks: [expiry, accepting, sampling].map(|task| task.abort_handle()) })
     }
 }

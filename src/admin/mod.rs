@@ -10,6 +10,7 @@
 
 mod board;
 mod context;
+mod dashboard;
 mod events;
 mod history;
 mod limits;

@@ -19,7 +19,7 @@ use tower_http::trace::TraceLayer;
 
 use super::context::{Connection, Context};
 use super::problem::Problem;
-use super::{events, limits, metrics, probes, protection, rejections, routes, status};
+use super::{dashboard, events, limits, metrics, probes, protection, rejections, routes, status};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// No handler waits for anything but the request's body.
@@ -27,13 +27,15 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// The largest body that makes sense is a tenth of this.
 const BODY_MAX: usize = 8 << 10;
 
-pub(super) fn router(context: Context) -> Router {
+/// All paths; `/` only if there is to be a dashboard.
+pub(super) fn router(context: Context, dashboard: bool) -> Router {
     let open = Router::new()
         .route("/livez", get(probes::live))
         .route("/readyz", get(probes::ready))
         .route("/healthz", get(probes::ready))
         .route("/metrics", get(metrics::show))
         .method_not_allowed_fallback(wrong_method);
+    let open = if dashboard { open.route("/", get(dashboard::show).fallback(wrong_method)) } else { open };
     let protected = Router::new()
         .route("/api/v1/status", get(status::show))
         .route("/api/v1/limits", get(limits::list))

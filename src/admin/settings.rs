@@ -11,11 +11,13 @@ pub struct Settings {
     pub listen: Option<SocketAddr>,
     /// What those who are not on this machine must present. Without one, they are refused.
     pub token: Option<Token>,
+    /// Whether there is a page to look at, at `/`. Default true.
+    pub dashboard: bool,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Settings { listen: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 9901))), token: None }
+        Settings { listen: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 9901))), token: None, dashboard: true }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Watching and steering it through the admin listener.
 
 mod commands;
+mod dashboard;
 mod metrics;
 mod overrides;
 mod protection;
