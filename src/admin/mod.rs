@@ -16,6 +16,7 @@ mod history;
 mod limits;
 mod listener;
 mod metrics;
+mod openapi;
 mod overrides;
 mod patch;
 mod probes;

@@ -19,7 +19,7 @@ use tower_http::trace::TraceLayer;
 
 use super::context::{Connection, Context};
 use super::problem::Problem;
-use super::{dashboard, events, limits, metrics, probes, protection, rejections, routes, status};
+use super::{dashboard, events, limits, metrics, openapi, probes, protection, rejections, routes, status};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// No handler waits for anything but the request's body.
@@ -48,6 +48,7 @@ pub(super) fn router(context: Context, dashboard: bool) -> Router {
         .route("/api/v1/rejections", get(rejections::list))
         .route("/api/v1/events", get(events::show))
         .route("/api/v1/drain", post(drain))
+        .route("/api/v1/openapi.json", get(openapi::show))
         .method_not_allowed_fallback(wrong_method)
         // Whoever may see nothing is not told what there is, either.
         .fallback(no_such_path)

@@ -3,6 +3,7 @@
 mod commands;
 mod dashboard;
 mod metrics;
+mod openapi;
 mod overrides;
 mod protection;
 mod queues;
