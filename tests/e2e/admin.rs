@@ -2,6 +2,7 @@
 
 mod commands;
 mod dashboard;
+mod fleets;
 mod metrics;
 mod openapi;
 mod overrides;
