@@ -34,6 +34,7 @@ mod queue_events;
 mod refusals;
 mod rejections;
 mod reload;
+mod rewriting;
 mod route_log;
 mod routes;
 mod startup;
