@@ -9,7 +9,7 @@ use std::time::SystemTime;
 
 use http::header::{ACCEPT_ENCODING, CONTENT_LENGTH, EXPECT, HOST, HeaderValue, TE, TRANSFER_ENCODING};
 use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{HeaderMap, Request, Response, Uri, Version};
+use http::{HeaderMap, Request, Response, StatusCode, Uri, Version};
 use http_body::Body as _;
 use tokio::time::Instant;
 use tower_service::Service;
@@ -288,6 +288,10 @@ fn pass_on(
         permit.release_at_head();
     }
     *response.version_mut() = Version::HTTP_11;
+    if response.status() == StatusCode::NO_CONTENT {
+        // It says no length (RFC 9110 §8.6), whatever the upstream thinks.
+        response.headers_mut().remove(CONTENT_LENGTH);
+    }
     clean(response.headers_mut(), waited);
     set(response.headers_mut(), &rewrite.set_response_headers);
     response

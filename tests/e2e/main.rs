@@ -37,6 +37,7 @@ mod reload;
 mod rewriting;
 mod route_log;
 mod routes;
+mod semantics;
 mod startup;
 mod storm;
 mod strictness;
