@@ -9,7 +9,7 @@ use http::HeaderValue;
 use super::claim::KeyRules;
 use super::preflight::Preflight;
 use super::request_ahead::ForwardedBody;
-use super::settings::{Plan, RouteSettings, Upgrade};
+use super::settings::{Plan, ResponseHeaders, RouteSettings, Upgrade};
 use crate::access_log::Log;
 use crate::admission::{self, Limiter, Limits, Reason};
 use crate::route::{Conflict, Table};
@@ -27,6 +27,7 @@ pub struct Shared {
     retired: Vec<Limiter>,
     pub(super) upstreams: Vec<Arc<Upstream<ForwardedBody>>>,
     pub(super) preflight: Preflight,
+    pub(super) response_headers: ResponseHeaders,
 }
 
 /// A route with its limit and its way upstream.
@@ -74,6 +75,7 @@ impl Shared {
             retired: Vec::new(),
             upstreams: Vec::new(),
             preflight: plan.preflight,
+            response_headers: ResponseHeaders::default(),
         };
         nothing.follow(plan)
     }
@@ -84,6 +86,7 @@ impl Shared {
     /// # Errors
     /// As [`try_new`](Shared::try_new); nothing has changed then.
     pub fn follow(&self, plan: Plan) -> Result<Self, Vec<Conflict>> {
+        let secrets: Vec<_> = plan.upstreams.iter().map(|settings| settings.secret_headers.clone()).collect();
         let upstreams: Vec<_> = plan.upstreams.into_iter().map(|settings| self.upstream(settings)).collect();
         let limiters: Vec<_> = plan.limits.iter().map(|settings| self.limiter(settings)).collect();
         let routes: Vec<_> = plan
@@ -109,9 +112,13 @@ impl Shared {
             retired,
             upstreams,
             preflight: plan.preflight,
+            response_headers: plan.response_headers,
         };
         // Nothing can fail any more.
         next.all_routes.iter().for_each(|route| route.reconfigure_upgrades());
+        for (upstream, read) in next.upstreams.iter().zip(secrets) {
+            upstream.settings().secret_headers.iter().zip(&read).for_each(|(secret, read)| secret.adopt(read));
+        }
         for (limiter, settings) in next.limiters.iter().zip(plan.limits) {
             limiter.reconfigure(settings);
         }
@@ -139,6 +146,15 @@ impl Shared {
             let rejected = Reason::ALL.map(|reason| (reason, route.rejected[reason as usize].load(Relaxed)));
             (&route.settings, rejected)
         })
+    }
+
+    /// Reads the files again that hold values of headers. What is wrong with one is logged, and what it held stays.
+    /// It blocks on the file system.
+    pub fn refresh_secrets(&self) {
+        self.upstreams
+            .iter()
+            .flat_map(|upstream| &upstream.settings().secret_headers)
+            .for_each(|secret| secret.refresh());
     }
 
     /// Ends every wait with the reason `draining`. Returns how many there were.

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use http::HeaderValue;
+use http::{HeaderName, HeaderValue};
+
+use super::secret::SecretHeader;
 
 /// One upstream: where it is and how patient we are with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +32,14 @@ pub struct Settings {
     pub idle_timeout: Option<Duration>,
     /// How often a request may be sent again (only where that is safe). Default 1.
     pub retries: u32,
+    /// Fields that every request gets, in place of the client's of the same name.
+    pub set_headers: Vec<(HeaderName, HeaderValue)>,
+    /// The same with values from files. They come last.
+    pub secret_headers: Vec<SecretHeader>,
+    /// What the upstream hears of the client's address. Default append.
+    pub forwarded: Forwarded,
+    /// Whether we add ourselves to `Via`. Default true.
+    pub via: bool,
 }
 
 impl Settings {
@@ -47,6 +57,10 @@ impl Settings {
             upgrade_idle_timeout: Duration::from_secs(3600),
             idle_timeout: None,
             retries: 1,
+            set_headers: Vec::new(),
+            secret_headers: Vec::new(),
+            forwarded: Forwarded::default(),
+            via: true,
         }
     }
 }
@@ -99,4 +113,16 @@ pub enum HostHeader {
     Upstream,
     /// A fixed name.
     Fixed(HeaderValue),
+}
+
+/// What becomes of `X-Forwarded-For`, `-Proto`, `-Host` and `Forwarded`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Forwarded {
+    /// Those of a trusted peer are continued, those of anybody else replaced.
+    #[default]
+    Append,
+    /// They are replaced, whoever sent them.
+    Replace,
+    /// The upstream gets none: who asks is not its business.
+    Off,
 }

@@ -163,6 +163,11 @@ impl Sluicegate {
         self.stderr.borrow().clone()
     }
 
+    /// Waits until it has said this on its standard error.
+    pub async fn said(&mut self, what: &str) {
+        self.stderr.wait_for(|text| text.contains(what)).await.expect("it runs");
+    }
+
     /// Asks it to drain.
     pub fn terminate(&self) {
         self.signal("TERM");
