@@ -21,6 +21,7 @@ mod router;
 mod settings;
 mod status;
 mod timestamp;
+mod upstreams;
 
 pub use listener::{BindError, Listener, Running};
 pub use settings::{Settings, Token};

@@ -96,7 +96,8 @@ fn summary(plan: &Plan) -> String {
     match (plan.routes.as_slice(), plan.upstreams.as_slice()) {
         ([route], [upstream]) => {
             let (scheme, limits) = (upstream.protocol.scheme(), limits(route, plan));
-            format!("upstream {scheme}://{}{}, {limits}", upstream.endpoint, upstream.base_path)
+            let endpoints: Vec<String> = upstream.endpoints.iter().map(ToString::to_string).collect();
+            format!("upstream {scheme}://{}{}, {limits}", endpoints.join(","), upstream.base_path)
         }
         (routes, upstreams) => format!("{} routes, {} upstreams", routes.len(), upstreams.len()),
     }

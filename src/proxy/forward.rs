@@ -94,7 +94,7 @@ impl Forward {
         let bodiless = request.body().is_end_stream();
         let Route { names, .. } = &*self.route;
         let limit = permit.as_ref().and(names.limit.as_ref());
-        self.arrival.record.admitted(permit.as_ref(), limit, &names.endpoint);
+        self.arrival.record.admitted(permit.as_ref(), limit);
         let request = match self.prepare(request, waited) {
             Ok(request) => request,
             Err(refusal) => {
@@ -106,7 +106,8 @@ impl Forward {
         // Boxed here, and only what is needed from here on: hyper moves the whole future of every request once.
         Box::pin(async move {
             let Route { upstream, settings, .. } = &*self.route;
-            let sent = upstream.send(self.worker, request, settings.ending, permit);
+            let told = |endpoint: &Arc<str>| self.arrival.record.sent_to(endpoint);
+            let sent = upstream.send(self.worker, request, settings.ending, permit, told);
             Ok(match within(deadlines.exchange, sent).await.unwrap_or(Err(Failure::Overdue)) {
                 Ok(Answer::Response(response)) => {
                     let response = pass_on(response, &self.arrival.record, waited, &settings.rewrite);
@@ -132,12 +133,12 @@ impl Forward {
     /// Agrees to another protocol. The tunnel goes with the answer; the server runs it.
     fn tunnel(
         self,
-        upgraded: Upgraded<Option<Permit>>,
+        upgraded: Upgraded<ForwardedBody, Option<Permit>>,
         deadline: Option<Instant>,
         waited: Option<Waited>,
     ) -> Response<Body> {
         let Route { upstream, settings, .. } = &*self.route;
-        let Upgraded { head, io, held } = upgraded;
+        let Upgraded { head, io, seat, held } = upgraded;
         let permit = match self.route.upgrades() {
             None => held.map(|mut permit| {
                 permit.release_at_head();
@@ -167,7 +168,7 @@ impl Forward {
         let grace = settings.ending.abort_grace;
         Response::from_parts(
             parts,
-            Body::tunnel(Tunnel { upstream: io, idle_timeout, deadline, grace, permit, record }),
+            Body::tunnel(Tunnel { upstream: io, idle_timeout, deadline, grace, seat, permit, record }),
         )
     }
 

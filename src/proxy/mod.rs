@@ -49,5 +49,5 @@ pub use trusted::{Network, NetworkError, TrustedProxies};
 pub use tunnel::Tunnel;
 
 pub use crate::route::Conflict;
-pub use crate::upstream::Failure;
 pub use crate::upstream::headers::remove_hop_by_hop;
+pub use crate::upstream::{EndpointStatus, Failure};

@@ -6,6 +6,8 @@ use http::{HeaderName, HeaderValue};
 
 use super::secret::SecretHeader;
 
+use super::balance::Balance;
+
 /// One upstream: where it is and how patient we are with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
@@ -13,8 +15,10 @@ pub struct Settings {
     pub name: String,
     /// What is spoken there. Default HTTP/1.1.
     pub protocol: Protocol,
-    /// Where to connect.
-    pub endpoint: Endpoint,
+    /// Where to connect: one endpoint at least.
+    pub endpoints: Vec<Endpoint>,
+    /// Which of them gets the next request. Default: the one of two that has less in flight.
+    pub balance: Balance,
     /// A path put before the path of every request: empty, or `/api` without a slash at its end.
     pub base_path: String,
     /// Which `Host` the upstream sees.
@@ -48,7 +52,8 @@ impl Settings {
         Settings {
             name: name.into(),
             protocol: Protocol::default(),
-            endpoint,
+            endpoints: vec![endpoint],
+            balance: Balance::default(),
             base_path: String::new(),
             host: HostHeader::Preserve,
             connect_timeout: Duration::from_secs(2),
@@ -92,6 +97,14 @@ pub struct Endpoint {
     pub host: String,
     /// TCP port.
     pub port: u16,
+}
+
+impl Endpoint {
+    /// Its `Host`.
+    pub fn authority(&self) -> HeaderValue {
+        let authority = if self.port == 80 && !self.host.contains(':') { self.host.clone() } else { self.to_string() };
+        HeaderValue::try_from(authority).expect("a checked host is a valid field value")
+    }
 }
 
 impl std::fmt::Display for Endpoint {
