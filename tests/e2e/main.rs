@@ -31,6 +31,7 @@ mod load;
 mod peers;
 mod preflight;
 mod queue_events;
+mod reasons;
 mod refusals;
 mod rejections;
 mod reload;
