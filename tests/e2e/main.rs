@@ -15,6 +15,7 @@ mod deadlines;
 mod drain;
 mod durations;
 mod endings;
+mod figures;
 mod forwarding;
 mod grpc;
 mod h2c_ends;
