@@ -30,7 +30,7 @@ use super::request_body::{RequestBody, RequestBodyError};
 use super::rewrite::{Rewrite, set, set_on_request};
 use super::shared::Route;
 use super::tunnel::Tunnel;
-use crate::admission::{Admitted, Limits, Permit, Spool, Waited};
+use crate::admission::{Admitted, Limits, Permit, Reason, Spool, Waited};
 use crate::upstream::headers::{
     accept_trailers, accepts_trailers, remove_hop_by_hop, requested_upgrade, upgrade as upgrade_to,
 };
@@ -148,7 +148,8 @@ impl Forward {
             Some(upgrades) => match upgrades.try_acquire() {
                 Some(place) => Some(place),
                 None => {
-                    let full = Reply { waited, ..Reply::no_place(upgrades.settings().reject_status) };
+                    self.route.count_rejection(Reason::NoPermit);
+                    let full = Reply::no_place(upgrades.settings().reject_status, waited);
                     return full.into_response(&self.arrival.about(Some(&self.route)));
                 }
             },

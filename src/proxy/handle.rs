@@ -31,7 +31,7 @@ use super::request_body::RequestBody;
 use super::settings::Upgrade;
 use super::shared::{Route, Shared};
 use super::wants_events::wants_events;
-use crate::admission::{Claim, Error, Level, Limits, Reason, Spool};
+use crate::admission::{Claim, Error, Level, Limits, Reason, Rejection, Spool};
 use crate::upstream::headers::requested_upgrade;
 
 /// One worker's way through what is in force. A request goes all its way by the plan that it began with.
@@ -139,10 +139,11 @@ impl Proxy {
         arrival.record.routed(&route.names.route, &route.names.upstream);
         let mut claim = match route.settings.claim.claim(request.headers(), &arrival.client, arrival.arrived) {
             Ok(claim) => claim,
-            Err(reason) => {
-                route.count_rejection(reason);
-                return Reply::no_claim(reason).into_response(&arrival.about(Some(route)));
-            }
+            Err(reason) => match route.limits.as_ref().map(|limits| limits.refuse(reason)) {
+                // All of its limits only count.
+                Some(None) => Claim::default(),
+                rejection => return turn_away(route, &arrival, reason, rejection.flatten()),
+            },
         };
         let mut ahead = None;
         let most = route.settings.handling.buffer_request;
@@ -203,9 +204,9 @@ async fn admit(
     let arrival = forward.arrival.clone();
     let keys = (!route.keys.is_empty()).then(|| RouteKeys { route: route.clone(), client: arrival.client.clone() });
     if let Some(limit) = keys.as_ref().and_then(|keys| keys.refused_by(&request)) {
-        route.count_rejection(Reason::KeyLimit);
-        let about = About { limit: Some(limits.limiters()[limit].name()), ..arrival.about(Some(route)) };
-        return Reply::no_claim(Reason::KeyLimit).into_response(&about);
+        let rejection = limits.limiters()[limit].refuse(Reason::KeyLimit);
+        let rejection = rejection.map(|rejection| Rejection { limit, ..rejection });
+        return turn_away(route, &arrival, Reason::KeyLimit, rejection);
     }
     let admitted = limits.admit(request, claim, keys, forward).await;
     let mut about = arrival.about(Some(route));
@@ -243,6 +244,19 @@ fn end_of_the_way(arrival: &Arrival) -> Response<Body> {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     response
+}
+
+/// Answers a request that asks in vain, in the name of the limit that said so, if the route has one.
+fn turn_away(route: &Route, arrival: &Arrival, reason: Reason, rejection: Option<Rejection>) -> Response<Body> {
+    route.count_rejection(reason);
+    let mut about = arrival.about(Some(route));
+    if let (Some(limits), Some(rejection)) = (&route.limits, rejection) {
+        let name = limits.limiters()[rejection.limit].name();
+        about.limit = Some(name);
+        about.record.rejected_by(name);
+    }
+    let waited = rejection.map(|rejection| rejection.waited);
+    Reply { waited, ..Reply::no_claim(reason) }.into_response(&about)
 }
 
 fn is_large(body: &RequestBody) -> bool {
