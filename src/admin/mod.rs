@@ -23,4 +23,4 @@ mod status;
 mod timestamp;
 
 pub use listener::{BindError, Listener, Running};
-pub use settings::{Settings, Token};
+pub use settings::{Listen, Settings, Token};

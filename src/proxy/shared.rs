@@ -38,7 +38,7 @@ pub(super) struct Route {
     /// How each of them tells whose a request is. Empty where none does.
     pub(super) keys: Vec<Option<KeyRules>>,
     pub(super) upstream: Arc<Upstream<ForwardedBody>>,
-    /// The upstream's own `host:port`.
+    /// The upstream's own `host:port`; a socket's is `localhost`.
     pub(super) authority: HeaderValue,
     pub(super) names: Names,
     /// The places of upgraded connections, where they have or once had their own.
@@ -157,7 +157,10 @@ impl Route {
     ) -> Self {
         let upstream = upstreams[settings.upstream].clone();
         let endpoint = &upstream.settings().endpoint;
-        let authority = if endpoint.port == 80 && !endpoint.host.contains(':') {
+        let authority = if endpoint.as_unix().is_some() {
+            // A path is no host; curl and others say the same.
+            "localhost".to_owned()
+        } else if endpoint.port == 80 && !endpoint.host.contains(':') {
             endpoint.host.clone()
         } else {
             endpoint.to_string()

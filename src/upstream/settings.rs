@@ -1,5 +1,6 @@
 //! What an upstream is, once the configuration has been checked.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use http::HeaderValue;
@@ -49,6 +50,14 @@ impl Settings {
             retries: 1,
         }
     }
+
+    /// Where it is, as the configuration has it.
+    pub fn url(&self) -> String {
+        match self.endpoint.as_unix() {
+            Some(_) => self.endpoint.to_string(),
+            None => format!("{}://{}{}", self.protocol.scheme(), self.endpoint, self.base_path),
+        }
+    }
 }
 
 /// What is spoken with an upstream.
@@ -71,18 +80,36 @@ impl Protocol {
     }
 }
 
-/// A host (name or address) and port to connect to.
+/// Where to connect: a host (name or address) and port, or a socket in the file system.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint {
-    /// Name or address, IPv6 without its brackets.
+    /// Name or address, IPv6 without its brackets. What begins with a slash, as no name does, is the path of a socket.
     pub host: String,
-    /// TCP port.
+    /// TCP port; none of a socket.
     pub port: u16,
+}
+
+impl Endpoint {
+    /// The socket at a path, which must be absolute.
+    ///
+    /// # Panics
+    /// When the path is not, or is not UTF-8.
+    pub fn unix(path: PathBuf) -> Self {
+        assert!(path.is_absolute(), "a socket's path is absolute");
+        Endpoint { host: path.into_os_string().into_string().expect("a path in UTF-8"), port: 0 }
+    }
+
+    /// The path, if it is a socket.
+    pub fn as_unix(&self) -> Option<&Path> {
+        self.host.starts_with('/').then(|| Path::new(&self.host))
+    }
 }
 
 impl std::fmt::Display for Endpoint {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        if self.host.contains(':') {
+        if self.as_unix().is_some() {
+            write!(f, "unix:{}", self.host)
+        } else if self.host.contains(':') {
             write!(f, "[{}]:{}", self.host, self.port)
         } else {
             write!(f, "{}:{}", self.host, self.port)
@@ -95,7 +122,7 @@ impl std::fmt::Display for Endpoint {
 pub enum HostHeader {
     /// The one that the client sent.
     Preserve,
-    /// The endpoint's own `host:port`.
+    /// The endpoint's own `host:port`; a socket's is `localhost`.
     Upstream,
     /// A fixed name.
     Fixed(HeaderValue),

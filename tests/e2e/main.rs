@@ -36,6 +36,7 @@ mod rejections;
 mod reload;
 mod route_log;
 mod routes;
+mod sockets;
 mod startup;
 mod storm;
 mod strictness;
