@@ -46,9 +46,9 @@ async fn serve(settings: Settings, sources: Sources) -> Ending {
         Ok(server) => server,
         Err(error) => return failed(&error),
     };
-    let listening: Vec<String> = server.addresses().iter().map(|address| format!("http://{address}")).collect();
+    let listening: Vec<String> = server.listening().iter().map(ToString::to_string).collect();
     let handle = server.handle();
-    let admin_url = admin.as_ref().map_or_else(|| "off".to_owned(), |admin| format!("http://{}", admin.address()));
+    let admin_url = admin.as_ref().map_or_else(|| "off".to_owned(), admin::Listener::url);
     let admin = match admin.map(|admin| admin.serve(handle.clone())).transpose() {
         Ok(admin) => admin,
         Err(error) => return failed(&error),
@@ -95,9 +95,7 @@ fn signals() -> io::Result<(Signal, Signal, Signal)> {
 fn summary(plan: &Plan) -> String {
     match (plan.routes.as_slice(), plan.upstreams.as_slice()) {
         ([route], [upstream]) => {
-            let (scheme, limits) = (upstream.protocol.scheme(), limits(route, plan));
-            let endpoints: Vec<String> = upstream.endpoints.iter().map(ToString::to_string).collect();
-            format!("upstream {scheme}://{}{}, {limits}", endpoints.join(","), upstream.base_path)
+            format!("upstream {}, {}", upstream.url(), limits(route, plan))
         }
         (routes, upstreams) => format!("{} routes, {} upstreams", routes.len(), upstreams.len()),
     }

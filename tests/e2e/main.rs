@@ -41,6 +41,7 @@ mod rewriting;
 mod route_log;
 mod routes;
 mod semantics;
+mod sockets;
 mod startup;
 mod storm;
 mod strictness;
