@@ -15,8 +15,8 @@ use super::context::Context;
 use super::history::{Columns, History, Pace};
 use super::limits::{KeyState, top_keys};
 use super::rejections::{Rejection, newest};
-use super::routes::{UpstreamStatus, upstreams};
 use super::status::{LimitStatus, Overall};
+use super::upstreams::{self, UpstreamStatus};
 use crate::admission::Limiter;
 use crate::server::Handle;
 
@@ -158,7 +158,7 @@ fn snapshot(state: &State, context: &Context) -> Snapshot {
         at: humantime::format_rfc3339_millis(SystemTime::now()).to_string(),
         overall: Overall::new(context),
         limits: proxy.limiters().iter().map(view).collect(),
-        upstreams: upstreams(&proxy),
+        upstreams: upstreams::all(context),
         rejections: newest(&proxy).take(REJECTIONS).collect(),
     }
 }

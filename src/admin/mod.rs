@@ -28,6 +28,7 @@ mod routes;
 mod settings;
 mod status;
 mod timestamp;
+mod upstreams;
 
 pub use listener::{BindError, Listener, Running};
-pub use settings::{Settings, Token};
+pub use settings::{Listen, Settings, Token};

@@ -19,7 +19,7 @@ use tower_http::trace::TraceLayer;
 
 use super::context::{Connection, Context};
 use super::problem::Problem;
-use super::{dashboard, events, limits, metrics, openapi, probes, protection, rejections, routes, status};
+use super::{dashboard, events, limits, metrics, openapi, probes, protection, rejections, routes, status, upstreams};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// No handler waits for anything but the request's body.
@@ -43,8 +43,8 @@ pub(super) fn router(context: Context, dashboard: bool) -> Router {
         .route("/api/v1/limits/{name}/flush", post(limits::flush))
         .route("/api/v1/limits/{name}/keys", get(limits::keys))
         .route("/api/v1/limits/{name}/history", get(limits::history))
-        .route("/api/v1/routes", get(routes::routes))
-        .route("/api/v1/upstreams", get(routes::show_upstreams))
+        .route("/api/v1/routes", get(routes::list))
+        .route("/api/v1/upstreams", get(upstreams::list))
         .route("/api/v1/rejections", get(rejections::list))
         .route("/api/v1/events", get(events::show))
         .route("/api/v1/drain", post(drain))

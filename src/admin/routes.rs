@@ -1,4 +1,4 @@
-//! `GET /api/v1/routes` and `/api/v1/upstreams`: which way requests go.
+//! `GET /api/v1/routes`: which way requests go.
 
 use std::collections::BTreeMap;
 
@@ -9,8 +9,7 @@ use serde::Serialize;
 
 use super::context::Context;
 use super::status::json;
-use crate::duration;
-use crate::proxy::{RouteSettings, Shared};
+use crate::proxy::RouteSettings;
 
 #[derive(Debug, Serialize)]
 struct RouteStatus {
@@ -31,28 +30,10 @@ struct RouteStatus {
     rejected: BTreeMap<&'static str, u64>,
 }
 
-/// An upstream with its endpoints.
-#[derive(Debug, Serialize)]
-pub(super) struct UpstreamStatus {
-    pub(super) name: String,
-    pub(super) protocol: &'static str,
-    connect_timeout: String,
-    response_timeout: String,
-    retries: u32,
-    routes: Vec<String>,
-    pub(super) endpoints: Vec<Endpoint>,
-}
-
-/// One address of an upstream.
-#[derive(Debug, Serialize)]
-pub(super) struct Endpoint {
-    pub(super) endpoint: String,
-}
-
 /// `GET /api/v1/routes`.
-pub(super) async fn routes(State(context): State<Context>) -> Response {
+pub(super) async fn list(State(context): State<Context>) -> Response {
     let proxy = context.server.proxy();
-    let upstreams: Vec<_> = proxy.upstream_settings().map(|upstream| upstream.name.clone()).collect();
+    let upstreams: Vec<_> = proxy.upstreams().map(|(name, _)| name.to_owned()).collect();
     let status = |(route, rejected): (&RouteSettings, _)| {
         let conditions = &route.conditions;
         RouteStatus {
@@ -68,26 +49,6 @@ pub(super) async fn routes(State(context): State<Context>) -> Response {
     };
     let routes: Vec<_> = proxy.routes().map(status).collect();
     json(StatusCode::OK, &serde_json::json!({ "routes": routes }))
-}
-
-/// `GET /api/v1/upstreams`.
-pub(super) async fn show_upstreams(State(context): State<Context>) -> Response {
-    json(StatusCode::OK, &serde_json::json!({ "upstreams": upstreams(&context.server.proxy()) }))
-}
-
-/// The upstreams, in the order of the plan.
-pub(super) fn upstreams(proxy: &Shared) -> Vec<UpstreamStatus> {
-    let users = |at| proxy.routes().filter(move |(route, _)| route.upstream == at);
-    let status = |(at, upstream): (usize, &crate::proxy::UpstreamSettings)| UpstreamStatus {
-        name: upstream.name.clone(),
-        protocol: upstream.protocol.scheme(),
-        connect_timeout: duration::show(upstream.connect_timeout),
-        response_timeout: duration::show(upstream.response_timeout),
-        retries: upstream.retries,
-        routes: users(at).map(|(route, _)| route.name.clone()).collect(),
-        endpoints: vec![Endpoint { endpoint: upstream.endpoint.to_string() }],
-    };
-    proxy.upstream_settings().enumerate().map(status).collect()
 }
 
 fn reasons<const N: usize>(counts: [(crate::admission::Reason, u64); N]) -> BTreeMap<&'static str, u64> {

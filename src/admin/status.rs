@@ -12,6 +12,7 @@ use serde::Serialize;
 use super::context::Context;
 use super::overrides::Override;
 use super::timestamp::rfc3339;
+use super::upstreams::{self, UpstreamStatus};
 use crate::admission::{Limiter, Reason};
 use crate::duration;
 
@@ -21,6 +22,7 @@ struct Status {
     #[serde(flatten)]
     overall: Overall,
     limits: Vec<LimitStatus>,
+    upstreams: Vec<UpstreamStatus>,
 }
 
 /// The state of the whole.
@@ -121,7 +123,8 @@ impl From<Override> for OverrideStatus {
 
 /// `GET /api/v1/status`.
 pub(super) async fn show(State(context): State<Context>) -> Response {
-    let status = Status { overall: Overall::new(&context), limits: all(&context) };
+    let (limits, upstreams) = (all(&context), upstreams::all(&context));
+    let status = Status { overall: Overall::new(&context), limits, upstreams };
     json(StatusCode::OK, &status)
 }
 

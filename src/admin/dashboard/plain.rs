@@ -56,9 +56,9 @@ fn write(html: &mut String, snapshot: &Snapshot) -> fmt::Result {
         .iter()
         .flat_map(|upstream| upstream.endpoints.iter().map(move |endpoint| (upstream, endpoint)))
         .collect();
-    table(html, "Upstreams", &["Name", "Endpoint"], &endpoints, |html, (upstream, endpoint)| {
-        let (name, endpoint) = (Escaped(&upstream.name), Escaped(&endpoint.endpoint));
-        write!(html, "<td>{name}<td>{}://{endpoint}", upstream.protocol)
+    table(html, "Upstreams", &["Name", "Endpoint", "State", "In flight"], &endpoints, |html, (upstream, endpoint)| {
+        let (name, address) = (Escaped(&upstream.name), Escaped(&endpoint.endpoint));
+        write!(html, "<td>{name}<td>{address}<td>{}<td>{}", endpoint.state, endpoint.in_flight)
     })?;
     let names = ["At", "Reason", "Route", "Why", "Request id"];
     table(html, "Recent rejections", &names, &snapshot.rejections, |html, rejection| {

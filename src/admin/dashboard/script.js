@@ -242,7 +242,7 @@ function upstreams(list) {
     .filter(([key]) => list.some((upstream) => upstream.endpoints.some((endpoint) => endpoint[key] != null)));
   const value = (endpoint, key) => endpoint[key] == null ? "–" : key === "latency_ms" ? time(endpoint[key] / 1000) : String(endpoint[key]);
   const rows = list.flatMap((upstream) => upstream.endpoints.map((endpoint, i) => h("tr", null,
-    h("td", null, i ? "" : upstream.name), h("td", null, `${upstream.protocol}://${endpoint.endpoint}`),
+    h("td", null, i ? "" : upstream.name), h("td", null, endpoint.endpoint),
     ...columns.map(([key, , kind]) => h("td", kind ? { class: kind } : null, value(endpoint, key))),
     h("td", { class: "mute" }, i ? "" : upstream.routes.join(", ")))));
   table(el("upstreams"), [["Name"], ["Endpoint"], ...columns.map(([, text, kind]) => [text, kind]), ["Routes"]], rows);

@@ -32,7 +32,7 @@ async fn the_page_has_the_numbers_before_any_script_runs() {
     let text = page.body.text();
     assert!(text.contains("<td>default<td>1 of 1<td>1 of 1<td>0."), "{text}");
     assert!(text.contains("<td class=id>&lt;b&gt;&quot;&amp;"), "{text}");
-    assert!(text.contains(&upstream.url()), "{text}");
+    assert!(text.contains(&upstream.address.to_string()), "{text}");
     assert!(text.len() <= FIRST_PAINT, "{} bytes", text.len());
 }
 
