@@ -43,11 +43,12 @@ struct EndpointState {
     endpoint: String,
     state: &'static str,
     in_flight: u32,
+    slots: Option<u32>,
 }
 
 impl From<EndpointStatus> for EndpointState {
     fn from(status: EndpointStatus) -> Self {
-        let EndpointStatus { name, state, in_flight } = status;
-        EndpointState { endpoint: name.to_string(), state, in_flight }
+        let EndpointStatus { name, state, in_flight, slots } = status;
+        EndpointState { endpoint: name.to_string(), state, in_flight, slots }
     }
 }

@@ -38,7 +38,7 @@ pub use handle::Proxy;
 pub use preflight::Preflight;
 pub use refusal::Refusal;
 pub use request_body::{RequestBody, RequestBodyError, Upload};
-pub use settings::{Handling, Plan, RouteSettings, Upgrade};
+pub use settings::{Handling, Measured, Plan, RouteSettings, Upgrade};
 pub use shared::Shared;
 pub use trusted::{Network, NetworkError, TrustedProxies};
 pub use tunnel::Tunnel;

@@ -1,5 +1,6 @@
 //! What an upstream is, once the configuration has been checked.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use http::HeaderValue;
@@ -15,6 +16,8 @@ pub struct Settings {
     pub protocol: Protocol,
     /// Where to connect: one endpoint at least.
     pub endpoints: Vec<Endpoint>,
+    /// How many requests each of them takes at once, in the same order. Empty: as many as come.
+    pub slots: Vec<NonZeroU32>,
     /// Which of them gets the next request. Default: the one of two that has less in flight.
     pub balance: Balance,
     /// A path put before the path of every request: empty, or `/api` without a slash at its end.
@@ -43,6 +46,7 @@ impl Settings {
             name: name.into(),
             protocol: Protocol::default(),
             endpoints: vec![endpoint],
+            slots: Vec::new(),
             balance: Balance::default(),
             base_path: String::new(),
             host: HostHeader::Preserve,

@@ -37,6 +37,7 @@ mod rejections;
 mod reload;
 mod route_log;
 mod routes;
+mod slots;
 mod startup;
 mod storm;
 mod strictness;
