@@ -24,4 +24,4 @@ mod timestamp;
 mod upstreams;
 
 pub use listener::{BindError, Listener, Running};
-pub use settings::{Settings, Token};
+pub use settings::{Listen, Settings, Token};

@@ -5,26 +5,16 @@ use std::num::NonZeroU32;
 use config::{Value, ValueKind};
 
 use super::address;
+use super::fields::{self, Of};
 use super::report::{Report, problem};
 use super::section::Section;
 use super::server::{TIMEOUT, TIMEOUT_OR_ZERO};
-use super::value::{Taken, choice, duration, integer, list, some, wrong};
+use super::value::{Taken, boolean, choice, duration, integer, list, some, wrong};
 use crate::admission::LIMIT_MAX;
-use crate::upstream::{Balance, Endpoint, Protocol, Settings};
+use crate::upstream::{Balance, Endpoint, Forwarded, Protocol, Settings};
 
-const NOT_YET: &[&str] = &[
-    "max_connections",
-    "resolve",
-    "respect_retry_after",
-    "health",
-    "eject",
-    "wait_for_endpoint",
-    "set_headers",
-    "secret_headers",
-    "forwarded",
-    "via",
-    "tls",
-];
+const NOT_YET: &[&str] =
+    &["max_connections", "resolve", "respect_retry_after", "health", "eject", "wait_for_endpoint", "tls"];
 
 const URL_HELP: &str = "write url = \"http://127.0.0.1:3000\" in the table, or endpoints = [\"http://a:3000\", \"http://b:3000\"], or use \
                         --upstream URL";
@@ -48,6 +38,10 @@ pub(super) fn read(name: &str, mut section: Section<'_>, report: &Report) -> Opt
         upgrade_idle_timeout: s.take_or("upgrade_idle_timeout", duration(TIMEOUT), default.upgrade_idle_timeout),
         idle_timeout: s.take("idle_timeout", duration(TIMEOUT_OR_ZERO)),
         retries: s.take_or("retries", integer(0..=10), default.retries),
+        set_headers: fields::take(s, "set_headers", Of::Requests, report),
+        secret_headers: fields::take_secrets(s, "secret_headers", report),
+        forwarded: s.take_or("forwarded", choice(&FORWARDED), default.forwarded),
+        via: s.take_or("via", boolean, default.via),
         protocol,
         base_path,
         name: default.name,
@@ -56,6 +50,9 @@ pub(super) fn read(name: &str, mut section: Section<'_>, report: &Report) -> Opt
     section.finish(NOT_YET);
     urls.map(|_| settings)
 }
+
+const FORWARDED: [(&str, Forwarded); 3] =
+    [("append", Forwarded::Append), ("replace", Forwarded::Replace), ("off", Forwarded::Off)];
 
 /// What is spoken, the path before each request's, and the endpoints.
 #[derive(Debug)]

@@ -7,11 +7,13 @@
 mod body;
 mod claim;
 mod client;
+mod cors;
 mod deadline;
 mod forward;
 mod grpc;
 mod handle;
 mod headers;
+mod max_forwards;
 mod negotiate;
 mod pieces;
 mod preflight;
@@ -22,6 +24,7 @@ mod relay;
 mod reply;
 mod request_ahead;
 mod request_body;
+mod rewrite;
 mod settings;
 mod shared;
 mod trusted;
@@ -33,12 +36,14 @@ pub use claim::{
     ClaimRules, Cost, KeyExpression, KeyExpressionError, KeyRules, Missing, Priority, TrustHeaders, Unknown,
 };
 pub use client::Client;
+pub use cors::Cors;
 pub use grpc::is_grpc;
 pub use handle::Proxy;
 pub use preflight::Preflight;
 pub use refusal::Refusal;
 pub use request_body::{RequestBody, RequestBodyError, Upload};
-pub use settings::{Handling, Measured, Plan, RouteSettings, Upgrade};
+pub use rewrite::{Fields, Rewrite};
+pub use settings::{Handling, Measured, Plan, ResponseHeaders, RouteSettings, Upgrade};
 pub use shared::Shared;
 pub use trusted::{Network, NetworkError, TrustedProxies};
 pub use tunnel::Tunnel;

@@ -96,6 +96,13 @@ impl Record {
         });
     }
 
+    /// It was a question to us, and got its answer.
+    pub(super) fn answered(&self, status: u16) {
+        self.note(|entry| {
+            (entry.status, entry.reason, entry.outcome, entry.left) = (status, None, Outcome::Completed, None);
+        });
+    }
+
     /// An answer of ours ends it.
     pub(super) fn replied(&self, status: u16, reason: &'static str, outcome: Outcome, waited: Option<Waited>) {
         self.note(|entry| {

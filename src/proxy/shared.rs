@@ -9,7 +9,7 @@ use http::HeaderValue;
 use super::claim::KeyRules;
 use super::preflight::Preflight;
 use super::request_ahead::ForwardedBody;
-use super::settings::{Measured, Plan, RouteSettings, Upgrade};
+use super::settings::{Measured, Plan, ResponseHeaders, RouteSettings, Upgrade};
 use crate::access_log::Log;
 use crate::admission::{self, Limiter, Limits, Reason, default_queue};
 use crate::route::{Conflict, Table};
@@ -27,6 +27,7 @@ pub struct Shared {
     retired: Vec<Limiter>,
     pub(super) upstreams: Vec<Arc<Upstream<ForwardedBody>>>,
     pub(super) preflight: Preflight,
+    pub(super) response_headers: ResponseHeaders,
 }
 
 /// A route with its limit and its way upstream.
@@ -38,7 +39,7 @@ pub(super) struct Route {
     /// How each of them tells whose a request is. Empty where none does.
     pub(super) keys: Vec<Option<KeyRules>>,
     pub(super) upstream: Arc<Upstream<ForwardedBody>>,
-    /// The `host:port` of the upstream's first endpoint.
+    /// The `host:port` of the upstream's first endpoint; a socket's is `localhost`.
     pub(super) authority: HeaderValue,
     pub(super) names: Names,
     /// The places of upgraded connections, where they have or once had their own.
@@ -73,6 +74,7 @@ impl Shared {
             retired: Vec::new(),
             upstreams: Vec::new(),
             preflight: plan.preflight,
+            response_headers: ResponseHeaders::default(),
         };
         nothing.follow(plan)
     }
@@ -83,6 +85,7 @@ impl Shared {
     /// # Errors
     /// As [`try_new`](Shared::try_new); nothing has changed then.
     pub fn follow(&self, mut plan: Plan) -> Result<Self, Vec<Conflict>> {
+        let secrets: Vec<_> = plan.upstreams.iter().map(|settings| settings.secret_headers.clone()).collect();
         let upstreams: Vec<_> =
             std::mem::take(&mut plan.upstreams).into_iter().map(|settings| self.upstream(settings)).collect();
         let limiters: Vec<_> = plan.limits.iter().map(|settings| self.limiter(settings)).collect();
@@ -108,9 +111,13 @@ impl Shared {
             retired,
             upstreams,
             preflight: plan.preflight,
+            response_headers: plan.response_headers,
         };
         // Nothing can fail any more.
         next.all_routes.iter().for_each(|route| route.reconfigure_upgrades());
+        for (upstream, read) in next.upstreams.iter().zip(secrets) {
+            upstream.settings().secret_headers.iter().zip(&read).for_each(|(secret, read)| secret.adopt(read));
+        }
         let is_new = |upstream: &&Arc<_>| !self.upstreams.iter().any(|before| Arc::ptr_eq(before, upstream));
         next.upstreams.iter().filter(is_new).for_each(|upstream| upstream.put_in_force());
         for Measured { limit, upstream, queue_follows } in &plan.measured {
@@ -164,6 +171,15 @@ impl Shared {
             let rejected = Reason::ALL.map(|reason| (reason, route.rejected[reason as usize].load(Relaxed)));
             (&route.settings, rejected)
         })
+    }
+
+    /// Reads the files again that hold values of headers. What is wrong with one is logged, and what it held stays.
+    /// It blocks on the file system.
+    pub fn refresh_secrets(&self) {
+        self.upstreams
+            .iter()
+            .flat_map(|upstream| &upstream.settings().secret_headers)
+            .for_each(|secret| secret.refresh());
     }
 
     /// All upstreams, in the order of the plan: their names, and how their endpoints are.

@@ -8,7 +8,7 @@ use http_body::Body;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use socket2::{SockRef, TcpKeepalive};
-use tokio::net::{TcpStream, lookup_host};
+use tokio::net::{TcpStream, UnixStream, lookup_host};
 use tokio::time::timeout;
 
 use super::error::BoxError;
@@ -47,6 +47,9 @@ const DEFAULT_IDLE: Duration = Duration::from_secs(4);
 
 /// Resolves and connects. How long that may take is up to the caller.
 pub(super) async fn dial(settings: &Settings, endpoint: &Endpoint) -> io::Result<Socket> {
+    if let Some(path) = endpoint.as_unix() {
+        return UnixStream::connect(path).await.map(Socket::new);
+    }
     let mut last = None;
     for address in lookup_host((endpoint.host.as_str(), endpoint.port)).await? {
         match TcpStream::connect(address).await {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
+use crate::server::Listen;
 use crate::upstream::{Balance, HostHeader, OnClientGone, Protocol};
 
 const WHOLE: &str = r#"
@@ -67,7 +68,7 @@ format = "text"
 fn every_key_is_read() {
     let given = Given::default().file(WHOLE);
     let Settings { server, plan, admin, log_level, access_log, log_format } = given.settings();
-    assert_eq!(server.listen, ["127.0.0.1:8080".parse().unwrap(), "[::1]:8080".parse().unwrap()]);
+    assert_eq!(server.listen, ["127.0.0.1:8080", "[::1]:8080"].map(|address| Listen::Tcp(address.parse().unwrap())));
     assert_eq!(server.threads.get(), 3);
     assert_eq!(server.tcp_keepalive, Duration::from_secs(60));
     assert_eq!(server.header_timeout, Duration::from_secs(5));
@@ -80,7 +81,7 @@ fn every_key_is_read() {
     assert!(!server.trusted_proxies.contains("192.0.3.9".parse().unwrap()));
     assert_eq!(server.drain_delay, Duration::from_secs(2));
     assert_eq!(server.drain_timeout, Duration::from_secs(60));
-    assert_eq!(admin.listen, Some("[::1]:9902".parse().unwrap()));
+    assert_eq!(admin.listen, Some(crate::admin::Listen::Tcp("[::1]:9902".parse().unwrap())));
     assert!(admin.token.unwrap().matches(b"s3cret"));
     assert_eq!(log_level.as_deref(), Some("info,sluicegate=debug"));
     assert_eq!(access_log, AccessLog::File("/var/log/access.log".into()));
@@ -137,7 +138,7 @@ fn an_upstream_can_have_several_endpoints() {
 #[test]
 fn a_single_address_is_a_list_of_one() {
     let given = Given::minimal().file("[server]\nlisten = \"127.0.0.1:9\"\ntrusted_proxies = \"private\"");
-    assert_eq!(given.settings().server.listen, ["127.0.0.1:9".parse().unwrap()]);
+    assert_eq!(given.settings().server.listen, [Listen::Tcp("127.0.0.1:9".parse().unwrap())]);
     assert!(given.settings().server.trusted_proxies.contains("127.0.0.1".parse().unwrap()));
 }
 
