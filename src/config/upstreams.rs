@@ -9,12 +9,11 @@ use super::fields::{self, Of};
 use super::report::{Report, problem};
 use super::section::Section;
 use super::server::{TIMEOUT, TIMEOUT_OR_ZERO};
-use super::value::{Taken, boolean, choice, duration, integer, list, some, wrong};
+use super::value::{Taken, as_text, boolean, choice, duration, integer, list, some, wrong};
 use crate::admission::LIMIT_MAX;
-use crate::upstream::{Balance, Endpoint, Forwarded, Protocol, Settings};
+use crate::upstream::{Balance, Eject, Endpoint, Forwarded, Protocol, Settings};
 
-const NOT_YET: &[&str] =
-    &["max_connections", "resolve", "respect_retry_after", "health", "eject", "wait_for_endpoint", "tls"];
+const NOT_YET: &[&str] = &["max_connections", "resolve", "respect_retry_after", "health", "wait_for_endpoint", "tls"];
 
 const URL_HELP: &str = "write url = \"http://127.0.0.1:3000\" in the table, or endpoints = [\"http://a:3000\", \"http://b:3000\"], or use \
                         --upstream URL";
@@ -37,6 +36,7 @@ pub(super) fn read(name: &str, mut section: Section<'_>, report: &Report) -> Opt
         read_idle_timeout: s.take_or("read_idle_timeout", duration(TIMEOUT), default.read_idle_timeout),
         upgrade_idle_timeout: s.take_or("upgrade_idle_timeout", duration(TIMEOUT), default.upgrade_idle_timeout),
         idle_timeout: s.take("idle_timeout", duration(TIMEOUT_OR_ZERO)),
+        eject: s.take_or("eject", eject, default.eject),
         retries: s.take_or("retries", integer(0..=10), default.retries),
         set_headers: fields::take(s, "set_headers", Of::Requests, report),
         secret_headers: fields::take_secrets(s, "secret_headers", report),
@@ -132,6 +132,21 @@ fn endpoint(value: &Value) -> Taken<Written> {
     let Some(url) = table.get("url") else { return wrong(EXPECTED) };
     let slots = table.get("slots").map(slots).transpose()?;
     Ok(Written { url: address::url(url)?, slots, place })
+}
+
+/// `{ failures = 5, for = "10s" }`, or `"off"`.
+fn eject(value: &Value) -> Taken<Option<Eject>> {
+    const EXPECTED: &str = "must be { failures = 5, for = \"10s\" }, or \"off\"";
+    let ValueKind::Table(table) = &value.kind else {
+        return if as_text(value) == Some("off") { Ok(None) } else { wrong(EXPECTED) };
+    };
+    if table.keys().any(|key| key != "failures" && key != "for") {
+        return wrong(EXPECTED);
+    }
+    let default = Eject::default();
+    let failures = table.get("failures").map(integer(1..=1_000_000)).transpose()?;
+    let time = table.get("for").map(duration(TIMEOUT)).transpose()?;
+    Ok(Some(Eject { failures: failures.unwrap_or(default.failures), time: time.unwrap_or(default.time) }))
 }
 
 fn slots(value: &Value) -> Taken<NonZeroU32> {

@@ -166,8 +166,13 @@ impl<B> Seat<B> {
         }
     }
 
+    /// Those it is one of.
+    pub(super) fn members(&self) -> Option<Arc<Members<B>>> {
+        self.member.members.upgrade()
+    }
+
     fn tell(&self) {
-        if let Some(members) = self.member.members.upgrade() {
+        if let Some(members) = self.members() {
             members.recount();
         }
     }

@@ -160,6 +160,7 @@ where
                 Ok(ready) => ready,
                 // Nothing was sent, and another endpoint may be reached.
                 Err(failure) => {
+                    seat.failed(self.settings.eject);
                     again.tried.push(seat.member().clone());
                     if !again.may_detour() || !self.members.has_untried(&again.tried) {
                         return Err(failure);
@@ -231,7 +232,8 @@ where
             },
         };
         let exchange = Exchange { connection, upload, ending, upgrade, seat, held };
-        let (mut response, mut exchange) = AwaitHead::new(head, exchange, self.settings.response_timeout).await?;
+        let (mut response, mut exchange) =
+            AwaitHead::new(head, exchange, self.settings.response_timeout, self.settings.eject).await?;
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             // hyper's task of this connection hands it over and ends; it is in no pool any more.
             let io = hyper::upgrade::on(&mut response);

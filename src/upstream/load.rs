@@ -9,6 +9,8 @@ pub(super) struct Load {
     in_flight: AtomicU32,
     /// Those of them that have a slot.
     taken: AtomicU32,
+    /// How often it has failed since it last answered.
+    failures: AtomicU32,
     /// Why it gets no new requests, one bit for each reason.
     out: AtomicU8,
 }
@@ -19,10 +21,12 @@ pub(super) struct Load {
 pub(super) enum Out {
     /// It is not among the upstream's endpoints any more.
     Leaving = 1,
+    /// It has failed too often.
+    Ejected = 2,
 }
 
 impl Out {
-    const ALL: [(Out, &'static str); 1] = [(Out::Leaving, "leaving")];
+    const ALL: [(Out, &'static str); 2] = [(Out::Leaving, "leaving"), (Out::Ejected, "ejected")];
 }
 
 /// What an endpoint is called that gets new requests.
@@ -43,6 +47,18 @@ impl Load {
 
     pub(super) fn end(&self) {
         self.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Another failure. How many there have been since the last answer.
+    pub(super) fn failed(&self) -> u32 {
+        self.failures.fetch_add(1, Ordering::Relaxed).saturating_add(1)
+    }
+
+    pub(super) fn answered(&self) {
+        // Written only where there is something to forget: every answer comes by here.
+        if self.failures.load(Ordering::Relaxed) > 0 {
+            self.failures.store(0, Ordering::Relaxed);
+        }
     }
 
     /// Takes one of `slots`, if one is free.

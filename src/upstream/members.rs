@@ -9,7 +9,7 @@ use arc_swap::ArcSwap;
 
 use super::balance::{Balance, choose};
 use super::endpoint::{EndpointStatus, Member, Seat};
-use super::load::Out;
+use super::load::{Load, Out};
 use super::settings::{Endpoint, Settings};
 
 /// All endpoints that there are. The list is swapped as a whole; whoever has a seat at one that is gone goes on, and until
@@ -74,6 +74,17 @@ impl<B> Members<B> {
     /// An endpoint that gets nothing has one running request less, or the like.
     pub(super) fn recount(&self) {
         self.tell(&self.lock());
+    }
+
+    /// Has an endpoint get no more requests, unless it is the last that gets any. Whether that has changed anything.
+    pub(super) fn take_out_unless_last(&self, load: &Arc<Load>, why: Out) -> bool {
+        let teller = self.lock();
+        let others = |member: &Arc<Member<B>>| !Arc::ptr_eq(member.load(), load) && !member.load().is_out();
+        let changed = self.list.load().iter().any(others) && load.set(why, true);
+        if changed {
+            self.tell(&teller);
+        }
+        changed
     }
 
     /// How many requests may have a slot: as many as the endpoints have that get requests. What still runs at the others

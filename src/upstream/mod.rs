@@ -11,6 +11,7 @@ mod await_head;
 mod balance;
 mod connect;
 mod connection;
+mod eject;
 mod endpoint;
 mod error;
 mod exchange;
@@ -29,6 +30,7 @@ mod source;
 mod upload;
 
 pub use balance::Balance;
+pub use eject::Eject;
 pub use endpoint::{EndpointStatus, Seat};
 pub use error::{BoxError, Failure};
 pub use exchange::{Ending, OnClientGone};

@@ -7,6 +7,7 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue};
 
 use super::balance::Balance;
+use super::eject::Eject;
 use super::secret::SecretHeader;
 
 /// One upstream: where it is and how patient we are with it.
@@ -37,6 +38,8 @@ pub struct Settings {
     /// How long an idle connection may be reused. `None`: the upstream's `Keep-Alive: timeout` less a
     /// second, else 4 s; with HTTP/2 55 s. Zero: connections are not reused.
     pub idle_timeout: Option<Duration>,
+    /// When an endpoint that fails gets no requests for a while. `None`: never.
+    pub eject: Option<Eject>,
     /// How often a request may be sent again (only where that is safe). Default 1.
     pub retries: u32,
     /// Fields that every request gets, in place of the client's of the same name.
@@ -65,6 +68,7 @@ impl Settings {
             read_idle_timeout: Duration::from_secs(60),
             upgrade_idle_timeout: Duration::from_secs(3600),
             idle_timeout: None,
+            eject: Some(Eject::default()),
             retries: 1,
             set_headers: Vec::new(),
             secret_headers: Vec::new(),

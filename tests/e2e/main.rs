@@ -14,6 +14,7 @@ mod corners_pace;
 mod deadlines;
 mod drain;
 mod durations;
+mod eject;
 mod endings;
 mod endpoints;
 mod figures;

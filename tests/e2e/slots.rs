@@ -25,7 +25,7 @@ async fn endpoints_with_one_slot_each_never_see_two_requests_at_once() {
     for _ in 0..3 {
         upstreams.push(Upstream::that_works_for(Duration::from_millis(1)).await);
     }
-    let setup = Sluicegate::with_limit(50).queue(1000).admin().upstream(SLOTS);
+    let setup = Sluicegate::with_limit(12).queue(1000).admin().upstream(SLOTS);
     let gate = setup.in_front_of_all(urls(&upstreams)).await;
     let mut clients = Vec::new();
     for id in 0..24 {
