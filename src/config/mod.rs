@@ -32,6 +32,7 @@ mod secrets;
 mod section;
 mod server;
 mod shared;
+mod slots;
 #[cfg(test)]
 mod tests;
 mod units;

@@ -9,6 +9,7 @@ mod limits;
 mod mistakes;
 mod reports;
 mod rewriting;
+mod slots;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 

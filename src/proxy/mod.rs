@@ -45,7 +45,7 @@ pub use recent::{Asked, LimitThen, Recent, Refused};
 pub use refusal::Refusal;
 pub use request_body::{RequestBody, RequestBodyError, Upload};
 pub use rewrite::{Fields, Rewrite};
-pub use settings::{Handling, Plan, ResponseHeaders, RouteSettings, Upgrade};
+pub use settings::{Handling, Measured, Plan, ResponseHeaders, RouteSettings, Upgrade};
 pub use shared::Shared;
 pub use trusted::{Network, NetworkError, TrustedProxies};
 pub use tunnel::Tunnel;
