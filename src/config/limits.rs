@@ -8,7 +8,7 @@ use http::StatusCode;
 
 use super::fairness::Fairness;
 use super::report::{Report, problem};
-use super::section::Section;
+use super::section::{Section, closest};
 use super::server::{TIMEOUT, TIMEOUT_OR_ZERO};
 use super::units::show_duration;
 use super::value::{
@@ -160,7 +160,12 @@ fn number(value: &Value, or: &str) -> Taken<NonZeroU32> {
         Some(permits) => Ok(permits),
         None => {
             let comma = if or.is_empty() { "" } else { "," };
-            not_an_integer(value, format!("must be a whole number from 1 to {LIMIT_MAX}{comma}{or}"))
+            let message = format!("must be a whole number from 1 to {LIMIT_MAX}{comma}{or}");
+            let none = ["none", "unlimited", "off", "infinite", "no"];
+            match as_text(value).filter(|text| !or.is_empty() && closest(text, none).is_some()) {
+                Some(_) => wrong_with_help(message, "did you mean \"none\"?"),
+                None => not_an_integer(value, message),
+            }
         }
     }
 }
@@ -181,11 +186,8 @@ fn warn_of_long_queue(settings: &Settings, section: &Section<'_>, report: &Repor
     let (queue, limit) = (u64::from(settings.queue), u64::from(settings.limit.get()));
     if queue > 50 * limit {
         let message = format!("lets {queue} requests wait for {limit} permits, more than 50 for each");
-        let problem = if section.was_written("queue") {
-            section.problem("queue", message)
-        } else {
-            problem(&report.place_of("defaults.queue"), format!("{}.queue", section.path()), message)
-        };
+        let place = |key| report.place_of_overridable(section.path(), key);
+        let problem = problem(&place("queue"), format!("{}.queue", section.path()), message).also(&place("limit"));
         report.warning(problem.help("the last in line will hardly be served before queue_timeout"));
     }
 }

@@ -1,6 +1,6 @@
 //! `[routes.NAME]`.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::num::NonZeroU32;
 
 use config::{Value, ValueKind};
@@ -165,7 +165,8 @@ fn method(value: &Value) -> Taken<Method> {
             wrong_with_help(EXPECTED, format!("methods are in upper case: \"{}\"", text.to_ascii_uppercase()))
         }
         Ok(Method::CONNECT | Method::TRACE) => {
-            wrong("must be a method that is forwarded, which CONNECT and TRACE are not")
+            let help = "a proxy in front of an API has no use for them: they are refused on every route";
+            wrong_with_help("must be a method that is forwarded, which CONNECT and TRACE are not", help)
         }
         Ok(method) => Ok(method),
         Err(_) => wrong(EXPECTED),
@@ -174,18 +175,25 @@ fn method(value: &Value) -> Taken<Method> {
 
 fn headers(section: &mut Section<'_>, report: &Report) -> Vec<(HeaderName, HeaderCondition)> {
     let entries = section.entries("header", header);
-    let mut seen = HashSet::new();
+    let mut seen: HashMap<&HeaderName, &str> = HashMap::new();
     for (written, (name, _)) in &entries {
-        if !seen.insert(name.clone()) {
+        if let Some(first) = seen.insert(name, written) {
             let message = "is there twice: names of headers are the same in upper and lower case";
-            report.error(section.problem(&format!("header.{written}"), message));
+            let first = section.problem(&format!("header.{first}"), "").place;
+            let problem = section.problem(&format!("header.{written}"), message).also(&first);
+            report.error(problem.help("remove one of the two"));
         }
     }
     entries.into_iter().map(|(_, condition)| condition).collect()
 }
 
 fn header(name: &str, value: &Value) -> Taken<(HeaderName, HeaderCondition)> {
-    let Ok(name) = HeaderName::from_bytes(name.as_bytes()) else { return wrong("is not the name of a header") };
+    let Ok(name) = HeaderName::from_bytes(name.as_bytes()) else {
+        return wrong_with_help(
+            "is not the name of a header",
+            "names are letters, digits and hyphens, without the colon",
+        );
+    };
     match as_text(value) {
         Some("*") => Ok((name, HeaderCondition::Present)),
         Some(text) => match HeaderValue::from_str(text) {

@@ -40,6 +40,7 @@ mod startup;
 mod storm;
 mod strictness;
 mod support;
+mod templates;
 mod timeouts;
 mod upgrades;
 mod uploads;

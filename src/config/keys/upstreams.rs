@@ -1,0 +1,54 @@
+//! `[upstreams.NAME]`.
+
+use super::{Default, Key, Kind};
+
+pub(super) const UPSTREAM: &[Key] = &[
+    Key {
+        name: "url",
+        kind: Kind::Text(&["\"http://127.0.0.1:3000\"", "\"h2c://api:3000/base\""]),
+        default: Default::Required,
+        about: "Where it is, and what is spoken there. A path in it goes before the request's.",
+    },
+    Key {
+        name: "host",
+        kind: Kind::Either(&[Kind::Words(&["preserve", "upstream"]), Kind::Text(&["\"api.example.com\""])]),
+        default: Default::Is("\"preserve\""),
+        about: "Which `Host` it sees: the client's, its own, or a fixed name.",
+    },
+    Key {
+        name: "connect_timeout",
+        kind: Kind::Duration { zero: false },
+        default: Default::Is("\"2s\""),
+        about: "For name resolution and connecting together.",
+    },
+    Key {
+        name: "response_timeout",
+        kind: Kind::Duration { zero: false },
+        default: Default::Is("\"60s\""),
+        about: "From the last byte of the request sent to the head of the response.",
+    },
+    Key {
+        name: "read_idle_timeout",
+        kind: Kind::Duration { zero: false },
+        default: Default::Is("\"60s\""),
+        about: "Silence inside a response body.",
+    },
+    Key {
+        name: "upgrade_idle_timeout",
+        kind: Kind::Duration { zero: false },
+        default: Default::Is("\"1h\""),
+        about: "Silence of an upgraded connection, both ways together. It replaces the other idle timeouts.",
+    },
+    Key {
+        name: "idle_timeout",
+        kind: Kind::Duration { zero: true },
+        default: Default::Says("the upstream's `Keep-Alive: timeout` less 1s, else 4s; 55s for h2c"),
+        about: "How long an idle connection may be reused; `0s`: not at all.",
+    },
+    Key {
+        name: "retries",
+        kind: Kind::Integer(0, 10),
+        default: Default::Is("1"),
+        about: "How often a request may be sent again, only where that is safe.",
+    },
+];
