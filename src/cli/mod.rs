@@ -4,7 +4,9 @@
 
 mod admin;
 mod check;
+mod completions;
 mod config;
+mod explain;
 mod reload;
 mod run;
 
@@ -27,6 +29,8 @@ pub enum Ending {
     Failed,
     /// The command line or the configuration is wrong.
     Misused,
+    /// No route takes the request that was asked about.
+    NoRoute,
 }
 
 /// At most N requests inside your API, the rest wait in line.
@@ -58,11 +62,18 @@ enum Command {
     Run(RunArguments),
     /// Load and check everything, and say all that is wrong.
     Check(CheckArguments),
+    /// Say which route takes a request and why, and what it meets there.
+    Explain(explain::ExplainArguments),
     /// Show the configuration, its schema, or one to begin with.
     #[command(subcommand)]
     Config(config::ConfigCommand),
     #[command(flatten)]
     Admin(AdminCommand),
+    /// Print what makes a shell complete this command line.
+    Completions {
+        /// Whose completions.
+        shell: clap_complete::Shell,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -145,8 +156,10 @@ pub fn main() -> Ending {
             let sources = Sources::try_from_process(arguments.config, Flags::default());
             check::check(sources, arguments.strict, arguments.format)
         }
+        Some(Command::Explain(arguments)) => explain::explain(arguments),
         Some(Command::Config(command)) => config::run(command),
         Some(Command::Admin(command)) => admin::run(&command),
+        Some(Command::Completions { shell }) => completions::print(shell),
         Some(Command::Run(arguments)) => serve(arguments),
         None if cli.check => check::check(cli.run.sources(), cli.strict, cli.format.unwrap_or_default()),
         None => serve(cli.run),

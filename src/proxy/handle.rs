@@ -18,6 +18,7 @@ use super::client::Client;
 use super::forward::{Arrival, Forward};
 use super::grpc;
 use super::headers::{new_request_id, request_id};
+use super::matched::matched;
 use super::negotiate::Form;
 use super::preflight::{Preflight, is_preflight};
 use super::queue_events::{self, Told};
@@ -165,12 +166,7 @@ impl Proxy {
     }
 
     fn route(&self, request: &Request<RequestBody>) -> Option<Arc<Route>> {
-        let uri = request.uri();
-        let host = match uri.authority() {
-            Some(authority) => Some(authority.as_str()),
-            None => request.headers().get(http::header::HOST).and_then(|host| host.to_str().ok()),
-        };
-        self.in_force.load().routes.find(request.method(), host, uri.path(), request.headers()).cloned()
+        matched(&self.in_force.load().routes, request).cloned()
     }
 }
 

@@ -8,10 +8,12 @@ mod body;
 mod claim;
 mod client;
 mod deadline;
+mod explain;
 mod forward;
 mod grpc;
 mod handle;
 mod headers;
+mod matched;
 mod negotiate;
 mod pieces;
 mod preflight;
@@ -33,6 +35,7 @@ pub use claim::{
     ClaimRules, Cost, KeyExpression, KeyExpressionError, KeyRules, Missing, Priority, TrustHeaders, Unknown,
 };
 pub use client::Client;
+pub use explain::{Explanation, Taken, WhyNot};
 pub use grpc::is_grpc;
 pub use handle::Proxy;
 pub use preflight::Preflight;
