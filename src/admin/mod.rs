@@ -17,6 +17,7 @@ mod patch;
 mod probes;
 mod problem;
 mod protection;
+mod reload;
 mod router;
 mod settings;
 mod status;

@@ -19,7 +19,7 @@ use tower_http::trace::TraceLayer;
 
 use super::context::{Connection, Context};
 use super::problem::Problem;
-use super::{limits, metrics, probes, protection, status};
+use super::{limits, metrics, probes, protection, reload, status};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// No handler waits for anything but the request's body.
@@ -41,6 +41,7 @@ pub(super) fn router(context: Context) -> Router {
         .route("/api/v1/limits/{name}/flush", post(limits::flush))
         .route("/api/v1/limits/{name}/keys", get(limits::keys))
         .route("/api/v1/drain", post(drain))
+        .route("/api/v1/reload", post(reload::reload))
         .method_not_allowed_fallback(wrong_method)
         // Whoever may see nothing is not told what there is, either.
         .fallback(no_such_path)

@@ -11,6 +11,7 @@ mod handle;
 mod http2;
 mod listener;
 mod register;
+mod reloads;
 mod settings;
 mod start;
 mod wire;
@@ -18,5 +19,6 @@ mod worker;
 
 pub use drain::Drained;
 pub use handle::Handle;
+pub use reloads::{Outcome, Refused, Reloaded, Wish};
 pub use settings::Settings;
 pub use start::{Server, StartError};

@@ -5,6 +5,7 @@ mod metrics;
 mod overrides;
 mod protection;
 mod queues;
+mod reload;
 
 use crate::support::sluicegate::Sluicegate;
 use crate::support::{Client, Upstream, soon, until};
