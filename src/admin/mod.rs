@@ -22,6 +22,7 @@ mod router;
 mod settings;
 mod status;
 mod timestamp;
+mod upstreams;
 
 pub use listener::{BindError, Listener, Running};
-pub use settings::{Settings, Token};
+pub use settings::{Listen, Settings, Token};

@@ -19,7 +19,7 @@ use tower_http::trace::TraceLayer;
 
 use super::context::{Connection, Context};
 use super::problem::Problem;
-use super::{limits, metrics, probes, protection, reload, status};
+use super::{limits, metrics, probes, protection, reload, status, upstreams};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// No handler waits for anything but the request's body.
@@ -40,6 +40,7 @@ pub(super) fn router(context: Context) -> Router {
         .route("/api/v1/limits/{name}", get(limits::show).patch(limits::change).delete(limits::reset))
         .route("/api/v1/limits/{name}/flush", post(limits::flush))
         .route("/api/v1/limits/{name}/keys", get(limits::keys))
+        .route("/api/v1/upstreams", get(upstreams::list))
         .route("/api/v1/drain", post(drain))
         .route("/api/v1/reload", post(reload::reload))
         .method_not_allowed_fallback(wrong_method)

@@ -12,6 +12,7 @@ use serde::Serialize;
 use super::context::Context;
 use super::overrides::Override;
 use super::timestamp::rfc3339;
+use super::upstreams::{self, UpstreamStatus};
 use crate::admission::{Limiter, Reason};
 use crate::duration;
 
@@ -23,6 +24,7 @@ struct Status {
     uptime_seconds: f64,
     connections: usize,
     limits: Vec<LimitStatus>,
+    upstreams: Vec<UpstreamStatus>,
 }
 
 /// The state of a limit.
@@ -109,6 +111,7 @@ pub(super) async fn show(State(context): State<Context>) -> Response {
         uptime_seconds: context.started.elapsed().as_secs_f64(),
         connections: context.server.connections(),
         limits: all(&context),
+        upstreams: upstreams::all(&context),
     };
     json(StatusCode::OK, &status)
 }

@@ -99,8 +99,7 @@ fn text(explanation: &Explanation<'_>, settings: &Settings, request: &Request<()
         line("", reason);
     }
     let upstream = &settings.plan.upstreams[taken.route.upstream];
-    let url = format!("{}://{}{}", upstream.protocol.scheme(), upstream.endpoint, upstream.base_path);
-    line("upstream", format!("{}, {url}", upstream.name));
+    line("upstream", format!("{}, {}", upstream.name, upstream.url()));
     limits(taken, &mut line);
     claim(taken, &mut line);
     let duration = |duration: Option<_>| duration.map_or_else(|| "none".to_owned(), show);

@@ -8,11 +8,11 @@ use super::report::{Report, problem};
 use super::routes::{self, Route};
 use super::section::Section;
 use super::shared::SharedLimits;
-use super::{Settings, admin, log, server, upstreams};
+use super::{Settings, admin, log, response_headers, server, upstreams};
 use crate::proxy::{Cost, Plan};
 
 /// Tables that a later version will have.
-const TABLES_NOT_YET: &[&str] = &["response_headers", "tracing", "fleet"];
+const TABLES_NOT_YET: &[&str] = &["tracing", "fleet"];
 
 const WHAT_TO_WRITE: &str = "write [upstreams.default] with url = \"http://127.0.0.1:3000\" and [routes.default] with \
                              limit = 20, or use --upstream URL --limit N";
@@ -23,6 +23,7 @@ pub(super) fn settings(tree: Map<String, Value>, report: &Report) -> Option<Sett
     let (server, preflight) = server::read(root.section("server"), report);
     let admin = admin::read(root.section("admin"), report);
     let log = log::read(root.section("log"));
+    let response_headers = response_headers::read(root.section("response_headers"));
 
     let mut limit_sections = root.named_sections("limits");
     let shared = SharedLimits::sort(&mut limit_sections, report);
@@ -37,7 +38,7 @@ pub(super) fn settings(tree: Map<String, Value>, report: &Report) -> Option<Sett
     let wrong_upstreams = report.errors() > errors_before;
     let names: Vec<String> = upstream_sections.iter().map(|(name, _)| name.clone()).collect();
     let upstreams: Vec<_> =
-        upstream_sections.into_iter().filter_map(|(name, section)| upstreams::read(&name, section)).collect();
+        upstream_sections.into_iter().filter_map(|(name, section)| upstreams::read(&name, section, report)).collect();
 
     let errors_before = report.errors();
     let route_sections = root.named_sections("routes");
@@ -61,6 +62,7 @@ pub(super) fn settings(tree: Map<String, Value>, report: &Report) -> Option<Sett
     // One that could not be read has been reported, and then the plan is not used.
     let complete = limits.iter().all(Option::is_some);
     let plan = routes::plan(upstreams, routes, limits.into_iter().flatten().collect(), preflight);
+    let plan = Plan { response_headers, ..plan };
     // What is wrong may be what uses it.
     if report.errors() == 0 {
         warn_of_unused(&plan, &names, report);
@@ -145,6 +147,9 @@ fn warn_of_keys(plan: &Plan, server: &crate::server::Settings, report: &Report) 
 
 fn defaults(mut section: Section<'_>, shared: &SharedLimits, report: &Report) -> Overridable {
     let defaults = Overridable::take(&mut section, shared, report);
-    section.finish(&[limits::NOT_YET, routes::NOT_YET, routes::OWN_KEYS].concat());
+    for key in routes::OWN_KEYS {
+        section.refuse(key, "says which requests a route takes and where they go", "write it in [routes.NAME]");
+    }
+    section.finish(limits::NOT_YET);
     defaults
 }

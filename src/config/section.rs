@@ -108,6 +108,13 @@ impl<'a> Section<'a> {
             .collect()
     }
 
+    /// Reports a key that has no business here, if it is there.
+    pub(super) fn refuse(&mut self, key: &str, message: &str, help: &str) {
+        if self.entries.remove(key).is_some() {
+            self.report.error(self.problem(key, message).help(help));
+        }
+    }
+
     /// Reports what nobody asked for. `not_yet` are keys that a later version will have.
     pub(super) fn finish(self, not_yet: &[&str]) {
         for (key, value) in &self.entries {

@@ -73,11 +73,16 @@ impl Page<'_> {
 
     fn key(&mut self, table: &Table, name: Option<&str>, path: &str, key: &Key, own: Option<&Value>) {
         let own_path = format!("{path}.{}", key.name);
-        if let Some(value) = own {
-            return self.line(key, &key.kind.show(value), &self.origin(&own_path, value));
-        }
         let default_path = format!("defaults.{}", key.name);
         let default = entries(self.tree.get("defaults")).get(key.name);
+        if let Some(value) = own {
+            let both = default.filter(|_| table.name == "routes" && MERGED.contains(&key.name));
+            let shown = match both {
+                Some(default) => key.kind.show(&merged(value, default)),
+                None => key.kind.show(value),
+            };
+            return self.line(key, &shown, &self.origin(&own_path, value));
+        }
         if let Some(value) = default.filter(|_| self.is_inherited(table, name, key)) {
             return self.line(key, &key.kind.show(value), &self.origin(&default_path, value));
         }
@@ -167,6 +172,22 @@ impl Page<'_> {
 
 const BUILT_IN: &str = "built-in";
 
+/// Tables to which those of the defaults are added, name by name.
+const MERGED: [&str; 2] = ["set_headers", "set_response_headers"];
+
+/// Fields whose values open something.
+const CREDENTIALS: [&str; 4] = ["authorization", "proxy-authorization", "cookie", "x-api-key"];
+
+fn merged(own: &Value, defaults: &Value) -> Value {
+    let mut all = entries(Some(own)).clone();
+    for (name, value) in entries(Some(defaults)) {
+        if all.keys().all(|own| !own.eq_ignore_ascii_case(name)) {
+            all.insert(name.clone(), value.clone());
+        }
+    }
+    Value::new(None, all)
+}
+
 fn entries(value: Option<&Value>) -> &Map<String, Value> {
     static NONE: std::sync::LazyLock<Map<String, Value>> = std::sync::LazyLock::new(Map::new);
     match value.map(|value| &value.kind) {
@@ -195,6 +216,10 @@ impl Kind {
                 let mut names: Vec<_> = table.keys().collect();
                 names.sort();
                 let entries = names.iter().map(|name| {
+                    if matches!(kind, Kind::Map(_, Kind::Text(_))) && CREDENTIALS.contains(&&*name.to_ascii_lowercase())
+                    {
+                        return format!("{} = \"***\"", quoted(name));
+                    }
                     let shown =
                         kind.inner(name).map_or_else(|| table[*name].to_string(), |kind| kind.show(&table[*name]));
                     format!("{} = {shown}", quoted(name))

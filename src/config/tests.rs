@@ -9,6 +9,7 @@ mod limits;
 mod mistakes;
 mod reference;
 mod reports;
+mod rewriting;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 

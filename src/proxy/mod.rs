@@ -7,6 +7,7 @@
 mod body;
 mod claim;
 mod client;
+mod cors;
 mod deadline;
 mod explain;
 mod forward;
@@ -14,6 +15,7 @@ mod grpc;
 mod handle;
 mod headers;
 mod matched;
+mod max_forwards;
 mod negotiate;
 mod pieces;
 mod preflight;
@@ -24,6 +26,7 @@ mod relay;
 mod reply;
 mod request_ahead;
 mod request_body;
+mod rewrite;
 mod settings;
 mod shared;
 mod trusted;
@@ -35,17 +38,19 @@ pub use claim::{
     ClaimRules, Cost, KeyExpression, KeyExpressionError, KeyRules, Missing, Priority, TrustHeaders, Unknown,
 };
 pub use client::Client;
+pub use cors::Cors;
 pub use explain::{Explanation, Taken, WhyNot};
 pub use grpc::is_grpc;
 pub use handle::Proxy;
 pub use preflight::Preflight;
 pub use refusal::Refusal;
 pub use request_body::{RequestBody, RequestBodyError, Upload};
-pub use settings::{Handling, Plan, RouteSettings, Upgrade};
+pub use rewrite::{Fields, Rewrite};
+pub use settings::{Handling, Plan, ResponseHeaders, RouteSettings, Upgrade};
 pub use shared::Shared;
 pub use trusted::{Network, NetworkError, TrustedProxies};
 pub use tunnel::Tunnel;
 
 pub use crate::route::Conflict;
-pub use crate::upstream::Failure;
 pub use crate::upstream::headers::remove_hop_by_hop;
+pub use crate::upstream::{EndpointStatus, Failure};

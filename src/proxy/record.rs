@@ -68,17 +68,21 @@ impl Record {
         });
     }
 
-    pub(super) fn admitted(&self, permit: Option<&Permit>, limit: Option<&Arc<str>>, endpoint: &Arc<str>) {
+    pub(super) fn admitted(&self, permit: Option<&Permit>, limit: Option<&Arc<str>>) {
         self.note(|entry| {
             entry.left = Some(Left::Upstream);
             entry.admitted = Some(Instant::now());
             entry.limit = limit.cloned();
-            entry.endpoint = Some(endpoint.clone());
             entry.in_flight = permit.map(Permit::in_flight);
             if let Some(waited) = permit.and_then(Permit::waited) {
                 waited_in(entry, waited);
             }
         });
+    }
+
+    /// It goes to this endpoint.
+    pub(super) fn sent_to(&self, endpoint: &Arc<str>) {
+        self.note(|entry| entry.endpoint = Some(endpoint.clone()));
     }
 
     /// The upstream's head has come; its body is on its way.
@@ -89,6 +93,13 @@ impl Record {
             entry.left = Some(Left::Response);
             entry.reused = Some(reused);
             entry.retries = retries;
+        });
+    }
+
+    /// It was a question to us, and got its answer.
+    pub(super) fn answered(&self, status: u16) {
+        self.note(|entry| {
+            (entry.status, entry.reason, entry.outcome, entry.left) = (status, None, Outcome::Completed, None);
         });
     }
 

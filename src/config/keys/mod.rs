@@ -87,7 +87,7 @@ impl Table {
 }
 
 /// All tables, in the order in which they are shown.
-pub(super) const TABLES: [Table; 7] = [
+pub(super) const TABLES: [Table; 8] = [
     Table {
         name: "server",
         named: false,
@@ -101,6 +101,12 @@ pub(super) const TABLES: [Table; 7] = [
         groups: &[server::ADMIN],
     },
     Table { name: "log", named: false, about: "What is written, where and how.", groups: &[server::LOG] },
+    Table {
+        name: "response_headers",
+        named: false,
+        about: "What answers say beside what they must.",
+        groups: &[server::RESPONSE_HEADERS],
+    },
     Table { name: "upstreams", named: true, about: "Where requests go.", groups: &[upstreams::UPSTREAM] },
     Table {
         name: "limits",

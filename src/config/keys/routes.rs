@@ -132,4 +132,23 @@ pub(super) const EXCHANGE: &[Key] = &[
         default: Default::Is("true"),
         about: "Whether its requests leave lines in the access log.",
     },
+    Key {
+        name: "strip_prefix",
+        kind: Kind::Text(&["\"/v1\""]),
+        default: Default::Nothing,
+        about: "The beginning that is taken off the path before it goes upstream.",
+    },
+    Key {
+        name: "set_headers",
+        kind: Kind::Map(["x-tenant", "accept"], &Kind::Text(&["\"acme\""])),
+        default: Default::Nothing,
+        about: "Header fields of every request that goes upstream. They replace the client's; those of `[defaults]` are \
+                added, name by name.",
+    },
+    Key {
+        name: "set_response_headers",
+        kind: Kind::Map(["x-frame-options", "server"], &Kind::Text(&["\"deny\""])),
+        default: Default::Nothing,
+        about: "Header fields of every answer, our own included. Those of `[defaults]` are added, name by name.",
+    },
 ];

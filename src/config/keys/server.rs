@@ -1,13 +1,13 @@
-//! `[server]`, `[admin]` and `[log]`.
+//! `[server]`, `[admin]`, `[log]` and `[response_headers]`.
 
 use super::{Default, Key, Kind};
 
 pub(super) const SERVER: &[Key] = &[
     Key {
         name: "listen",
-        kind: Kind::List(&Kind::Text(&["\"0.0.0.0:8080\"", "\"[::1]:8080\""])),
+        kind: Kind::List(&Kind::Text(&["\"0.0.0.0:8080\"", "\"[::1]:8080\"", "\"unix:/run/http.sock\"", "\"fd:web\""])),
         default: Default::Is("\"0.0.0.0:8080\""),
-        about: "Addresses and ports to listen on.",
+        about: "Where to listen: addresses and ports, `unix:` sockets in the file system, `fd:` sockets that systemd passes on.",
     },
     Key {
         name: "threads",
@@ -87,9 +87,9 @@ pub(super) const SERVER: &[Key] = &[
 pub(super) const ADMIN: &[Key] = &[
     Key {
         name: "listen",
-        kind: Kind::Text(&["\"127.0.0.1:9901\"", "\"off\""]),
+        kind: Kind::Text(&["\"127.0.0.1:9901\"", "\"unix:/run/admin.sock\"", "\"off\""]),
         default: Default::Is("\"127.0.0.1:9901\""),
-        about: "Address and port of the admin listener, or `off`.",
+        about: "Address and port of the admin listener, a `unix:` socket, or `off`.",
     },
     Key {
         name: "token",
@@ -125,3 +125,10 @@ pub(super) const LOG: &[Key] = &[
         about: "How these lines are written; `auto` is text on a terminal, else JSON.",
     },
 ];
+
+pub(super) const RESPONSE_HEADERS: &[Key] = &[Key {
+    name: "cors",
+    kind: Kind::Either(&[Kind::Words(&["off", "*"]), Kind::List(&Kind::Text(&["\"https://app.example.com\""]))]),
+    default: Default::Is("\"off\""),
+    about: "Whose scripts may read answers of our own: those of no origin, of every one, or of these.",
+}];

@@ -38,11 +38,11 @@ fn a_mistake_is_reported_with_its_place_and_key() {
     for (line, expected) in [
         (
             "listen = \"localhost\"",
-            r#"0:2:10 admin.listen must be an address and port such as "127.0.0.1:9901", or "off" (there is no port: write "localhost:9901")"#,
+            r#"0:2:10 admin.listen must be an address and port such as "127.0.0.1:9901", "unix:/path", or "off" (there is no port: write "localhost:9901")"#,
         ),
         (
-            "listen = \"unix:/run/x\"",
-            r#"0:2:10 admin.listen must be an address and port, or "off": "unix:" is not supported by this version"#,
+            "listen = \"unix:x\"",
+            r#"0:2:10 admin.listen must be "unix:" and an absolute path (write "unix:/run/sluicegate/http.sock")"#,
         ),
         ("listen = false", "0:2:10 admin.listen must be an address and port"),
         ("dashboard = true", "0:2:1 admin.dashboard is not supported by this version"),
