@@ -71,6 +71,9 @@ fn upgrade(value: &Value) -> Taken<Upgrade> {
                 let places: u32 = integer(1..=LIMIT_MAX)(places)?;
                 Ok(NonZeroU32::new(places).map_or(Upgrade::Deny, Upgrade::Separate))
             }
+            None if table.keys().any(|key| closest(key, ["separate"]).is_some()) => {
+                wrong_with_help(EXPECTED, "did you mean `separate`?")
+            }
             None => wrong(EXPECTED),
         },
         _ => wrong(EXPECTED),

@@ -192,6 +192,7 @@ fn it_is_explained_why_a_stronger_route_does_not_take_a_request() {
     let table = table(&["-/a x=1", "POST -/a y=1", "-/*", "b.org/a"]);
     let explained = table.explain(&Method::GET, Some("a.org"), "/%61", &HeaderMap::new());
     let name = HeaderName::from_static("x");
-    let expected = [(&"-/a x=1", Some(Mismatch::Header(&name))), (&"POST -/a", Some(Mismatch::Method)), (&"-/*", None)];
+    let expected =
+        [(&"POST -/a y=1", Some(Mismatch::Method)), (&"-/a x=1", Some(Mismatch::Header(&name))), (&"-/*", None)];
     assert_eq!(explained, expected);
 }
