@@ -103,6 +103,12 @@ pub(super) const ADMIN: &[Key] = &[
         default: Default::Nothing,
         about: "A file with the token, in place of `token`.",
     },
+    Key {
+        name: "dashboard",
+        kind: Kind::Boolean,
+        default: Default::Is("true"),
+        about: "Whether the admin listener shows a page to browsers.",
+    },
 ];
 
 pub(super) const LOG: &[Key] = &[

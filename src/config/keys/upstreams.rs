@@ -1,6 +1,18 @@
 //! `[upstreams.NAME]`.
 
-use super::{Default, Key, Kind};
+use super::{Default, Key, Kind, LIMIT_MAX};
+
+const ENDPOINTS: &[&str] = &["\"http://10.0.0.1:3000\"", "\"http://10.0.0.2:3000\""];
+
+const EJECT: Kind = Kind::Table(&[
+    Key { name: "failures", kind: Kind::Integer(1, 1_000_000), default: Default::Is("5"), about: "How many in a row." },
+    Key {
+        name: "for",
+        kind: Kind::Duration { zero: false },
+        default: Default::Is("\"10s\""),
+        about: "How long it gets nothing.",
+    },
+]);
 
 pub(super) const UPSTREAM: &[Key] = &[
     Key {
@@ -12,9 +24,34 @@ pub(super) const UPSTREAM: &[Key] = &[
     },
     Key {
         name: "endpoints",
-        kind: Kind::List(&Kind::Text(&["\"http://10.0.0.1:3000\"", "\"http://10.0.0.2:3000\""])),
+        kind: Kind::List(&Kind::Either(&[
+            Kind::Text(ENDPOINTS),
+            Kind::Table(&[
+                Key { name: "url", kind: Kind::Text(ENDPOINTS), default: Default::Required, about: "Where it is." },
+                Key {
+                    name: "slots",
+                    kind: Kind::Integer(1, LIMIT_MAX),
+                    default: Default::Says("those of the upstream"),
+                    about: "How many requests it takes at once.",
+                },
+            ]),
+        ])),
         default: Default::Nothing,
         about: "Several URLs in place of one, all with the same scheme and path.",
+    },
+    Key {
+        name: "slots",
+        kind: Kind::Integer(1, LIMIT_MAX),
+        default: Default::Nothing,
+        about: "How many requests each endpoint takes at once. Their sum is the last limit of every request that goes \
+                there.",
+    },
+    Key {
+        name: "eject",
+        kind: Kind::Either(&[Kind::Words(&["off"]), EJECT]),
+        default: Default::Is("{ failures = 5, for = \"10s\" }"),
+        about: "After so many failures in a row to connect, or resets before an answer, an endpoint gets no request for \
+                so long; never the last one.",
     },
     Key {
         name: "balance",
