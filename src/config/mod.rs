@@ -38,6 +38,7 @@ mod section;
 mod server;
 mod shared;
 mod show;
+mod slots;
 #[cfg(test)]
 mod tests;
 mod units;

@@ -1,11 +1,10 @@
 //! The keys that stand on a route or in `[defaults]`: which limits, and what becomes of a client that leaves.
 
-use std::num::NonZeroU32;
 use std::time::Duration;
 
 use super::claims::Claims;
 use super::handling;
-use super::limits::{self, Keys, Limit, Limited};
+use super::limits::{self, Keys, Limit, Limited, Permits};
 use super::report::Report;
 use super::rewriting;
 use super::section::Section;
@@ -120,7 +119,7 @@ impl Overridable {
         defaults: &Overridable,
         section: &Section<'_>,
         report: &Report,
-    ) -> Option<(Option<NonZeroU32>, Vec<usize>)> {
+    ) -> Option<(Option<Permits>, Vec<usize>)> {
         let limit = match (&self.limit, &defaults.limit) {
             // The defaults' "none" is for routes that name no limits.
             (Said::Nothing, Said::This(Limit::None)) if section.was_written("limits") => &Said::Nothing,

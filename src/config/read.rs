@@ -61,7 +61,7 @@ pub(super) fn settings(tree: Map<String, Value>, report: &Report) -> Option<Sett
 
     // One that could not be read has been reported, and then the plan is not used.
     let complete = limits.iter().all(Option::is_some);
-    let plan = routes::plan(upstreams, routes, limits.into_iter().flatten().collect(), preflight);
+    let plan = routes::plan(upstreams, routes, limits.into_iter().flatten().collect(), preflight, report);
     let plan = Plan { response_headers, ..plan };
     // What is wrong may be what uses it.
     if report.errors() == 0 {
@@ -99,7 +99,9 @@ fn warn_of_unused(plan: &Plan, upstreams: &[String], report: &Report) {
 fn check_claims(plan: &Plan, report: &Report) {
     for route in &plan.routes {
         let Cost::Fixed(cost) = route.claim.cost else { continue };
-        let limits = route.limits.iter().map(|limit| &plan.limits[*limit]);
+        // What is measured may be another number tomorrow.
+        let is_fixed = |limit: &&usize| !plan.measured.iter().any(|measured| measured.limit == **limit);
+        let limits = route.limits.iter().filter(is_fixed).map(|limit| &plan.limits[*limit]);
         for limit in limits.filter(|limit| limit.limit.get() < cost) {
             let table = format!("routes.{}", route.name);
             let place = report.place_of_overridable(&table, "cost");

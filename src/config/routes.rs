@@ -11,6 +11,7 @@ use super::overridable::{Effective, Overridable};
 use super::report::{Report, problem};
 use super::section::{Section, closest};
 use super::shared::SharedLimits;
+use super::slots;
 use super::value::{Taken, as_text, integer, list, parsed, some, text, wrong, wrong_with_help};
 use crate::admission::LIMIT_MAX;
 use crate::proxy::{Plan, Preflight, RouteSettings, Upgrade};
@@ -101,6 +102,7 @@ pub(super) fn plan(
     routes: Vec<Route>,
     shared: Vec<Limited>,
     preflight: Preflight,
+    report: &Report,
 ) -> Plan {
     let (mut routes, inline): (Vec<_>, Vec<_>) = routes.into_iter().filter_map(Route::settings).unzip();
     let first_shared = inline.iter().flatten().count();
@@ -109,8 +111,15 @@ pub(super) fn plan(
         let shared = route.limits.iter().map(|index| first_shared + index);
         route.limits = inline.as_ref().and_then(|_| own.next()).into_iter().chain(shared).collect();
     }
-    let (limits, keys) = inline.into_iter().flatten().chain(shared).unzip();
-    Plan { upstreams, limits, keys, routes, preflight, ..Plan::default() }
+    let mut plan = Plan { upstreams, routes, preflight, ..Plan::default() };
+    let mut measured = Vec::new();
+    for (index, Limited { settings, keys, slots }) in inline.into_iter().flatten().chain(shared).enumerate() {
+        measured.extend(slots.map(|queue_follows| (index, queue_follows)));
+        plan.limits.push(settings);
+        plan.keys.push(keys);
+    }
+    slots::measure(&mut plan, measured, report);
+    plan
 }
 
 /// Reports every two routes that one request can match equally.

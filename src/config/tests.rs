@@ -10,6 +10,7 @@ mod mistakes;
 mod reference;
 mod reports;
 mod rewriting;
+mod slots;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 

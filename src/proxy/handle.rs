@@ -80,6 +80,7 @@ impl Proxy {
         let form = Form::ProblemJson;
         let about = About {
             route: None,
+            on: None,
             limit: None,
             request_id,
             form,

@@ -39,6 +39,11 @@ impl Sluicegate {
         Setup::default().route(&format!("limit = {limit}"))
     }
 
+    /// The same with as many as the upstream has slots.
+    pub fn with_slots() -> Setup {
+        Setup::default().route("limit = \"slots\"")
+    }
+
     /// Runs with a configuration file.
     pub async fn configured(text: &str) -> Self {
         Self::configured_with(text, &[], &[]).await
