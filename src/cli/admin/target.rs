@@ -56,7 +56,7 @@ impl Target {
         if let Some(written) = variable("SLUICEGATE_ADMIN").filter(|written| !written.is_empty()) {
             return named("SLUICEGATE_ADMIN", &written);
         }
-        let Some(Settings { listen, token }) = configured() else { return Ok((Self::read(DEFAULT)?, None)) };
+        let Some(Settings { listen, token, .. }) = configured() else { return Ok((Self::read(DEFAULT)?, None)) };
         let target = match listen {
             None => Target::Off,
             Some(Listen::Tcp(address)) if address.port() == 0 => {
@@ -152,12 +152,13 @@ mod tests {
         let settings = |listen: &str| Settings {
             listen: Some(Listen::Tcp(listen.parse().unwrap())),
             token: Some(Token::try_new("secret").unwrap()),
+            ..Settings::default()
         };
         let configured = Some(settings("0.0.0.0:9000"));
         assert_eq!(find_with(None, None, configured.clone()).unwrap(), "127.0.0.1:9000 with a token");
         assert_eq!(find_with(Some("http://a:1"), None, configured.clone()).unwrap(), "a:1");
         assert_eq!(find_with(None, Some("b:2"), configured).unwrap(), "b:2");
-        let off = Settings { listen: None, token: None };
+        let off = Settings { listen: None, ..Settings::default() };
         assert_eq!(find_with(None, None, Some(off)).unwrap(), "off");
         assert!(find_with(None, None, Some(settings("127.0.0.1:0"))).unwrap_err().contains("--admin"));
     }

@@ -103,6 +103,12 @@ pub(super) const ADMIN: &[Key] = &[
         default: Default::Nothing,
         about: "A file with the token, in place of `token`.",
     },
+    Key {
+        name: "dashboard",
+        kind: Kind::Boolean,
+        default: Default::Is("true"),
+        about: "Whether a browser is shown the dashboard.",
+    },
 ];
 
 pub(super) const LOG: &[Key] = &[

@@ -1,6 +1,6 @@
 //! `[upstreams.NAME]`.
 
-use super::{Default, Key, Kind};
+use super::{Default, Key, Kind, LIMIT_MAX};
 
 pub(super) const UPSTREAM: &[Key] = &[
     Key {
@@ -12,9 +12,54 @@ pub(super) const UPSTREAM: &[Key] = &[
     },
     Key {
         name: "endpoints",
-        kind: Kind::List(&Kind::Text(&["\"http://10.0.0.1:3000\"", "\"http://10.0.0.2:3000\""])),
+        kind: Kind::List(&Kind::Either(&[
+            Kind::Text(&["\"http://10.0.0.1:3000\"", "\"http://10.0.0.2:3000\""]),
+            Kind::Table(&[
+                Key {
+                    name: "url",
+                    kind: Kind::Text(&["\"http://10.0.0.1:3000\""]),
+                    default: Default::Required,
+                    about: "Where the endpoint is.",
+                },
+                Key {
+                    name: "slots",
+                    kind: Kind::Integer(1, LIMIT_MAX),
+                    default: Default::Says("the upstream's `slots`"),
+                    about: "How many requests it may work on at once.",
+                },
+            ]),
+        ])),
         default: Default::Nothing,
         about: "Several URLs in place of one, all with the same scheme and path.",
+    },
+    Key {
+        name: "slots",
+        kind: Kind::Integer(1, LIMIT_MAX),
+        default: Default::Nothing,
+        about: "How many requests each endpoint may work on at once. Their sum is a limit behind all others, and what \
+                `limit = \"slots\"` stands for.",
+    },
+    Key {
+        name: "eject",
+        kind: Kind::Either(&[
+            Kind::Words(&["off"]),
+            Kind::Table(&[
+                Key {
+                    name: "failures",
+                    kind: Kind::Integer(1, 1_000_000),
+                    default: Default::Is("5"),
+                    about: "So many failures in a row to connect, or connections reset before the head.",
+                },
+                Key {
+                    name: "for",
+                    kind: Kind::Duration { zero: false },
+                    default: Default::Is("\"10s\""),
+                    about: "How long the endpoint gets nothing then.",
+                },
+            ]),
+        ]),
+        default: Default::Is("{ failures = 5, for = \"10s\" }"),
+        about: "When an endpoint that fails gets no new requests for a while; the last one always does.",
     },
     Key {
         name: "balance",
