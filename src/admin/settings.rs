@@ -59,6 +59,11 @@ impl Token {
         }
     }
 
+    /// The token itself, for a request that must present it.
+    pub(crate) fn reveal(&self) -> &str {
+        &self.0
+    }
+
     /// Whether `candidate` is this token. How long that takes depends on the candidate's length, not on how much of it
     /// is right.
     pub fn matches(&self, candidate: &[u8]) -> bool {

@@ -184,7 +184,11 @@ fn number(value: &Value, or: &str) -> Taken<Permits> {
         None => {
             let message = format!("must be a whole number from 1 to {LIMIT_MAX}{or}");
             let none = ["none", "unlimited", "off", "infinite", "no"];
-            match as_text(value).filter(|text| or.contains("none") && closest(text, none).is_some()) {
+            match as_text(value)
+                .filter(|_| or.contains("none"))
+                .and_then(|text| closest(text, ["slots"].into_iter().chain(none)))
+            {
+                Some("slots") => wrong_with_help(message, "did you mean \"slots\"?"),
                 Some(_) => wrong_with_help(message, "did you mean \"none\"?"),
                 None => not_an_integer(value, message),
             }

@@ -127,6 +127,17 @@ pub fn check(sources: &Sources) -> Findings {
     report.into_findings(settings)
 }
 
+/// The admin listener's part alone, for those who call it. `None` if that cannot be read, or nothing is said about it.
+pub fn admin(sources: &Sources) -> Option<crate::admin::Settings> {
+    let mut report = Report::default();
+    let tree = merged(sources, Path::new(DEFAULT_FILE), &mut report)?;
+    if !tree.contains_key("admin") || report.errors() > 0 {
+        return None;
+    }
+    let settings = admin::read(section::Section::root(tree, &report).section("admin"), &report);
+    (report.errors() == 0).then_some(settings)
+}
+
 fn load_with_default_file(sources: &Sources, default_file: &Path) -> Result<Loaded, Error> {
     let (report, settings) = read(sources, default_file);
     report.finish(settings)

@@ -118,7 +118,10 @@ pub(super) fn plan(
         plan.limits.push(settings);
         plan.keys.push(keys);
     }
-    slots::measure(&mut plan, measured, report);
+    // What could not be read is missing from the lists, and an index would be about another.
+    if report.errors() == 0 {
+        slots::measure(&mut plan, measured, report);
+    }
     plan
 }
 

@@ -158,8 +158,10 @@ impl Page<'_> {
         let plan = &self.settings.plan;
         match (table.name, key.name) {
             ("routes" | "limits", "queue") => {
-                let limit = plan.limits.iter().find(|limit| Some(limit.name.as_str()) == name)?;
-                Some(limit.queue.to_string())
+                let index = plan.limits.iter().position(|limit| Some(limit.name.as_str()) == name)?;
+                // One that follows its upstream's slots has no number of its own.
+                let follows = plan.measured.iter().any(|measured| measured.limit == index && measured.queue_follows);
+                (!follows).then(|| plan.limits[index].queue.to_string())
             }
             ("routes", "upstream") => {
                 let route = plan.routes.iter().find(|route| Some(route.name.as_str()) == name)?;
@@ -248,6 +250,7 @@ impl Kind {
             Kind::Map(_, kind) => Some(kind),
             Kind::Table(keys) => keys.iter().find(|key| key.name == name).map(|key| &key.kind),
             Kind::Either(kinds) => kinds.iter().find_map(|kind| kind.inner(name)),
+            Kind::List(kind) => kind.inner(name),
             _ => None,
         }
     }

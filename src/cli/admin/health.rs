@@ -10,7 +10,7 @@ const DEFAULT_LISTEN: &str = "127.0.0.1:8080";
 
 /// Asks the admin listener; where there is none, whether the listener for requests takes a connection.
 pub(super) fn check(reach: &Reach, ready: bool) -> Result<String, String> {
-    match reach.target()? {
+    match reach.target()?.0 {
         // No token: the probes answer anyone.
         Target::At(address) => Client::new(address, None)?
             .ask("GET", if ready { "/readyz" } else { "/livez" }, None)

@@ -14,6 +14,8 @@ use clap::{Args, Subcommand};
 use serde_json::Value;
 
 use super::{Ending, print, print_error};
+use crate::admin::Token;
+use crate::config::{self, Flags, Sources};
 use client::Client;
 use target::Target;
 
@@ -57,7 +59,7 @@ pub(super) enum AdminCommand {
 /// How the admin listener is found.
 #[derive(Debug, Args)]
 pub(super) struct Reach {
-    /// Where the admin listener is [default: SLUICEGATE_ADMIN, or http://127.0.0.1:9901].
+    /// Where the admin listener is [default: SLUICEGATE_ADMIN, the configuration, or http://127.0.0.1:9901].
     #[arg(long, value_name = "URL")]
     admin: Option<String>,
 
@@ -67,14 +69,19 @@ pub(super) struct Reach {
 }
 
 impl Reach {
-    fn target(&self) -> Result<Target, String> {
-        Target::find(self.admin.as_deref(), |name| std::env::var(name).ok())
+    fn target(&self) -> Result<(Target, Option<Token>), String> {
+        let configured = || config::admin(&Sources::try_from_process(Vec::new(), Flags::default()).ok()?);
+        Target::find(self.admin.as_deref(), |name| std::env::var(name).ok(), configured)
     }
 
     fn client(&self) -> Result<Client, String> {
-        match self.target()? {
+        let (target, configured) = self.target()?;
+        match target {
             Target::Off => Err("the admin listener is off; say where another one is with --admin URL".to_owned()),
-            Target::At(address) => Client::new(address, target::token(self.token_file.as_deref())?),
+            Target::At(address) => {
+                let token = target::token(self.token_file.as_deref())?;
+                Client::new(address, token.or_else(|| configured.map(|token| token.reveal().to_owned())))
+            }
         }
     }
 }

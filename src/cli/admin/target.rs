@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use http::uri::{Authority, Uri};
 
+use crate::admin::{Listen, Settings, Token};
+
 /// Where the admin listener is.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Target {
@@ -37,15 +39,34 @@ const DEFAULT: &str = "127.0.0.1:9901";
 const DEFAULT_PORT: u16 = 9901;
 
 impl Target {
-    /// As the flag says, else the environment, else where it is by default.
-    pub(super) fn find(flag: Option<&str>, variable: impl Fn(&str) -> Option<String>) -> Result<Self, String> {
+    /// As the flag says, else the environment, else the configuration, else where it is by default. With it comes the
+    /// configured token, where it was the configuration that said so: another listener is not told it.
+    pub(super) fn find(
+        flag: Option<&str>,
+        variable: impl Fn(&str) -> Option<String>,
+        configured: impl FnOnce() -> Option<Settings>,
+    ) -> Result<(Self, Option<Token>), String> {
+        let named = |name: &str, written: &str| match Self::read(written) {
+            Ok(target) => Ok((target, None)),
+            Err(mistake) => Err(format!("{name} {mistake}")),
+        };
         if let Some(written) = flag {
-            return Self::read(written).map_err(|mistake| format!("--admin {mistake}"));
+            return named("--admin", written);
         }
-        match variable("SLUICEGATE_ADMIN").filter(|written| !written.is_empty()) {
-            Some(written) => Self::read(&written).map_err(|mistake| format!("SLUICEGATE_ADMIN {mistake}")),
-            None => Self::read(DEFAULT),
+        if let Some(written) = variable("SLUICEGATE_ADMIN").filter(|written| !written.is_empty()) {
+            return named("SLUICEGATE_ADMIN", &written);
         }
+        let Some(Settings { listen, token, .. }) = configured() else { return Ok((Self::read(DEFAULT)?, None)) };
+        let target = match listen {
+            None => Target::Off,
+            Some(Listen::Tcp(address)) if address.port() == 0 => {
+                return Err("the configuration leaves the admin listener's port to the system; say where it is with \
+                            --admin URL"
+                    .to_owned());
+            }
+            Some(listen) => Self::read(&listen.to_string())?,
+        };
+        Ok((target, token))
     }
 
     fn read(written: &str) -> Result<Self, String> {
@@ -107,12 +128,39 @@ mod tests {
     use super::*;
 
     fn find(flag: Option<&str>, variable: Option<&str>) -> Result<String, String> {
-        let target = Target::find(flag, |name| variable.filter(|_| name == "SLUICEGATE_ADMIN").map(str::to_owned));
-        target.map(|target| match target {
+        find_with(flag, variable, None)
+    }
+
+    fn find_with(flag: Option<&str>, variable: Option<&str>, settings: Option<Settings>) -> Result<String, String> {
+        let variable = |name: &str| variable.filter(|_| name == "SLUICEGATE_ADMIN").map(str::to_owned);
+        Target::find(flag, variable, || settings).map(|(target, token)| match target {
+            _ if token.is_some() => format!("{} with a token", text(&target)),
+            _ => text(&target),
+        })
+    }
+
+    fn text(target: &Target) -> String {
+        match target {
             Target::Off => "off".to_owned(),
             Target::At(Address::Tcp(authority)) => authority.to_string(),
             Target::At(address) => address.to_string(),
-        })
+        }
+    }
+
+    #[test]
+    fn the_configuration_goes_before_the_default_and_lends_its_token_to_nobody_else() {
+        let settings = |listen: &str| Settings {
+            listen: Some(Listen::Tcp(listen.parse().unwrap())),
+            token: Some(Token::try_new("secret").unwrap()),
+            ..Settings::default()
+        };
+        let configured = Some(settings("0.0.0.0:9000"));
+        assert_eq!(find_with(None, None, configured.clone()).unwrap(), "127.0.0.1:9000 with a token");
+        assert_eq!(find_with(Some("http://a:1"), None, configured.clone()).unwrap(), "a:1");
+        assert_eq!(find_with(None, Some("b:2"), configured).unwrap(), "b:2");
+        let off = Settings { listen: None, ..Settings::default() };
+        assert_eq!(find_with(None, None, Some(off)).unwrap(), "off");
+        assert!(find_with(None, None, Some(settings("127.0.0.1:0"))).unwrap_err().contains("--admin"));
     }
 
     #[test]

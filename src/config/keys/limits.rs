@@ -7,8 +7,8 @@ pub(super) const SHARED: &[Key] = &[Key {
     name: "limit",
     kind: Kind::Either(&[Kind::Integer(1, LIMIT_MAX), Kind::Words(&["slots"])]),
     default: Default::Required,
-    about: "How many requests of all its routes together may be in flight. `slots`: as many as the endpoints of their \
-            upstream that are up have slots.",
+    about: "How many requests of all its routes together may be in flight; `slots`: as many as their upstream has \
+            slots.",
 }];
 
 /// Routes and their defaults.
@@ -17,8 +17,8 @@ pub(super) const OF_ROUTE: &[Key] = &[
         name: "limit",
         kind: Kind::Either(&[Kind::Integer(1, LIMIT_MAX), Kind::Words(&["slots", "none"])]),
         default: Default::Nothing,
-        about: "How many requests of the route may be in flight. `slots`: as many as the endpoints of its upstream that \
-                are up have slots. `none`: it takes no permit of any kind.",
+        about: "How many requests of the route may be in flight. `slots`: as many as its upstream has slots. `none`: it \
+                takes no permit of any kind.",
     },
     Key {
         name: "limits",

@@ -107,7 +107,7 @@ pub(super) const ADMIN: &[Key] = &[
         name: "dashboard",
         kind: Kind::Boolean,
         default: Default::Is("true"),
-        about: "Whether the admin listener shows a page to browsers.",
+        about: "Whether a browser is shown the dashboard.",
     },
 ];
 

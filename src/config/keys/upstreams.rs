@@ -2,18 +2,6 @@
 
 use super::{Default, Key, Kind, LIMIT_MAX};
 
-const ENDPOINTS: &[&str] = &["\"http://10.0.0.1:3000\"", "\"http://10.0.0.2:3000\""];
-
-const EJECT: Kind = Kind::Table(&[
-    Key { name: "failures", kind: Kind::Integer(1, 1_000_000), default: Default::Is("5"), about: "How many in a row." },
-    Key {
-        name: "for",
-        kind: Kind::Duration { zero: false },
-        default: Default::Is("\"10s\""),
-        about: "How long it gets nothing.",
-    },
-]);
-
 pub(super) const UPSTREAM: &[Key] = &[
     Key {
         name: "url",
@@ -25,14 +13,19 @@ pub(super) const UPSTREAM: &[Key] = &[
     Key {
         name: "endpoints",
         kind: Kind::List(&Kind::Either(&[
-            Kind::Text(ENDPOINTS),
+            Kind::Text(&["\"http://10.0.0.1:3000\"", "\"http://10.0.0.2:3000\""]),
             Kind::Table(&[
-                Key { name: "url", kind: Kind::Text(ENDPOINTS), default: Default::Required, about: "Where it is." },
+                Key {
+                    name: "url",
+                    kind: Kind::Text(&["\"http://10.0.0.1:3000\""]),
+                    default: Default::Required,
+                    about: "Where the endpoint is.",
+                },
                 Key {
                     name: "slots",
                     kind: Kind::Integer(1, LIMIT_MAX),
-                    default: Default::Says("those of the upstream"),
-                    about: "How many requests it takes at once.",
+                    default: Default::Says("the upstream's `slots`"),
+                    about: "How many requests it may work on at once.",
                 },
             ]),
         ])),
@@ -43,15 +36,30 @@ pub(super) const UPSTREAM: &[Key] = &[
         name: "slots",
         kind: Kind::Integer(1, LIMIT_MAX),
         default: Default::Nothing,
-        about: "How many requests each endpoint takes at once. Their sum is the last limit of every request that goes \
-                there.",
+        about: "How many requests each endpoint may work on at once. Their sum is a limit behind all others, and what \
+                `limit = \"slots\"` stands for.",
     },
     Key {
         name: "eject",
-        kind: Kind::Either(&[Kind::Words(&["off"]), EJECT]),
+        kind: Kind::Either(&[
+            Kind::Words(&["off"]),
+            Kind::Table(&[
+                Key {
+                    name: "failures",
+                    kind: Kind::Integer(1, 1_000_000),
+                    default: Default::Is("5"),
+                    about: "So many failures in a row to connect, or connections reset before the head.",
+                },
+                Key {
+                    name: "for",
+                    kind: Kind::Duration { zero: false },
+                    default: Default::Is("\"10s\""),
+                    about: "How long the endpoint gets nothing then.",
+                },
+            ]),
+        ]),
         default: Default::Is("{ failures = 5, for = \"10s\" }"),
-        about: "After so many failures in a row to connect, or resets before an answer, an endpoint gets no request for \
-                so long; never the last one.",
+        about: "When an endpoint that fails gets no new requests for a while; the last one always does.",
     },
     Key {
         name: "balance",

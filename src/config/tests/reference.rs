@@ -26,7 +26,7 @@ fn everything(more: &str, table: &str) -> Given {
             keys.lines().filter(|line| line.split(" = ").next() != Some(new)).map(|line| format!("{line}\n")).collect();
         for (of, key, value) in [
             ("upstreams.api", "url", "\"http://127.0.0.1:3000\""),
-            ("upstreams.api", "slots", "5"),
+            ("upstreams.api", "slots", "4"),
             ("routes.one", "limit", "16777215"),
             ("routes.one", "limits", "[\"shared\"]"),
             ("routes.one", "key", "\"path:id\""),
@@ -89,11 +89,13 @@ fn samples(kind: &Kind) -> (Vec<String>, Vec<String>) {
             (allowed, owned(&["[[]]", "1.5"]))
         }
         Kind::Table(keys) => {
-            let required = |but: &Key| {
-                let others = keys.iter().filter(|key| matches!(key.default, Said::Required) && key.name != but.name);
-                others.map(|key| format!("{} = {}, ", key.name, samples(&key.kind).0[0])).collect::<String>()
+            // What is required beside it must be there.
+            let beside = |key: &Key| {
+                let others =
+                    keys.iter().filter(|other| matches!(other.default, Said::Required) && other.name != key.name);
+                others.map(|other| format!(", {} = {}", other.name, samples(&other.kind).0[0])).collect::<String>()
             };
-            let inner = |key: &Key, value: &String| format!("{{ {}{} = {value} }}", required(key), key.name);
+            let inner = |key: &Key, value: &String| format!("{{ {} = {value}{} }}", key.name, beside(key));
             let each = keys.iter().map(|key| (key, samples(&key.kind)));
             let (allowed, refused): (Vec<_>, Vec<_>) = each
                 .map(|(key, (allowed, refused))| {

@@ -94,3 +94,18 @@ async fn without_an_admin_listener_health_is_whether_requests_are_accepted() {
     let health = command(&["health"], &[("SLUICEGATE_ADMIN", "off"), ("SLUICEGATE_LISTEN", "127.0.0.1:1")]).await;
     assert_eq!(health.code, Some(1), "{health:?}");
 }
+
+#[tokio::test]
+async fn commands_find_the_listener_and_its_token_in_the_configuration() {
+    let upstream = Upstream::start().await;
+    let socket = format!("{}/found-{}.sock", std::env::temp_dir().display(), std::process::id());
+    let text = Sluicegate::with_limit(7).text(&upstream.url());
+    let file = crate::support::sluicegate::write_config(&format!("{text}\n[admin]\nlisten = \"unix:{socket}\"\n"));
+    let file = file.to_str().expect("a path in UTF-8");
+    let _gate = Sluicegate::run_with(&["-c", file], &[("SLUICEGATE_ADMIN", &format!("unix:{socket}"))]).await;
+    let status = command(&["status"], &[("SLUICEGATE_CONFIG", file)]).await;
+    assert_eq!((status.code, status.stderr.as_str()), (Some(0), ""));
+    assert!(status.stdout.contains("0/7"), "{}", status.stdout);
+    let elsewhere = command(&["status", "--admin", "http://127.0.0.1:1"], &[("SLUICEGATE_CONFIG", file)]).await;
+    assert_eq!(elsewhere.code, Some(1));
+}
