@@ -237,7 +237,7 @@ mod tests {
     async fn a_sample_says_what_has_happened_since_the_one_before() {
         let limits = [limiter("api")];
         let mut history = History::default();
-        let mut sample = |history: &mut History| {
+        let sample = |history: &mut History| {
             history.sample(&limits, Instant::now());
         };
         sample(&mut history);

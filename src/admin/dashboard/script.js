@@ -275,7 +275,8 @@ async function follow(signal) {
   if (live.token) sessionStorage.setItem("token", live.token);
   const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
   let text = "", silence;
-  const heard = () => { clearTimeout(silence); silence = setTimeout(() => link("lost", "no word for 5 s"), 5000); };
+  // Who has said nothing for so long is gone, whatever the connection looks like.
+  const heard = () => { clearTimeout(silence); silence = setTimeout(() => reader.cancel(), 8000); };
   try {
     for (heard(); ;) {
       const { value, done } = await reader.read();
