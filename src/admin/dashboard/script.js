@@ -60,8 +60,8 @@ function card(name) {
   c.chart = chart(name);
   c.facts = {};
   const fact = (key, label) => [h("dt", null, label), c.facts[key] = h("dd")];
-  const facts = h("dl", null, ...fact("admitted", "Admitted a second"), ...fact("rejected", "Rejected a second"),
-    ...fact("oldest", "Oldest waiter"), ...fact("p50", "Wait, median"), ...fact("p95", "Wait, 95 %"), ...fact("max", "Wait, longest"));
+  const facts = h("dl", null, ...fact("admitted", "Admitted / s"), ...fact("rejected", "Rejected / s"),
+    ...fact("oldest", "Oldest waiter"), ...fact("p50", "Wait p50"), ...fact("p95", "Wait p95"), ...fact("max", "Wait max"));
   facts.title = "Waits of those who had to, over the last minute, as exact as the histogram's buckets";
   c.reasons = h("div");
   c.keys = h("div");
