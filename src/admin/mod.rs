@@ -23,6 +23,7 @@ mod probes;
 mod problem;
 mod protection;
 mod rejections;
+mod reload;
 mod router;
 mod routes;
 mod settings;

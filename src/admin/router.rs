@@ -19,7 +19,9 @@ use tower_http::trace::TraceLayer;
 
 use super::context::{Connection, Context};
 use super::problem::Problem;
-use super::{dashboard, events, limits, metrics, openapi, probes, protection, rejections, routes, status, upstreams};
+use super::{
+    dashboard, events, limits, metrics, openapi, probes, protection, rejections, reload, routes, status, upstreams,
+};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// No handler waits for anything but the request's body.
@@ -49,6 +51,7 @@ pub(super) fn router(context: Context, dashboard: bool) -> Router {
         .route("/api/v1/events", get(events::show))
         .route("/api/v1/drain", post(drain))
         .route("/api/v1/openapi.json", get(openapi::show))
+        .route("/api/v1/reload", post(reload::reload))
         .method_not_allowed_fallback(wrong_method)
         // Whoever may see nothing is not told what there is, either.
         .fallback(no_such_path)

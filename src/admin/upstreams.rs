@@ -47,11 +47,12 @@ pub(super) struct EndpointState {
     pub(super) endpoint: String,
     pub(super) state: &'static str,
     pub(super) in_flight: u32,
+    pub(super) slots: Option<u32>,
 }
 
 impl From<EndpointStatus> for EndpointState {
     fn from(status: EndpointStatus) -> Self {
-        let EndpointStatus { name, state, in_flight } = status;
-        EndpointState { endpoint: name.to_string(), state, in_flight }
+        let EndpointStatus { name, state, in_flight, slots } = status;
+        EndpointState { endpoint: name.to_string(), state, in_flight, slots }
     }
 }

@@ -11,13 +11,14 @@ use super::overridable::{Effective, Overridable};
 use super::report::{Report, problem};
 use super::section::{Section, closest};
 use super::shared::SharedLimits;
+use super::slots;
 use super::value::{Taken, as_text, integer, list, parsed, some, text, wrong, wrong_with_help};
 use crate::admission::LIMIT_MAX;
 use crate::proxy::{Plan, Preflight, RouteSettings, Upgrade};
 use crate::route::{Conditions, HeaderCondition, Table};
 use crate::upstream::{self, Ending};
 
-/// Keys that only a route itself can have so far, not the defaults.
+/// Keys that only a route itself can have, not the defaults.
 pub(super) const OWN_KEYS: &[&str] = &["host", "path", "method", "header", "upstream", "upgrade"];
 
 /// A route as far as it could be read, and where it was written.
@@ -71,6 +72,9 @@ fn upgrade(value: &Value) -> Taken<Upgrade> {
                 let places: u32 = integer(1..=LIMIT_MAX)(places)?;
                 Ok(NonZeroU32::new(places).map_or(Upgrade::Deny, Upgrade::Separate))
             }
+            None if table.keys().any(|key| closest(key, ["separate"]).is_some()) => {
+                wrong_with_help(EXPECTED, "did you mean `separate`?")
+            }
             None => wrong(EXPECTED),
         },
         _ => wrong(EXPECTED),
@@ -98,6 +102,7 @@ pub(super) fn plan(
     routes: Vec<Route>,
     shared: Vec<Limited>,
     preflight: Preflight,
+    report: &Report,
 ) -> Plan {
     let (mut routes, inline): (Vec<_>, Vec<_>) = routes.into_iter().filter_map(Route::settings).unzip();
     let first_shared = inline.iter().flatten().count();
@@ -106,8 +111,15 @@ pub(super) fn plan(
         let shared = route.limits.iter().map(|index| first_shared + index);
         route.limits = inline.as_ref().and_then(|_| own.next()).into_iter().chain(shared).collect();
     }
-    let (limits, keys) = inline.into_iter().flatten().chain(shared).unzip();
-    Plan { upstreams, limits, keys, routes, preflight, ..Plan::default() }
+    let mut plan = Plan { upstreams, routes, preflight, ..Plan::default() };
+    let mut measured = Vec::new();
+    for (index, Limited { settings, keys, slots }) in inline.into_iter().flatten().chain(shared).enumerate() {
+        measured.extend(slots.map(|queue_follows| (index, queue_follows)));
+        plan.limits.push(settings);
+        plan.keys.push(keys);
+    }
+    slots::measure(&mut plan, measured, report);
+    plan
 }
 
 /// Reports every two routes that one request can match equally.
@@ -165,7 +177,8 @@ fn method(value: &Value) -> Taken<Method> {
             wrong_with_help(EXPECTED, format!("methods are in upper case: \"{}\"", text.to_ascii_uppercase()))
         }
         Ok(Method::CONNECT | Method::TRACE) => {
-            wrong("must be a method that is forwarded, which CONNECT and TRACE are not")
+            let help = "a proxy in front of an API has no use for them: they are refused on every route";
+            wrong_with_help("must be a method that is forwarded, which CONNECT and TRACE are not", help)
         }
         Ok(method) => Ok(method),
         Err(_) => wrong(EXPECTED),

@@ -34,7 +34,7 @@ use crate::admission::{Admitted, Limits, Permit, Reason, Spool, Waited};
 use crate::upstream::headers::{
     accept_trailers, accepts_trailers, remove_hop_by_hop, requested_upgrade, upgrade as upgrade_to,
 };
-use crate::upstream::{Answer, Failure, HostHeader, Protocol, Upgraded};
+use crate::upstream::{Answer, Failure, HostHeader, How, Protocol, Upgraded};
 
 /// What is known of a request on arrival, and needed once it has been admitted or turned away.
 #[derive(Debug, Clone)]
@@ -107,7 +107,8 @@ impl Forward {
         Box::pin(async move {
             let Route { upstream, settings, .. } = &*self.route;
             let told = |endpoint: &Arc<str>| self.arrival.record.sent_to(endpoint);
-            let sent = upstream.send(self.worker, request, settings.ending, permit, told);
+            let how = How { worker: self.worker, ending: settings.ending, slot: permit.is_some() };
+            let sent = upstream.send(how, request, permit, told);
             Ok(match within(deadlines.exchange, sent).await.unwrap_or(Err(Failure::Overdue)) {
                 Ok(Answer::Response(response)) => {
                     let response = pass_on(response, &self.arrival.record, waited, &settings.rewrite);
@@ -138,7 +139,7 @@ impl Forward {
         waited: Option<Waited>,
     ) -> Response<Body> {
         let Route { upstream, settings, .. } = &*self.route;
-        let Upgraded { head, io, seat, held } = upgraded;
+        let Upgraded { head, io, mut seat, held } = upgraded;
         let permit = match self.route.upgrades() {
             None => held.map(|mut permit| {
                 permit.release_at_head();
@@ -146,8 +147,14 @@ impl Forward {
             }),
             // Its own place takes the place of the request's permits.
             Some(upgrades) => match upgrades.try_acquire() {
-                Some(place) => Some(place),
+                Some(place) => {
+                    seat.leave_slot();
+                    drop(held);
+                    Some(place)
+                }
                 None => {
+                    drop(seat);
+                    drop(held);
                     self.route.count_rejection(Reason::NoPermit);
                     let full = Reply::no_place(upgrades.settings().reject_status, waited);
                     return full.into_response(&self.arrival.about(Some(&self.route)));

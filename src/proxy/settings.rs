@@ -62,6 +62,17 @@ pub enum Upgrade {
     Separate(NonZeroU32),
 }
 
+/// A limit whose permits are the slots of an upstream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Measured {
+    /// Index into the plan's limits.
+    pub limit: usize,
+    /// Index into its upstreams.
+    pub upstream: usize,
+    /// Whether as many may wait as belongs to so many permits.
+    pub queue_follows: bool,
+}
+
 /// Everything that decides what becomes of a request: the checked configuration but for the client side.
 #[derive(Debug, Clone, Default)]
 pub struct Plan {
@@ -73,6 +84,8 @@ pub struct Plan {
     pub keys: Vec<Option<KeyRules>>,
     /// The routes, in the order of their names.
     pub routes: Vec<RouteSettings>,
+    /// Which limits have the slots of an upstream for their permits.
+    pub measured: Vec<Measured>,
     /// What CORS preflights take, on all routes.
     pub preflight: Preflight,
     /// What answers say, on all routes and without one.

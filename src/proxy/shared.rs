@@ -10,9 +10,9 @@ use super::claim::KeyRules;
 use super::preflight::Preflight;
 use super::recent::Recent;
 use super::request_ahead::ForwardedBody;
-use super::settings::{Plan, ResponseHeaders, RouteSettings, Upgrade};
+use super::settings::{Measured, Plan, ResponseHeaders, RouteSettings, Upgrade};
 use crate::access_log::Log;
-use crate::admission::{self, Limiter, Limits, Reason};
+use crate::admission::{self, Limiter, Limits, Reason, default_queue};
 use crate::route::{Conflict, Table};
 use crate::upstream::{self, EndpointStatus, Upstream};
 
@@ -89,12 +89,12 @@ impl Shared {
     ///
     /// # Errors
     /// As [`try_new`](Shared::try_new); nothing has changed then.
-    pub fn follow(&self, plan: Plan) -> Result<Self, Vec<Conflict>> {
+    pub fn follow(&self, mut plan: Plan) -> Result<Self, Vec<Conflict>> {
         let secrets: Vec<_> = plan.upstreams.iter().map(|settings| settings.secret_headers.clone()).collect();
-        let upstreams: Vec<_> = plan.upstreams.into_iter().map(|settings| self.upstream(settings)).collect();
+        let upstreams: Vec<_> =
+            std::mem::take(&mut plan.upstreams).into_iter().map(|settings| self.upstream(settings)).collect();
         let limiters: Vec<_> = plan.limits.iter().map(|settings| self.limiter(settings)).collect();
-        let routes: Vec<_> = plan
-            .routes
+        let routes: Vec<_> = std::mem::take(&mut plan.routes)
             .into_iter()
             .map(|settings| {
                 let before = self.all_routes.iter().find(|route| route.settings.name == settings.name);
@@ -125,17 +125,41 @@ impl Shared {
         for (upstream, read) in next.upstreams.iter().zip(secrets) {
             upstream.settings().secret_headers.iter().zip(&read).for_each(|(secret, read)| secret.adopt(read));
         }
+        let is_new = |upstream: &&Arc<_>| !self.upstreams.iter().any(|before| Arc::ptr_eq(before, upstream));
+        next.upstreams.iter().filter(is_new).for_each(|upstream| upstream.put_in_force());
+        for Measured { limit, upstream, queue_follows } in &plan.measured {
+            let settings = &mut plan.limits[*limit];
+            settings.limit = next.upstreams[*upstream].slots();
+            settings.queue = if *queue_follows { default_queue(settings.limit) } else { settings.queue };
+        }
         for (limiter, settings) in next.limiters.iter().zip(plan.limits) {
             limiter.reconfigure(settings);
         }
+        next.measure(&plan.measured);
         Ok(next)
     }
 
     fn upstream(&self, settings: upstream::Settings) -> Arc<Upstream<ForwardedBody>> {
         let same = self.upstreams.iter().find(|upstream| *upstream.settings() == settings);
         let before = self.upstreams.iter().find(|upstream| upstream.settings().name == settings.name);
-        same.cloned()
-            .unwrap_or_else(|| Arc::new(Upstream::in_place_of(before.map(|before| &**before), settings, self.workers)))
+        same.cloned().unwrap_or_else(|| {
+            Arc::new(match before {
+                Some(before) => before.with(settings),
+                None => Upstream::new(settings, self.workers),
+            })
+        })
+    }
+
+    /// Has the limits that are measured follow their upstreams.
+    fn measure(&self, measured: &[Measured]) {
+        for (index, upstream) in self.upstreams.iter().enumerate() {
+            let ours = measured.iter().filter(|each| each.upstream == index);
+            let limiters: Vec<_> = ours.map(|each| (self.limiters[each.limit].clone(), each.queue_follows)).collect();
+            let tell = move |slots| {
+                limiters.iter().for_each(|(limiter, queue_follows)| limiter.set_measured(slots, *queue_follows));
+            };
+            upstream.tell_slots(Box::new(tell));
+        }
     }
 
     fn limiter(&self, settings: &admission::Settings) -> Limiter {

@@ -1,6 +1,7 @@
 //! Path patterns and their order.
 
 use std::cmp::{Ordering, Reverse};
+use std::fmt;
 use std::str::FromStr;
 
 use super::normalize::normalize;
@@ -147,8 +148,8 @@ impl PathPattern {
     }
 }
 
-impl std::fmt::Display for PathPattern {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for PathPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut names = self.names.0.iter();
         for segment in &self.segments {
             match segment {
@@ -156,10 +157,7 @@ impl std::fmt::Display for PathPattern {
                 Segment::Parameter => write!(f, "/{{{}}}", names.next().map_or("", String::as_str))?,
             }
         }
-        match self.kind {
-            Kind::Prefix => f.write_str("/*"),
-            Kind::Exact | Kind::Parameters => Ok(()),
-        }
+        f.write_str(if self.kind == Kind::Prefix { "/*" } else { "" })
     }
 }
 

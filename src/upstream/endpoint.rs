@@ -1,8 +1,8 @@
 //! One endpoint of an upstream: an address with its connections, and how much it has to do.
 
 use std::future::poll_fn;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::num::NonZeroU32;
+use std::sync::{Arc, Weak};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -14,6 +14,8 @@ use tokio::time::timeout;
 use super::connect::connect;
 use super::error::{BoxError, Failure};
 use super::http2::{self, Lease};
+use super::load::{Load, Out, UP};
+use super::members::Members;
 use super::pool::{self, Pools};
 use super::settings::{Endpoint, Protocol, Settings};
 
@@ -26,13 +28,9 @@ pub(super) struct Member<B> {
     /// The same as a `Host`.
     pub(super) authority: HeaderValue,
     connections: Connections<B>,
+    slots: Option<NonZeroU32>,
     load: Arc<Load>,
-}
-
-/// What an endpoint has to do. It outlives the connections, which a new configuration may have made anew.
-#[derive(Debug, Default)]
-struct Load {
-    in_flight: AtomicU32,
+    members: Weak<Members<B>>,
 }
 
 #[derive(Debug)]
@@ -49,7 +47,11 @@ pub(super) enum Ready<B> {
 
 /// One request's seat at an endpoint, from the choice of it until the exchange has ended. Dropping it counts down.
 #[derive(Debug)]
-pub struct Seat<B>(Arc<Member<B>>);
+pub struct Seat<B> {
+    member: Arc<Member<B>>,
+    /// Whether it has one of the endpoint's slots.
+    slot: bool,
+}
 
 /// An endpoint at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,6 +62,8 @@ pub struct EndpointStatus {
     pub state: &'static str,
     /// Exchanges under way there, the abandoned ones included.
     pub in_flight: u32,
+    /// How many requests it takes at once, if that is bounded.
+    pub slots: Option<u32>,
 }
 
 impl EndpointStatus {
@@ -69,34 +73,53 @@ impl EndpointStatus {
     }
 }
 
-const UP: &str = "up";
-
 impl<B> Member<B> {
-    /// An endpoint without connections. Of one that was there `before`, what it has to do goes on being counted.
-    pub(super) fn new(settings: &Settings, endpoint: &Endpoint, workers: usize, before: Option<&Member<B>>) -> Self {
+    /// An endpoint without connections.
+    pub(super) fn new(
+        settings: &Settings,
+        endpoint: &Endpoint,
+        slots: Option<NonZeroU32>,
+        load: Arc<Load>,
+        members: Weak<Members<B>>,
+        workers: usize,
+    ) -> Self {
         let connections = match settings.protocol {
             Protocol::Http1 => Connections::Http1(Pools::new(workers)),
             Protocol::H2c => Connections::Http2(http2::Pool::new(settings, endpoint, workers)),
         };
-        Member {
-            endpoint: endpoint.clone(),
-            name: endpoint.to_string().into(),
-            authority: endpoint.authority(),
-            connections,
-            load: before.map_or_else(Arc::default, |before| before.load.clone()),
-        }
+        let (name, authority) = (endpoint.to_string().into(), endpoint.authority());
+        Member { endpoint: endpoint.clone(), name, authority, connections, slots, load, members }
     }
 
     pub(super) fn is_at(&self, endpoint: &Endpoint) -> bool {
         self.endpoint == *endpoint
     }
 
-    pub(super) fn in_flight(&self) -> u32 {
-        self.load.in_flight.load(Ordering::Relaxed)
+    pub(super) fn load(&self) -> &Arc<Load> {
+        &self.load
+    }
+
+    /// Where slots are not counted, there is always one.
+    pub(super) fn has_free_slot(&self) -> bool {
+        self.slots.is_none_or(|slots| self.load.taken() < slots.get())
+    }
+
+    /// Its part of the sum.
+    pub(super) fn counted_slots(&self) -> u32 {
+        match self.slots {
+            Some(slots) if !self.load.is_out() => slots.get(),
+            _ => self.load.taken(),
+        }
+    }
+
+    /// Whether nothing remains of it.
+    pub(super) fn has_left(&self) -> bool {
+        self.load.is(Out::Leaving) && self.load.in_flight() == 0
     }
 
     pub(super) fn status(&self) -> EndpointStatus {
-        EndpointStatus { name: self.name.clone(), state: UP, in_flight: self.in_flight() }
+        let (in_flight, slots) = (self.load.in_flight(), self.slots.map(NonZeroU32::get));
+        EndpointStatus { name: self.name.clone(), state: self.load.state(), in_flight, slots }
     }
 
     /// Closes connections of this worker that have idled for too long.
@@ -109,23 +132,63 @@ impl<B> Member<B> {
 }
 
 impl<B> Seat<B> {
-    pub(super) fn take(member: &Arc<Member<B>>) -> Self {
-        member.load.in_flight.fetch_add(1, Ordering::Relaxed);
-        Seat(member.clone())
+    /// A seat, and with `slot` one of the endpoint's slots, if there is one.
+    pub(super) fn try_take(member: &Arc<Member<B>>, slot: bool) -> Option<Self> {
+        let counted = if slot { member.slots } else { None };
+        if counted.is_some_and(|slots| !member.load.take_slot(slots)) {
+            return None;
+        }
+        Some(Seat::taken(member, counted.is_some()))
+    }
+
+    /// A seat beyond the endpoint's slots.
+    pub(super) fn force(member: &Arc<Member<B>>, slot: bool) -> Self {
+        let slot = slot && member.slots.is_some();
+        if slot {
+            member.load.force_slot();
+        }
+        Seat::taken(member, slot)
+    }
+
+    fn taken(member: &Arc<Member<B>>, slot: bool) -> Self {
+        member.load.begin();
+        let seat = Seat { member: member.clone(), slot };
+        if slot && member.load.is_out() {
+            seat.tell();
+        }
+        seat
+    }
+
+    /// Whoever has it holds no permit for its slot any more. The seat goes on being counted.
+    pub fn leave_slot(&mut self) {
+        if std::mem::take(&mut self.slot) && self.member.load.give_back_slot() {
+            self.tell();
+        }
+    }
+
+    /// Those it is one of.
+    pub(super) fn members(&self) -> Option<Arc<Members<B>>> {
+        self.member.members.upgrade()
+    }
+
+    fn tell(&self) {
+        if let Some(members) = self.members() {
+            members.recount();
+        }
     }
 
     pub(super) fn member(&self) -> &Arc<Member<B>> {
-        &self.0
+        &self.member
     }
 
     /// The address of the endpoint.
     pub fn endpoint(&self) -> &Arc<str> {
-        &self.0.name
+        &self.member.name
     }
 
     /// Takes a connection back that can carry another exchange.
     pub(super) fn put(&self, connection: pool::Connection<B>) {
-        if let Connections::Http1(pools) = &self.0.connections {
+        if let Connections::Http1(pools) = &self.member.connections {
             pools.put(connection);
         }
     }
@@ -133,7 +196,8 @@ impl<B> Seat<B> {
 
 impl<B> Drop for Seat<B> {
     fn drop(&mut self) {
-        self.0.load.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.member.load.end();
+        self.leave_slot();
     }
 }
 
@@ -149,7 +213,7 @@ where
         worker: usize,
         idempotent: bool,
     ) -> Result<Ready<B>, Failure> {
-        let pools = match &self.0.connections {
+        let pools = match &self.member.connections {
             Connections::Http1(pools) => pools,
             Connections::Http2(pool) => return Ok(Ready::Http2(Box::pin(pool.lease(worker)).await?)),
         };
@@ -159,7 +223,7 @@ where
             }
         }
         // Boxed, as is all that is seldom needed: the future of every request has room for it.
-        let connection = Box::pin(connect(settings, &self.0.endpoint, worker)).await.map_err(Failure::Connect)?;
+        let connection = Box::pin(connect(settings, &self.member.endpoint, worker)).await.map_err(Failure::Connect)?;
         Ok(Ready::Http1(connection))
     }
 }

@@ -2,6 +2,7 @@
 
 use std::future::poll_fn;
 use std::io;
+use std::num::NonZeroU32;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
@@ -32,7 +33,19 @@ use super::upload::{Progress, Upload};
 #[derive(Debug)]
 pub struct Upstream<B> {
     settings: Settings,
-    members: Members<B>,
+    members: Arc<Members<B>>,
+    workers: usize,
+}
+
+/// How a request is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct How {
+    /// From which worker.
+    pub worker: usize,
+    /// How it ends when nobody waits for it any more.
+    pub ending: Ending,
+    /// Whether what is held stands for one of the upstream's [slots](Upstream::slots).
+    pub slot: bool,
 }
 
 /// A request that is on its way.
@@ -67,13 +80,37 @@ where
 {
     /// An upstream without connections, for `workers` workers.
     pub fn new(settings: Settings, workers: usize) -> Self {
-        Upstream::in_place_of(None, settings, workers)
+        let upstream = Upstream { settings, members: Arc::new(Members::new()), workers };
+        upstream.put_in_force();
+        upstream
     }
 
-    /// An upstream that takes the place of another one. What is under way at an endpoint of both goes on being counted.
-    pub fn in_place_of(before: Option<&Self>, settings: Settings, workers: usize) -> Self {
-        let members = Members::new(&settings, workers, before.map(|before| &before.members));
-        Upstream { settings, members }
+    /// The same upstream with other settings, once they are [in force](Upstream::put_in_force). Its endpoints are one list
+    /// for both, so that what is under way counts for both, unless they do not even speak the same protocol.
+    pub fn with(&self, settings: Settings) -> Self {
+        if settings.protocol != self.settings.protocol {
+            return Upstream::new(settings, self.workers);
+        }
+        Upstream { settings, members: self.members.clone(), workers: self.workers }
+    }
+
+    /// Makes the endpoints of its settings the ones that requests go to, those included that came before.
+    pub fn put_in_force(&self) {
+        let slots = self.settings.slots.iter().copied().map(Some).chain(std::iter::repeat(None));
+        let endpoints: Vec<_> = self.settings.endpoints.iter().cloned().zip(slots).collect();
+        self.members.put(&self.settings, &endpoints, self.workers);
+    }
+
+    /// How many requests may have a slot, at least one: the slots of the endpoints that get requests, and what still runs
+    /// at the others.
+    pub fn slots(&self) -> NonZeroU32 {
+        NonZeroU32::new(self.members.slots()).unwrap_or(NonZeroU32::MIN)
+    }
+
+    /// Tells [how many](Upstream::slots) there are, now and whenever that changes, in place of whoever was told before.
+    /// Nobody may send anything in `tell`.
+    pub fn tell_slots(&self, tell: Box<dyn Fn(NonZeroU32) + Send + Sync>) {
+        self.members.tell_slots(tell);
     }
 
     /// What it was made with.
@@ -91,7 +128,7 @@ where
         self.members.status()
     }
 
-    /// Sends `request` from `worker`, and holds `held` until the exchange has ended. `told` hears which endpoint it goes to,
+    /// Sends `request`, and holds `held` until the exchange has ended. `told` hears which endpoint it goes to,
     /// each time that it is sent.
     ///
     /// The request is sent as it is, its fields ready for the upstream: its target in origin form, or with HTTP/2 in
@@ -105,24 +142,25 @@ where
     /// `ending` says, and `held` is dropped then.
     pub async fn send<H: Send + Unpin + 'static>(
         &self,
-        worker: usize,
+        how: How,
         request: Request<B>,
-        ending: Ending,
         mut held: H,
         told: impl Fn(&Arc<str>) + Send,
     ) -> Result<Answer<B, H>, Failure> {
+        let How { worker, ending, slot } = how;
         let idempotent = request.method().is_idempotent();
         let (mut parts, body) = request.into_parts();
         let mut body = (!body.is_end_stream()).then(|| Source::new(body));
         let bodiless = body.is_none();
         let mut again = Again::new(self.settings.retries);
         loop {
-            let seat = self.members.seat(&again.tried).ok_or_else(nowhere)?;
+            let seat = self.members.seat(self.settings.balance, &again.tried, slot).ok_or_else(nowhere)?;
             told(seat.endpoint());
             let ready = match seat.ready(&self.settings, worker, idempotent).await {
                 Ok(ready) => ready,
                 // Nothing was sent, and another endpoint may be reached.
                 Err(failure) => {
+                    seat.failed(self.settings.eject);
                     again.tried.push(seat.member().clone());
                     if !again.may_detour() || !self.members.has_untried(&again.tried) {
                         return Err(failure);
@@ -194,7 +232,8 @@ where
             },
         };
         let exchange = Exchange { connection, upload, ending, upgrade, seat, held };
-        let (mut response, mut exchange) = AwaitHead::new(head, exchange, self.settings.response_timeout).await?;
+        let (mut response, mut exchange) =
+            AwaitHead::new(head, exchange, self.settings.response_timeout, self.settings.eject).await?;
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             // hyper's task of this connection hands it over and ends; it is in no pool any more.
             let io = hyper::upgrade::on(&mut response);

@@ -1,11 +1,13 @@
 //! What an upstream is, once the configuration has been checked.
 
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
 
 use super::balance::Balance;
+use super::eject::Eject;
 use super::secret::SecretHeader;
 
 /// One upstream: where it is and how patient we are with it.
@@ -17,6 +19,8 @@ pub struct Settings {
     pub protocol: Protocol,
     /// Where to connect: one endpoint at least.
     pub endpoints: Vec<Endpoint>,
+    /// How many requests each of them takes at once, in the same order. Empty: as many as come.
+    pub slots: Vec<NonZeroU32>,
     /// Which of them gets the next request. Default: the one of two that has less in flight.
     pub balance: Balance,
     /// A path put before the path of every request: empty, or `/api` without a slash at its end.
@@ -34,6 +38,8 @@ pub struct Settings {
     /// How long an idle connection may be reused. `None`: the upstream's `Keep-Alive: timeout` less a
     /// second, else 4 s; with HTTP/2 55 s. Zero: connections are not reused.
     pub idle_timeout: Option<Duration>,
+    /// When an endpoint that fails gets no requests for a while. `None`: never.
+    pub eject: Option<Eject>,
     /// How often a request may be sent again (only where that is safe). Default 1.
     pub retries: u32,
     /// Fields that every request gets, in place of the client's of the same name.
@@ -53,6 +59,7 @@ impl Settings {
             name: name.into(),
             protocol: Protocol::default(),
             endpoints: vec![endpoint],
+            slots: Vec::new(),
             balance: Balance::default(),
             base_path: String::new(),
             host: HostHeader::Preserve,
@@ -61,6 +68,7 @@ impl Settings {
             read_idle_timeout: Duration::from_secs(60),
             upgrade_idle_timeout: Duration::from_secs(3600),
             idle_timeout: None,
+            eject: Some(Eject::default()),
             retries: 1,
             set_headers: Vec::new(),
             secret_headers: Vec::new(),

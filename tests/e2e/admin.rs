@@ -8,6 +8,7 @@ mod openapi;
 mod overrides;
 mod protection;
 mod queues;
+mod reload;
 mod watching;
 
 use crate::support::sluicegate::Sluicegate;

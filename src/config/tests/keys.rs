@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::server::Listen;
-use crate::upstream::{Balance, HostHeader, OnClientGone, Protocol};
+use crate::upstream::{Balance, Eject, HostHeader, OnClientGone, Protocol};
 
 const WHOLE: &str = r#"
 [server]
@@ -116,10 +116,14 @@ fn an_upstream_can_have_several_endpoints() {
         let given = Given::default().file(&format!("[upstreams.a]\n{upstream}\n[routes.a]\nlimit = 1\n"));
         given.load().map(|loaded| loaded.settings.plan.upstreams[0].clone()).map_err(|_| given.problems())
     };
-    let read = list("endpoints = [\"h2c://a:1/x\", \"h2c://b/x\"]\nbalance = \"round_robin\"").unwrap();
+    let read =
+        list("endpoints = [\"h2c://a:1/x\", \"h2c://b/x\"]\nbalance = \"round_robin\"\neject = { failures = 2 }")
+            .unwrap();
     let endpoints: Vec<_> = read.endpoints.iter().map(ToString::to_string).collect();
     assert_eq!((endpoints, read.base_path.as_str()), (vec!["a:1".to_owned(), "b:80".to_owned()], "/x"));
     assert_eq!((read.protocol, read.balance), (Protocol::H2c, Balance::RoundRobin));
+    assert_eq!(read.eject, Some(Eject { failures: 2, ..Eject::default() }));
+    assert_eq!(list("url = \"http://a\"\neject = \"off\"").unwrap().eject, None);
     for (lines, expected) in [
         ("endpoints = []", "0:2:13 upstreams.a.endpoints must not be empty"),
         ("endpoints = [\"http://a\", \"b\"]", "0:2:26 upstreams.a.endpoints must be a URL"),
@@ -127,6 +131,10 @@ fn an_upstream_can_have_several_endpoints() {
         ("endpoints = [\"http://a\", \"h2c://b\"]", "0:2:26 upstreams.a.endpoints has another scheme or path"),
         ("endpoints = [\"http://a\", \"http://b/x\"]", "0:2:26 upstreams.a.endpoints has another scheme or path"),
         ("endpoints = \"http://a\"\nurl = \"http://b\"", "0:3:1 upstreams.a.url stands beside `endpoints`"),
+        (
+            "url = \"http://a\"\neject = 5",
+            "0:3:9 upstreams.a.eject must be { failures = 5, for = \"10s\" }, or \"off\"",
+        ),
         ("balance = \"random\"", "upstreams.a.balance must be one of \"least_inflight\", \"round_robin\""),
         ("retries = 1", "0:1:12 upstreams.a.url is missing"),
     ] {

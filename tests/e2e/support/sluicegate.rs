@@ -39,6 +39,11 @@ impl Sluicegate {
         Setup::default().route(&format!("limit = {limit}"))
     }
 
+    /// The same with as many as the upstream has slots.
+    pub fn with_slots() -> Setup {
+        Setup::default().route("limit = \"slots\"")
+    }
+
     /// Runs with a configuration file.
     pub async fn configured(text: &str) -> Self {
         Self::configured_with(text, &[], &[]).await
@@ -176,6 +181,11 @@ impl Sluicegate {
         self.signal("HUP");
         let heard = self.stderr.wait_for(|text| told(text) > before);
         soon("word of the reload", heard).await.expect("it runs");
+    }
+
+    /// Replaces its configuration file, and does not tell it.
+    pub fn rewrite(&self, text: &str) {
+        std::fs::write(self.config.as_ref().expect("it has a file"), text).expect("the file can be written");
     }
 
     /// What it has written to its standard error.
