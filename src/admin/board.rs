@@ -14,7 +14,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use super::context::Context;
 use super::history::{Columns, History, Pace};
 use super::limits::{KeyState, top_keys};
-use super::rejections::{Rejection, newest};
+use super::rejections::{Rejection, some};
 use super::status::{LimitStatus, Overall};
 use super::upstreams::{self, UpstreamStatus};
 use crate::admission::Limiter;
@@ -159,7 +159,7 @@ fn snapshot(state: &State, context: &Context) -> Snapshot {
         overall: Overall::new(context),
         limits: proxy.limiters().iter().map(view).collect(),
         upstreams: upstreams::all(context),
-        rejections: newest(&proxy).take(REJECTIONS).collect(),
+        rejections: some(&proxy, REJECTIONS),
     }
 }
 

@@ -1,5 +1,6 @@
 //! `GET /api/v1/rejections`: who was turned away, and why.
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -67,9 +68,24 @@ pub(super) async fn list(
 }
 
 /// The last ones, the newest first.
-pub(super) fn newest(proxy: &Shared) -> impl Iterator<Item = Rejection> {
+fn newest(proxy: &Shared) -> impl Iterator<Item = Rejection> {
     proxy.recent().newest().map(Rejection::from)
 }
+
+/// Some of the last ones, the newest first: of those that were turned away for one reason by one limit only a few, or a
+/// storm at one would hide what happens at the others.
+pub(super) fn some(proxy: &Shared, most: usize) -> Vec<Rejection> {
+    let mut of_a_kind = HashMap::new();
+    let differs = |refused: &Arc<Refused>| {
+        let limit = refused.limit.as_ref().map(|limit| limit.name.clone());
+        let count = of_a_kind.entry((refused.reason, refused.route.clone(), limit)).or_insert(0);
+        *count += 1;
+        *count <= OF_A_KIND
+    };
+    proxy.recent().newest().filter(differs).take(most).map(Rejection::from).collect()
+}
+
+const OF_A_KIND: usize = 4;
 
 impl Filter {
     fn matches(&self, rejection: &Rejection) -> bool {

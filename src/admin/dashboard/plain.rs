@@ -40,16 +40,8 @@ pub(super) fn tables(context: &Context) -> String {
 }
 
 fn write(html: &mut String, snapshot: &Snapshot) -> fmt::Result {
-    let names = [
-        "Limit",
-        "In flight",
-        "Waiting",
-        "Oldest waiter",
-        "Wait, 95 %",
-        "Admitted a second",
-        "Rejected a second",
-        "Changed",
-    ];
+    let names =
+        ["Limit", "In flight", "Waiting", "Oldest waiter", "Wait p95", "Admitted / s", "Rejected / s", "Changed"];
     table(html, "Limits", &names, &snapshot.limits, row)?;
     let endpoints: Vec<_> = snapshot
         .upstreams

@@ -60,8 +60,8 @@ function card(name) {
   c.chart = chart(name);
   c.facts = {};
   const fact = (key, label) => [h("dt", null, label), c.facts[key] = h("dd")];
-  const facts = h("dl", null, ...fact("admitted", "Admitted a second"), ...fact("rejected", "Rejected a second"),
-    ...fact("oldest", "Oldest waiter"), ...fact("p50", "Wait, median"), ...fact("p95", "Wait, 95 %"), ...fact("max", "Wait, longest"));
+  const facts = h("dl", null, ...fact("admitted", "Admitted / s"), ...fact("rejected", "Rejected / s"),
+    ...fact("oldest", "Oldest waiter"), ...fact("p50", "Wait p50"), ...fact("p95", "Wait p95"), ...fact("max", "Wait max"));
   facts.title = "Waits of those who had to, over the last minute, as exact as the histogram's buckets";
   c.reasons = h("div");
   c.keys = h("div");
@@ -275,7 +275,8 @@ async function follow(signal) {
   if (live.token) sessionStorage.setItem("token", live.token);
   const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
   let text = "", silence;
-  const heard = () => { clearTimeout(silence); silence = setTimeout(() => link("lost", "no word for 5 s"), 5000); };
+  // Who has said nothing for so long is gone, whatever the connection looks like.
+  const heard = () => { clearTimeout(silence); silence = setTimeout(() => reader.cancel(), 8000); };
   try {
     for (heard(); ;) {
       const { value, done } = await reader.read();

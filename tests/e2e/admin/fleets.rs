@@ -75,7 +75,8 @@ async fn promtool_takes_every_expression_and_the_alerts_go_off_when_they_should(
     }
     let deploy = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/prometheus");
     let checked = output_of("promtool", &["check", "rules", &format!("{deploy}/alerts.yml")]).await;
-    assert!(checked.contains("SUCCESS: 6 rules found"), "{checked}");
+    let alerts = ALERTS.matches("- alert: ").count();
+    assert!(checked.contains(&format!("SUCCESS: {alerts} rules found")), "{checked}");
     let tested = output_of("promtool", &["test", "rules", &format!("{deploy}/alerts_test.yml")]).await;
     assert!(tested.contains("SUCCESS") && !tested.contains("FAILED"), "{tested}");
 

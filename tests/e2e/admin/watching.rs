@@ -108,7 +108,13 @@ async fn a_rejection_says_why_with_the_numbers_of_its_moment() {
     assert_eq!((&first["status"], &first["client_ip"]), (&503.into(), &"127.0.0.1".into()));
     assert!(first["why"].as_str().unwrap().contains("1 of 1 in flight, 1 of 1 waiting"), "{first}");
     assert!(!first.to_string().contains("secret"), "{first}");
-    assert_eq!(rejections("?last=1").await.len(), 1);
+    // A snapshot shows a few of a kind.
+    for _ in 0..4 {
+        gate.get("/too-many").await.answer().await.expect(503, "queue_full");
+    }
+    let shown = Follower::start(&gate).await.next("snapshot").await;
+    assert_eq!(shown["rejections"].as_array().map(Vec::len), Some(4), "{shown}");
+    assert_eq!((rejections("").await.len(), rejections("?last=1").await.len()), (6, 1));
     assert_eq!(rejections("?limit=other").await.len(), 0);
     assert_eq!(gate.ask_admin("GET /api/v1/rejections?last=some", "").await.status, 400);
     assert_eq!(gate.ask_admin("GET /api/v1/rejections?lats=1", "").await.status, 400);
