@@ -46,5 +46,7 @@ impl Reloader {
             // Loading has looked for these already.
             Err(conflicts) => tracing::error!(pairs = conflicts.len(), "routes conflict; nothing has changed"),
         }
+        // They may have changed where the configuration has not.
+        self.handle.check_files();
     }
 }

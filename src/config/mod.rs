@@ -31,6 +31,7 @@ mod server;
 mod shared;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod units;
 mod upstreams;
 mod value;

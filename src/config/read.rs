@@ -35,7 +35,7 @@ pub(super) fn settings(tree: Map<String, Value>, report: &Report) -> Option<Sett
     let upstream_sections = root.named_sections("upstreams");
     let names: Vec<String> = upstream_sections.iter().map(|(name, _)| name.clone()).collect();
     let upstreams: Vec<_> =
-        upstream_sections.into_iter().filter_map(|(name, section)| upstreams::read(&name, section)).collect();
+        upstream_sections.into_iter().filter_map(|(name, section)| upstreams::read(&name, section, report)).collect();
 
     let route_sections = root.named_sections("routes");
     let no_routes = route_sections.is_empty();

@@ -1,8 +1,10 @@
 //! What is in force: the routes with their limits and upstreams, made from a plan, and made anew from the next.
 
 use std::num::NonZeroU32;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::SystemTime;
 
 use http::HeaderValue;
 
@@ -13,6 +15,7 @@ use super::settings::{Plan, RouteSettings, Upgrade};
 use crate::access_log::Log;
 use crate::admission::{self, Limiter, Limits, Reason};
 use crate::route::{Conflict, Table};
+use crate::tls;
 use crate::upstream::{self, Upstream};
 
 /// What the workers share: the routes with their limits, and the upstreams with their connections.
@@ -141,6 +144,16 @@ impl Shared {
         })
     }
 
+    /// Looks at the files that upstreams are made with, and uses what has changed.
+    pub fn check_files(&self) {
+        self.upstreams.iter().filter_map(|upstream| upstream.settings().tls.as_ref()).for_each(tls::Client::check);
+    }
+
+    /// The files of the certificates that upstreams are shown, and until when each is valid.
+    pub fn certificates(&self) -> impl Iterator<Item = (PathBuf, SystemTime)> {
+        self.upstreams.iter().filter_map(|upstream| upstream.settings().tls.as_ref()?.not_after())
+    }
+
     /// Ends every wait with the reason `draining`. Returns how many there were.
     pub fn close_limits(&self) -> u32 {
         self.limiters.iter().chain(&self.retired).map(Limiter::close).sum()
@@ -160,7 +173,7 @@ impl Route {
         let authority = if endpoint.as_unix().is_some() {
             // A path is no host; curl and others say the same.
             "localhost".to_owned()
-        } else if endpoint.port == 80 && !endpoint.host.contains(':') {
+        } else if endpoint.port == upstream.settings().protocol.default_port() && !endpoint.host.contains(':') {
             endpoint.host.clone()
         } else {
             endpoint.to_string()

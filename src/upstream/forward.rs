@@ -9,6 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::UPGRADE;
 use http::request::Parts;
+use http::uri::Scheme;
 use http::{Method, Request, Response, StatusCode};
 use http_body::Body;
 use hyper::upgrade::OnUpgrade;
@@ -38,6 +39,8 @@ pub struct Upstream<B> {
 enum Connections<B> {
     Http1(Arc<Pools<B>>),
     Http2(http2::Pool),
+    /// Whichever the upstream chooses.
+    Tls(Arc<Pools<B>>, http2::Pool),
 }
 
 /// A connection, or a place on one, that the next request can have.
@@ -79,6 +82,7 @@ where
         let connections = match settings.protocol {
             Protocol::Http1 => Connections::Http1(Arc::new(Pools::new(workers))),
             Protocol::H2c => Connections::Http2(http2::Pool::new(&settings, workers)),
+            Protocol::Tls => Connections::Tls(Arc::new(Pools::new(workers)), http2::Pool::new(&settings, workers)),
         };
         Upstream { settings, connections }
     }
@@ -93,13 +97,18 @@ where
         match &self.connections {
             Connections::Http1(pools) => pools.prune(worker),
             Connections::Http2(pool) => pool.prune(worker),
+            Connections::Tls(pools, pool) => {
+                pools.prune(worker);
+                pool.prune(worker);
+            }
         }
     }
 
     /// Sends `request` from `worker`, and holds `held` until the exchange has ended.
     ///
-    /// The request is sent as it is, its fields ready for the upstream: its target in origin form, or with HTTP/2 in
-    /// absolute form.
+    /// The request is sent as it is, its fields ready for the upstream: its target in origin form, or with `h2c` in
+    /// absolute form. With TLS it is a request of HTTP/1.1 whose `Host` a URL can have, and becomes one of HTTP/2 where the
+    /// upstream has chosen that.
     ///
     /// # Errors
     /// A [`Failure`] when there is no response to pass on.
@@ -120,7 +129,9 @@ where
         let bodiless = body.is_none();
         let mut again = Again::default();
         loop {
-            let ready = self.ready(worker, idempotent).await?;
+            // HTTP/2 has no upgrades.
+            let upgrades = parts.headers.contains_key(UPGRADE);
+            let ready = self.ready(worker, idempotent, upgrades).await?;
             let reused = ready.reused();
             // What may be done about what comes of it:
             //
@@ -173,7 +184,7 @@ where
         let head_only = parts.method == Method::HEAD;
         let (connection, upload, head) = match ready {
             Ready::Http1(connection, pools) => begin(connection, pools, parts, body),
-            Ready::Http2(lease) => match Box::pin(begin_stream(lease, parts, body)).await {
+            Ready::Http2(lease) => match Box::pin(self.begin_stream(lease, parts, body)).await {
                 Ok(sent) => sent,
                 Err(unsent) => return Err(HeadFailed::Unanswered(Box::new(unsent), held)),
             },
@@ -204,11 +215,34 @@ where
         })))
     }
 
+    /// Opens a stream, and sends what there is of the body at once; a task sends the rest.
+    async fn begin_stream(
+        &self,
+        lease: Lease,
+        mut parts: Parts,
+        body: Option<Source<B>>,
+    ) -> Result<Sent<B>, Unanswered<B>> {
+        if self.settings.protocol == Protocol::Tls {
+            parts = match http2::from_http1(parts, &Scheme::HTTPS) {
+                Ok(parts) => parts,
+                Err(failure) => return Err(Unanswered::Ended(failure)),
+            };
+        }
+        begin_stream(lease, parts, body).await
+    }
+
     /// A connection that is ready: one that is there, else a new one.
-    async fn ready(&self, worker: usize, idempotent: bool) -> Result<Ready<B>, Failure> {
+    async fn ready(&self, worker: usize, idempotent: bool, upgrades: bool) -> Result<Ready<B>, Failure> {
         let pools = match &self.connections {
             Connections::Http1(pools) => pools,
             Connections::Http2(pool) => return Ok(Ready::Http2(Box::pin(pool.lease(worker)).await?)),
+            Connections::Tls(pools, _) if upgrades => pools,
+            Connections::Tls(pools, pool) if pool.chose_http1() => pools,
+            Connections::Tls(pools, pool) => match Box::pin(pool.lease(worker)).await {
+                Ok(lease) => return Ok(Ready::Http2(lease)),
+                Err(_) if pool.chose_http1() => pools,
+                Err(failure) => return Err(failure),
+            },
         };
         while let Some(mut connection) = pools.take(worker, idempotent) {
             if is_ready(&mut connection).await {

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use http::HeaderValue;
 
+use crate::tls;
+
 /// One upstream: where it is and how patient we are with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
@@ -14,11 +16,14 @@ pub struct Settings {
     pub protocol: Protocol,
     /// Where to connect.
     pub endpoint: Endpoint,
+    /// How its certificate is judged, where TLS is spoken: [`Protocol::Tls`] needs one.
+    pub tls: Option<tls::Client>,
     /// A path put before the path of every request: empty, or `/api` without a slash at its end.
     pub base_path: String,
     /// Which `Host` the upstream sees.
     pub host: HostHeader,
-    /// Longest time for name resolution and TCP connect together, and with HTTP/2 the peer's settings. Default 2 s.
+    /// Longest time for name resolution, TCP connect and the TLS handshake together, and with HTTP/2 the peer's settings.
+    /// Default 2 s.
     pub connect_timeout: Duration,
     /// Longest time from the last byte of the request sent to the response head. Default 60 s.
     pub response_timeout: Duration,
@@ -27,7 +32,7 @@ pub struct Settings {
     /// Longest silence of a connection that has been upgraded, both ways together. Default 1 h.
     pub upgrade_idle_timeout: Duration,
     /// How long an idle connection may be reused. `None`: the upstream's `Keep-Alive: timeout` less a
-    /// second, else 4 s; with HTTP/2 55 s. Zero: connections are not reused.
+    /// second, else 4 s; with HTTP/2 or TLS 55 s. Zero: connections are not reused.
     pub idle_timeout: Option<Duration>,
     /// How often a request may be sent again (only where that is safe). Default 1.
     pub retries: u32,
@@ -40,6 +45,7 @@ impl Settings {
             name: name.into(),
             protocol: Protocol::default(),
             endpoint,
+            tls: None,
             base_path: String::new(),
             host: HostHeader::Preserve,
             connect_timeout: Duration::from_secs(2),
@@ -68,14 +74,25 @@ pub enum Protocol {
     Http1,
     /// HTTP/2 by prior knowledge in the clear, many exchanges at once on a connection (`h2c://`).
     H2c,
+    /// HTTP/2 or HTTP/1.1 over TLS, as the server chooses (`https://`).
+    Tls,
 }
 
 impl Protocol {
+    /// The port of a URL that names none.
+    pub fn default_port(self) -> u16 {
+        match self {
+            Protocol::Http1 | Protocol::H2c => 80,
+            Protocol::Tls => 443,
+        }
+    }
+
     /// The scheme of the URL that asks for it.
     pub fn scheme(self) -> &'static str {
         match self {
             Protocol::Http1 => "http",
             Protocol::H2c => "h2c",
+            Protocol::Tls => "https",
         }
     }
 }

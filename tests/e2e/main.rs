@@ -42,5 +42,7 @@ mod storm;
 mod strictness;
 mod support;
 mod timeouts;
+mod tls;
+mod tls_upstream;
 mod upgrades;
 mod uploads;

@@ -1,6 +1,7 @@
 //! The connections to one upstream, and who dials.
 
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -25,6 +26,8 @@ struct Inner {
     idle_timeout: Duration,
     workers: Box<[Mutex<Vec<Arc<Connection>>>]>,
     dials: Mutex<Dials>,
+    /// The peer has been offered both, and chose HTTP/1.1.
+    chose_http1: AtomicBool,
 }
 
 /// Locked only by those who find no place and by those who dial, and before a worker's connections, never after.
@@ -52,6 +55,7 @@ impl Pool {
             idle_timeout: settings.idle_timeout.unwrap_or(IDLE),
             workers: (0..workers.max(1)).map(|_| Mutex::default()).collect(),
             dials: Mutex::new(Dials { under_way: Vec::new(), room: MAX_STREAMS }),
+            chose_http1: AtomicBool::new(false),
         }))
     }
 
@@ -65,7 +69,7 @@ impl Pool {
     pub(in crate::upstream) async fn lease(&self, worker: usize) -> Result<Lease, Failure> {
         if self.0.idle_timeout.is_zero() {
             // It is in no pool, and closes with its one stream.
-            let connection = Arc::new(connect(&self.0.settings).await?);
+            let connection = Arc::new(self.connect().await?);
             return connection.lease(Duration::MAX).ok_or_else(gone);
         }
         for _ in 0..ROUNDS {
@@ -87,10 +91,24 @@ impl Pool {
         self.take(worker).ok_or_else(gone)
     }
 
+    /// Whether the peer speaks HTTP/1.1, and was free to choose. It is not asked again: one that is renewed has its
+    /// connections all the same.
+    pub(in crate::upstream) fn chose_http1(&self) -> bool {
+        self.0.chose_http1.load(Relaxed)
+    }
+
     /// Closes what has idled for too long.
     pub(in crate::upstream) fn prune(&self, worker: usize) {
         let worker = worker % self.0.workers.len();
         self.connections(worker).retain(|connection| connection.is_usable(self.0.idle_timeout));
+    }
+
+    async fn connect(&self) -> Result<Connection, NoConnection> {
+        let connected = connect(&self.0.settings).await;
+        if let Err(NoConnection::Http1) = &connected {
+            self.0.chose_http1.store(true, Relaxed);
+        }
+        connected
     }
 
     fn take(&self, worker: usize) -> Option<Lease> {
@@ -139,7 +157,7 @@ struct UnderWay {
 
 impl UnderWay {
     async fn run(self, worker: usize) {
-        let outcome = connect(&self.pool.0.settings).await.map(|connection| {
+        let outcome = self.pool.connect().await.map(|connection| {
             self.pool.dials().room = connection.room().max(1);
             let worker = worker % self.pool.0.workers.len();
             self.pool.connections(worker).push(Arc::new(connection));
