@@ -4,15 +4,16 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::acquire::Acquire;
+use super::acquire::{Acquire, Budget};
 use super::arrive::Arrival;
 use super::claim::{Claim, Keyed};
 use super::dry_run;
 use super::gate::Gate;
+use super::judge::Refusal;
 use super::key::Key;
 use super::permit::Permit;
-use super::rejection::Reason;
-use super::settings::{Hold, LIMIT_MAX, Overrides, Settings};
+use super::rejection::{Reason, Rejection};
+use super::settings::{Hold, LIMIT_MAX, Overrides, Settings, default_queue};
 use super::waiting::Verdict;
 use super::word::Mode;
 use crate::queue::{Order, Rules};
@@ -31,7 +32,7 @@ impl Limiter {
     /// queue.
     ///
     /// # Errors
-    /// A [`Rejection`](super::Rejection) at once when the queue is full, or later when the wait is over.
+    /// A [`Rejection`] at once when the queue is full, or later when the wait is over.
     ///
     /// # Panics
     /// When it has to wait outside a tokio runtime with time enabled.
@@ -119,6 +120,17 @@ impl Limiter {
         self.0.end_waits(Verdict::Rejected(Reason::Flushed))
     }
 
+    /// Turns away a request that asks in vain, whoever else is there, and says what to tell it. `None` in a dry run: then
+    /// it is only counted as one that would have been rejected.
+    pub fn refuse(&self, reason: Reason) -> Option<Rejection> {
+        let gate = &self.0;
+        if self.is_dry_run() {
+            gate.counters.dry_run_rejected();
+            return None;
+        }
+        Some(Refusal::new(reason, gate.crowd.read().len).told_by(gate, &Budget::default()))
+    }
+
     /// Takes a new configuration. What is overridden stays so; the rest is in force at once, as by
     /// [`set_limit`](Limiter::set_limit). Permits, waiters and counts stay.
     pub fn reconfigure(&self, settings: Settings) {
@@ -129,6 +141,19 @@ impl Limiter {
         self.0.set_hold(settings.hold);
         self.0.set_dry_run(settings.dry_run);
         self.0.settings.store(Arc::new(settings));
+        self.enforce(*overrides);
+    }
+
+    /// Takes a new number of permits for the configured one, as it is where that is measured; and with `queue_follows` a
+    /// queue by that number. What is overridden stays so.
+    pub fn set_measured(&self, limit: NonZeroU32, queue_follows: bool) {
+        let overrides = self.0.lock_overrides();
+        let before = self.0.settings.load_full();
+        if before.limit == limit {
+            return;
+        }
+        let queue = if queue_follows { default_queue(limit) } else { before.queue };
+        self.0.settings.store(Arc::new(Settings { limit, queue, ..(*before).clone() }));
         self.enforce(*overrides);
     }
 

@@ -5,6 +5,7 @@ use std::io::{self, IsTerminal};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
+use super::files;
 use super::reload::Reloader;
 use super::{Ending, print_error};
 use crate::access_log::Writer;
@@ -55,6 +56,7 @@ async fn serve(settings: Settings, sources: Sources) -> Ending {
     print_error(format_args!("sluicegate: listening on {}, {summary}, admin {admin_url}", listening.join(" and ")));
 
     let reloader = Reloader::new(sources, started, handle.clone());
+    let files = tokio::spawn(files::watch(handle.clone()));
     loop {
         tokio::select! {
             _ = terminate.recv() => break,
@@ -63,6 +65,7 @@ async fn serve(settings: Settings, sources: Sources) -> Ending {
             _ = hang_up.recv() => reloader.reload(),
         }
     }
+    files.abort();
     tracing::info!("draining");
     let drained = tokio::select! {
         drained = server.drain() => drained,

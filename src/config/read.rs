@@ -8,11 +8,11 @@ use super::report::{Report, problem};
 use super::routes::{self, Route};
 use super::section::Section;
 use super::shared::SharedLimits;
-use super::{Settings, admin, log, server, upstreams};
+use super::{Settings, admin, log, response_headers, server, upstreams};
 use crate::proxy::{Cost, Plan};
 
 /// Tables that a later version will have.
-const TABLES_NOT_YET: &[&str] = &["response_headers", "tracing", "fleet"];
+const TABLES_NOT_YET: &[&str] = &["tracing", "fleet"];
 
 const WHAT_TO_WRITE: &str = "write [upstreams.default] with url = \"http://127.0.0.1:3000\" and [routes.default] with \
                              limit = 20, or use --upstream URL --limit N";
@@ -23,6 +23,7 @@ pub(super) fn settings(tree: Map<String, Value>, report: &Report) -> Option<Sett
     let (server, preflight) = server::read(root.section("server"), report);
     let admin = admin::read(root.section("admin"), report);
     let log = log::read(root.section("log"));
+    let response_headers = response_headers::read(root.section("response_headers"));
 
     let mut limit_sections = root.named_sections("limits");
     let shared = SharedLimits::sort(&mut limit_sections, report);
@@ -55,7 +56,8 @@ pub(super) fn settings(tree: Map<String, Value>, report: &Report) -> Option<Sett
 
     // One that could not be read has been reported, and then the plan is not used.
     let complete = limits.iter().all(Option::is_some);
-    let plan = routes::plan(upstreams, routes, limits.into_iter().flatten().collect(), preflight);
+    let plan = routes::plan(upstreams, routes, limits.into_iter().flatten().collect(), preflight, report);
+    let plan = Plan { response_headers, ..plan };
     warn_of_unused(&plan, &names, report);
     if complete {
         check_claims(&plan, report);
@@ -87,7 +89,9 @@ fn warn_of_unused(plan: &Plan, upstreams: &[String], report: &Report) {
 fn check_claims(plan: &Plan, report: &Report) {
     for route in &plan.routes {
         let Cost::Fixed(cost) = route.claim.cost else { continue };
-        let limits = route.limits.iter().map(|limit| &plan.limits[*limit]);
+        // What is measured may be another number tomorrow.
+        let is_fixed = |limit: &&usize| !plan.measured.iter().any(|measured| measured.limit == **limit);
+        let limits = route.limits.iter().filter(is_fixed).map(|limit| &plan.limits[*limit]);
         for limit in limits.filter(|limit| limit.limit.get() < cost) {
             let key = format!("routes.{}.cost", route.name);
             let message = format!("takes {cost} permits, and the limit \"{}\" has {}", limit.name, limit.limit);
@@ -124,6 +128,6 @@ fn warn_of_keys(plan: &Plan, server: &crate::server::Settings, report: &Report) 
 
 fn defaults(mut section: Section<'_>, shared: &SharedLimits, report: &Report) -> Overridable {
     let defaults = Overridable::take(&mut section, shared, report);
-    section.finish(&[limits::NOT_YET, routes::NOT_YET, routes::OWN_KEYS].concat());
+    section.finish(&[limits::NOT_YET, routes::OWN_KEYS].concat());
     defaults
 }

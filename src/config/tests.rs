@@ -8,6 +8,8 @@ mod layers;
 mod limits;
 mod mistakes;
 mod reports;
+mod rewriting;
+mod slots;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 

@@ -15,19 +15,20 @@ use tokio::time::timeout;
 
 use super::error::BoxError;
 use super::pool::Connection;
-use super::settings::Settings;
+use super::settings::{Endpoint, Settings};
 use super::socket_io::SocketIo;
 use super::upload::Upload;
 use crate::socket::Socket;
 
 /// Resolves, connects and starts the task that drives the connection, on this worker.
-pub(super) async fn connect<B>(settings: &Settings, home: usize) -> io::Result<Connection<B>>
+pub(super) async fn connect<B>(settings: &Settings, endpoint: &Endpoint, home: usize) -> io::Result<Connection<B>>
 where
     B: Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<BoxError>,
 {
-    let socket =
-        timeout(settings.connect_timeout, dial(settings, false)).await.unwrap_or_else(|_| Err(too_slow(settings)))?;
+    let socket = timeout(settings.connect_timeout, dial(settings, endpoint, false))
+        .await
+        .unwrap_or_else(|_| Err(too_slow(settings)))?;
     let (sender, connection) = http1::Builder::new()
         .handshake::<_, Upload<B>>(TokioIo::new(SocketIo(socket.clone())))
         .await
@@ -51,14 +52,13 @@ const DEFAULT_IDLE_TLS: Duration = Duration::from_secs(55);
 
 /// Resolves and connects, and agrees on TLS where that is spoken: `h2` says whether HTTP/2 is offered. How long all of it
 /// may take is up to the caller.
-pub(super) async fn dial(settings: &Settings, h2: bool) -> io::Result<Socket> {
-    let endpoint = &settings.endpoint;
+pub(super) async fn dial(settings: &Settings, endpoint: &Endpoint, h2: bool) -> io::Result<Socket> {
     if let Some(path) = endpoint.as_unix() {
         return UnixStream::connect(path).await.map(Socket::new);
     }
     let mut last = None;
     for address in lookup_host((endpoint.host.as_str(), endpoint.port)).await? {
-        match dial_at(address, settings, h2).await {
+        match dial_at(address, settings, endpoint, h2).await {
             Ok(socket) => return Ok(socket),
             Err(error) => last = Some(error),
         }
@@ -66,12 +66,12 @@ pub(super) async fn dial(settings: &Settings, h2: bool) -> io::Result<Socket> {
     Err(last.unwrap_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the name resolves to no address")))
 }
 
-async fn dial_at(address: SocketAddr, settings: &Settings, h2: bool) -> io::Result<Socket> {
+async fn dial_at(address: SocketAddr, settings: &Settings, endpoint: &Endpoint, h2: bool) -> io::Result<Socket> {
     let stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
     let session = match &settings.tls {
         None => None,
-        Some(tls) => Some(tls.connection(&settings.endpoint.host, h2).map_err(io::Error::other)?),
+        Some(tls) => Some(tls.connection(&endpoint.host, h2).map_err(io::Error::other)?),
     };
     let socket = notice_a_dead_peer(stream, session, settings)?;
     socket.handshake(&[]).await?;
@@ -114,7 +114,6 @@ pub(super) fn too_slow(settings: &Settings) -> io::Error {
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
     use super::*;
-    use crate::upstream::settings::Endpoint;
 
     #[tokio::test]
     async fn the_kernel_looks_for_a_dead_peer_and_is_more_patient_than_we_are() {

@@ -1,10 +1,14 @@
 //! What an upstream is, once the configuration has been checked.
 
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use http::HeaderValue;
+use http::{HeaderName, HeaderValue};
 
+use super::balance::Balance;
+use super::eject::Eject;
+use super::secret::SecretHeader;
 use crate::tls;
 
 /// One upstream: where it is and how patient we are with it.
@@ -14,9 +18,13 @@ pub struct Settings {
     pub name: String,
     /// What is spoken there. Default HTTP/1.1.
     pub protocol: Protocol,
-    /// Where to connect.
-    pub endpoint: Endpoint,
-    /// How its certificate is judged, where TLS is spoken: [`Protocol::Tls`] needs one.
+    /// Where to connect: one endpoint at least.
+    pub endpoints: Vec<Endpoint>,
+    /// How many requests each of them takes at once, in the same order. Empty: as many as come.
+    pub slots: Vec<NonZeroU32>,
+    /// Which of them gets the next request. Default: the one of two that has less in flight.
+    pub balance: Balance,
+    /// How their certificates are judged, where TLS is spoken: [`Protocol::Tls`] needs one.
     pub tls: Option<tls::Client>,
     /// A path put before the path of every request: empty, or `/api` without a slash at its end.
     pub base_path: String,
@@ -34,8 +42,18 @@ pub struct Settings {
     /// How long an idle connection may be reused. `None`: the upstream's `Keep-Alive: timeout` less a
     /// second, else 4 s; with HTTP/2 or TLS 55 s. Zero: connections are not reused.
     pub idle_timeout: Option<Duration>,
+    /// When an endpoint that fails gets no requests for a while. `None`: never.
+    pub eject: Option<Eject>,
     /// How often a request may be sent again (only where that is safe). Default 1.
     pub retries: u32,
+    /// Fields that every request gets, in place of the client's of the same name.
+    pub set_headers: Vec<(HeaderName, HeaderValue)>,
+    /// The same with values from files. They come last.
+    pub secret_headers: Vec<SecretHeader>,
+    /// What the upstream hears of the client's address. Default append.
+    pub forwarded: Forwarded,
+    /// Whether we add ourselves to `Via`. Default true.
+    pub via: bool,
 }
 
 impl Settings {
@@ -44,7 +62,9 @@ impl Settings {
         Settings {
             name: name.into(),
             protocol: Protocol::default(),
-            endpoint,
+            endpoints: vec![endpoint],
+            slots: Vec::new(),
+            balance: Balance::default(),
             tls: None,
             base_path: String::new(),
             host: HostHeader::Preserve,
@@ -53,15 +73,22 @@ impl Settings {
             read_idle_timeout: Duration::from_secs(60),
             upgrade_idle_timeout: Duration::from_secs(3600),
             idle_timeout: None,
+            eject: Some(Eject::default()),
             retries: 1,
+            set_headers: Vec::new(),
+            secret_headers: Vec::new(),
+            forwarded: Forwarded::default(),
+            via: true,
         }
     }
 
-    /// Where it is, as the configuration has it.
+    /// Where it is, as the configuration has it; several endpoints are joined with commas.
     pub fn url(&self) -> String {
-        match self.endpoint.as_unix() {
-            Some(_) => self.endpoint.to_string(),
-            None => format!("{}://{}{}", self.protocol.scheme(), self.endpoint, self.base_path),
+        let all: Vec<String> = self.endpoints.iter().map(ToString::to_string).collect();
+        let all = all.join(",");
+        match self.endpoints.first().and_then(Endpoint::as_unix) {
+            Some(_) => all,
+            None => format!("{}://{all}{}", self.protocol.scheme(), self.base_path),
         }
     }
 }
@@ -107,6 +134,18 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
+    /// Its `Host` where `protocol` is spoken. A path is no host: a socket is `localhost`, as curl and others say.
+    pub fn authority(&self, protocol: Protocol) -> HeaderValue {
+        let authority = if self.as_unix().is_some() {
+            "localhost".to_owned()
+        } else if self.port == protocol.default_port() && !self.host.contains(':') {
+            self.host.clone()
+        } else {
+            self.to_string()
+        };
+        HeaderValue::try_from(authority).expect("a checked host is a valid field value")
+    }
+
     /// The socket at a path, which must be absolute.
     ///
     /// # Panics
@@ -143,4 +182,16 @@ pub enum HostHeader {
     Upstream,
     /// A fixed name.
     Fixed(HeaderValue),
+}
+
+/// What becomes of `X-Forwarded-For`, `-Proto`, `-Host` and `Forwarded`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Forwarded {
+    /// Those of a trusted peer are continued, those of anybody else replaced.
+    #[default]
+    Append,
+    /// They are replaced, whoever sent them.
+    Replace,
+    /// The upstream gets none: who asks is not its business.
+    Off,
 }

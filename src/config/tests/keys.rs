@@ -6,8 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::server::Listen;
-use crate::upstream::HostHeader;
-use crate::upstream::OnClientGone;
+use crate::upstream::{Balance, Eject, HostHeader, OnClientGone, Protocol};
 
 const WHOLE: &str = r#"
 [server]
@@ -89,13 +88,13 @@ fn every_key_is_read() {
     assert_eq!(log_format, LogFormat::Text);
 
     let [api, other] = &plan.upstreams[..] else { panic!("{plan:?}") };
-    assert_eq!((api.endpoint.to_string().as_str(), api.base_path.as_str()), ("api:3000", "/base"));
+    assert_eq!((api.endpoints[0].to_string().as_str(), api.base_path.as_str()), ("api:3000", "/base"));
     assert_eq!(api.host, HostHeader::Upstream);
     assert_eq!(api.connect_timeout, Duration::from_millis(250));
     assert_eq!(api.response_timeout, Duration::from_secs(3600));
     assert_eq!(api.read_idle_timeout, Duration::from_secs(8));
     assert_eq!((api.idle_timeout, api.retries), (Some(Duration::ZERO), 0));
-    assert_eq!(other.endpoint.to_string(), "[::1]:80");
+    assert_eq!(other.endpoints[0].to_string(), "[::1]:80");
     assert_eq!(other.host, HostHeader::Fixed("other.example.com".parse().unwrap()));
 
     let [api, free] = &plan.routes[..] else { panic!("{plan:?}") };
@@ -109,6 +108,39 @@ fn every_key_is_read() {
     assert_eq!((limit.name.as_str(), limit.limit.get(), limit.queue, limit.queue_bytes), ("api", 5, 0, 1024));
     assert_eq!((limit.queue_timeout, limit.reject_status.as_u16()), (Duration::from_secs(3), 429));
     assert_eq!((api.limits.as_slice(), free.limits.as_slice(), free.upstream), (&[0][..], &[][..], 1));
+}
+
+#[test]
+fn an_upstream_can_have_several_endpoints() {
+    let list = |upstream: &str| {
+        let given = Given::default().file(&format!("[upstreams.a]\n{upstream}\n[routes.a]\nlimit = 1\n"));
+        given.load().map(|loaded| loaded.settings.plan.upstreams[0].clone()).map_err(|_| given.problems())
+    };
+    let read =
+        list("endpoints = [\"h2c://a:1/x\", \"h2c://b/x\"]\nbalance = \"round_robin\"\neject = { failures = 2 }")
+            .unwrap();
+    let endpoints: Vec<_> = read.endpoints.iter().map(ToString::to_string).collect();
+    assert_eq!((endpoints, read.base_path.as_str()), (vec!["a:1".to_owned(), "b:80".to_owned()], "/x"));
+    assert_eq!((read.protocol, read.balance), (Protocol::H2c, Balance::RoundRobin));
+    assert_eq!(read.eject, Some(Eject { failures: 2, ..Eject::default() }));
+    assert_eq!(list("url = \"http://a\"\neject = \"off\"").unwrap().eject, None);
+    for (lines, expected) in [
+        ("endpoints = []", "0:2:13 upstreams.a.endpoints must not be empty"),
+        ("endpoints = [\"http://a\", \"b\"]", "0:2:26 upstreams.a.endpoints must be a URL"),
+        ("endpoints = [\"http://a\", \"http://a:80/\"]", "0:2:26 upstreams.a.endpoints is there twice"),
+        ("endpoints = [\"http://a\", \"h2c://b\"]", "0:2:26 upstreams.a.endpoints has another scheme or path"),
+        ("endpoints = [\"http://a\", \"http://b/x\"]", "0:2:26 upstreams.a.endpoints has another scheme or path"),
+        ("endpoints = \"http://a\"\nurl = \"http://b\"", "0:3:1 upstreams.a.url stands beside `endpoints`"),
+        (
+            "url = \"http://a\"\neject = 5",
+            "0:3:9 upstreams.a.eject must be { failures = 5, for = \"10s\" }, or \"off\"",
+        ),
+        ("balance = \"random\"", "upstreams.a.balance must be one of \"least_inflight\", \"round_robin\""),
+        ("retries = 1", "0:1:12 upstreams.a.url is missing"),
+    ] {
+        let problems = list(lines).unwrap_err();
+        assert!(problems.iter().any(|problem| problem.contains(expected)), "{lines}: {problems:?}");
+    }
 }
 
 #[test]

@@ -10,7 +10,7 @@ fn an_upstream_and_a_limit_are_enough() {
     assert_eq!(server.listen, [tcp("0.0.0.0:8080")]);
     assert_eq!((log_level, access_log, log_format), (None, AccessLog::Stdout, LogFormat::Auto));
     assert_eq!((admin.listen, admin.token.is_none()), (Some(admin_tcp("127.0.0.1:9901")), true));
-    assert_eq!(plan.upstreams[0].endpoint.to_string(), "127.0.0.1:3000");
+    assert_eq!(plan.upstreams[0].endpoints[0].to_string(), "127.0.0.1:3000");
     let [route] = &plan.routes[..] else { panic!("{plan:?}") };
     assert_eq!(route.name, "default");
     assert_eq!(route.limits, [0]);
@@ -85,7 +85,7 @@ fn files_can_be_named_by_a_variable_unless_flags_name_some() {
 fn flags_stand_over_the_default_tables_of_a_file() {
     let file = "[upstreams.default]\nurl = \"http://a\"\nretries = 3\n[routes.default]\nlimit = 1\nqueue = 2\n";
     let plan = Given::minimal().file(file).settings().plan;
-    assert_eq!((plan.upstreams[0].endpoint.to_string().as_str(), plan.upstreams[0].retries), ("127.0.0.1:3000", 3));
+    assert_eq!((plan.upstreams[0].endpoints[0].to_string().as_str(), plan.upstreams[0].retries), ("127.0.0.1:3000", 3));
     let limit = &plan.limits[0];
     assert_eq!((limit.limit.get(), limit.queue), (20, 2));
 }

@@ -26,11 +26,11 @@ fn mistakes_in_variables_and_flags_are_shown_with_their_values() {
     for (given, expected) in [
         (
             Given::minimal().flag_limit("many"),
-            r#"flag --limit routes.default.limit must be a whole number from 1 to 16777215, or "none", not "many""#,
+            r#"flag --limit routes.default.limit must be a whole number from 1 to 16777215, "slots" or "none", not "many""#,
         ),
         (
             Given::minimal().flag_limit(""),
-            r#"flag --limit routes.default.limit must be a whole number from 1 to 16777215, or "none", not """#,
+            r#"flag --limit routes.default.limit must be a whole number from 1 to 16777215, "slots" or "none", not """#,
         ),
         (
             Given::minimal().flag_upstream("http://me:pw@a"),

@@ -39,6 +39,11 @@ impl Sluicegate {
         Setup::default().route(&format!("limit = {limit}"))
     }
 
+    /// The same with as many as the upstream has slots.
+    pub fn with_slots() -> Setup {
+        Setup::default().route("limit = \"slots\"")
+    }
+
     /// Runs with a configuration file.
     pub async fn configured(text: &str) -> Self {
         Self::configured_with(text, &[], &[]).await
@@ -183,6 +188,11 @@ impl Sluicegate {
         self.stderr.borrow().clone()
     }
 
+    /// Waits until it has said this on its standard error.
+    pub async fn said(&mut self, what: &str) {
+        self.stderr.wait_for(|text| text.contains(what)).await.expect("it runs");
+    }
+
     /// Asks it to drain.
     pub fn terminate(&self) {
         self.signal("TERM");
@@ -269,9 +279,24 @@ impl Setup {
     }
 
     pub async fn in_front_of_url(&self, url: &str) -> Sluicegate {
-        let Some((address, token)) = &self.admin else { return Sluicegate::configured(&self.text(url)).await };
+        self.start(&self.text(url)).await
+    }
+
+    /// With one upstream that has all of these for its endpoints.
+    pub async fn in_front_of_all(&self, urls: impl IntoIterator<Item = String>) -> Sluicegate {
+        self.start(&self.text_of_all(urls)).await
+    }
+
+    async fn start(&self, text: &str) -> Sluicegate {
+        let Some((address, token)) = &self.admin else { return Sluicegate::configured(text).await };
         let token = token.iter().map(|token| ("SLUICEGATE__ADMIN__TOKEN", token.as_str())).collect::<Vec<_>>();
-        Sluicegate::configured_with(&self.text(url), &["--admin", address], &token).await
+        Sluicegate::configured_with(text, &["--admin", address], &token).await
+    }
+
+    /// The configuration file that it makes for several endpoints.
+    pub fn text_of_all(&self, urls: impl IntoIterator<Item = String>) -> String {
+        let endpoints: Vec<_> = urls.into_iter().map(|url| format!("\"{url}\"")).collect();
+        self.text("URL").replace("url = \"URL\"", &format!("endpoints = [{}]", endpoints.join(", ")))
     }
 
     /// The configuration file that it makes.
