@@ -12,16 +12,21 @@ const TABLE: &[(&str, &[&str])] = &[
     ("queue", &[]),
     ("route", &["telemetry"]),
     ("socket", &[]),
+    ("files", &[]),
+    ("tls", &["files", "socket"]),
     ("timer", &[]),
     ("duration", &[]),
     ("telemetry", &[]),
     ("admission", &["queue", "limit", "telemetry"]),
-    ("upstream", &["socket", "timer", "telemetry"]),
-    ("proxy", &["route", "admission", "upstream", "access_log", "timer", "telemetry"]),
-    ("server", &["proxy", "access_log", "socket", "timer", "telemetry"]),
-    ("admin", &["admission", "proxy", "server", "duration"]),
+    ("upstream", &["socket", "tls", "timer", "telemetry"]),
+    ("proxy", &["route", "admission", "upstream", "access_log", "tls", "timer", "telemetry"]),
+    ("server", &["proxy", "access_log", "socket", "tls", "files", "timer", "telemetry"]),
+    ("admin", &["admission", "proxy", "server", "files", "duration"]),
     ("access_log", &[]),
-    ("config", &["route", "admission", "upstream", "proxy", "server", "admin", "access_log", "duration", "telemetry"]),
+    (
+        "config",
+        &["route", "admission", "upstream", "proxy", "server", "admin", "access_log", "tls", "duration", "telemetry"],
+    ),
 ];
 
 /// These see everything.

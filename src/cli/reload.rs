@@ -46,6 +46,8 @@ impl Reloader {
         match self.handle.reload(settings.plan) {
             Ok(()) => {
                 tracing::info!(routes, limits, "the new configuration is in force");
+                // They may have changed where the configuration has not.
+                self.handle.check_files();
                 Ok(reloaded)
             }
             // Loading has looked for these already.

@@ -11,22 +11,23 @@ use crate::admin;
 use crate::server::Listen;
 use crate::upstream::{Endpoint, HostHeader, Protocol};
 
-/// `host:port`, where the host may be a name with several addresses, `unix:/path` or `fd:NAME`.
+/// `host:port`, where the host may be a name with several addresses, `unix:/path` or `fd:NAME`; each behind `tls:` as well.
 pub(super) fn listen(value: &Value) -> Taken<Vec<Listen>> {
     const EXAMPLE: Example = Example {
-        expected: "must be an address and port such as \"0.0.0.0:8080\", \"unix:/path\" or \"fd:NAME\"",
+        expected: "must be an address and port such as \"0.0.0.0:8080\" or \"tls:0.0.0.0:8443\", \"unix:/path\" or \"fd:NAME\"",
         host: "0.0.0.0",
         port: 8080,
     };
     let Some(text) = as_text(value) else { return wrong(EXAMPLE.expected) };
+    if let Some(place) = text.strip_prefix("tls:").filter(|place| !place.starts_with("tls:")) {
+        let places = listen(&Value::new(None, place))?.into_iter();
+        return Ok(places.map(|place| Listen::Tls(Box::new(place))).collect());
+    }
     if let Some(path) = text.strip_prefix("unix:") {
         return Ok(vec![Listen::Unix(socket_path(path)?)]);
     }
     if let Some(name) = text.strip_prefix("fd:") {
         return Ok(vec![Listen::Passed(passed_name(name)?)]);
-    }
-    if text.starts_with("tls:") {
-        return wrong("must be an address and port: \"tls:\" is not supported by this version");
     }
     Ok(resolve(text, &EXAMPLE)?.into_iter().map(Listen::Tcp).collect())
 }
@@ -96,7 +97,7 @@ fn resolve(text: &str, Example { expected, host, port }: &Example) -> Taken<Vec<
     }
 }
 
-/// The protocol, endpoint and base path of `http://host:port/base`, `h2c://host:port/base` or `unix:/path`.
+/// The protocol, endpoint and base path of `http://host:port/base`, the same with `https` or `h2c`, or of `unix:/path`.
 pub(super) fn url(value: &Value) -> Taken<(Protocol, Endpoint, String)> {
     const EXPECTED: &str = "must be a URL such as \"http://127.0.0.1:3000\"";
     let Some(text) = as_text(value) else { return wrong(EXPECTED) };
@@ -105,11 +106,9 @@ pub(super) fn url(value: &Value) -> Taken<(Protocol, Endpoint, String)> {
         let path = path.strip_prefix("//").unwrap_or(path);
         return Ok((Protocol::Http1, Endpoint::unix(socket_path(path)?), String::new()));
     }
-    if text.starts_with("https:") {
-        return wrong("must be an http:// or h2c:// URL: https is not supported by this version");
-    }
     let scheme = |protocol: &Protocol| text.strip_prefix(protocol.scheme())?.strip_prefix("://");
-    let with_rest = [Protocol::Http1, Protocol::H2c].into_iter().find_map(|each| Some((each, scheme(&each)?)));
+    let with_rest =
+        [Protocol::Http1, Protocol::H2c, Protocol::Tls].into_iter().find_map(|each| Some((each, scheme(&each)?)));
     let Some((protocol, rest)) = with_rest else {
         let help = format!("write \"http://{}\"", text.rsplit("//").next().unwrap_or(text));
         return wrong_with_help(EXPECTED, help);
@@ -123,7 +122,7 @@ pub(super) fn url(value: &Value) -> Taken<(Protocol, Endpoint, String)> {
         return wrong_with_help("must not hold a user or password", help);
     }
     let (host, port) = match host_and_port(authority) {
-        Some((host, port)) if port != Some(0) => (host, port.unwrap_or(80)),
+        Some((host, port)) if port != Some(0) => (host, port.unwrap_or(protocol.default_port())),
         _ => return wrong_with_help(EXPECTED, format!("\"{authority}\" is not a host, or a host and port")),
     };
     let base_path = path.trim_end_matches('/');
@@ -189,9 +188,13 @@ mod tests {
             let (protocol, read, path) = url(&Value::new(None, text)).unwrap();
             assert_eq!((read.to_string().as_str(), path.as_str()), (endpoint, base_path), "{text}");
             assert_eq!(protocol, Protocol::Http1, "{text}");
-            let text = text.replace("http:", "h2c:");
-            let http2 = url(&Value::new(None, text.as_str())).unwrap();
-            assert_eq!(http2, (Protocol::H2c, read, path), "{text}");
+            let h2c = text.replace("http:", "h2c:");
+            let http2 = url(&Value::new(None, h2c.as_str())).unwrap();
+            assert_eq!(http2, (Protocol::H2c, read.clone(), path.clone()), "{h2c}");
+            let https = text.replace("http:", "https:");
+            let port = if read.port == 80 { 443 } else { read.port };
+            let tls = url(&Value::new(None, https.as_str())).unwrap();
+            assert_eq!(tls, (Protocol::Tls, Endpoint { port, ..read }, path), "{https}");
         }
     }
 
@@ -212,7 +215,8 @@ mod tests {
             "http://u:p@a",
             "http://[::1",
             "http://::1",
-            "https://a",
+            "https:a",
+            "https://",
             "h2c:a",
             "h2c://",
             "h2://a",
@@ -234,7 +238,7 @@ mod tests {
         assert_eq!(read("[::]:8080").unwrap(), [Listen::Tcp("[::]:8080".parse().unwrap())]);
         let is_loopback = |listen: &Listen| matches!(listen, Listen::Tcp(address) if address.ip().is_loopback());
         assert!(read("localhost:8080").unwrap().iter().all(is_loopback));
-        for text in ["8080", ":8080", "*:8080", "localhost", "a:b", "tls:0.0.0.0:443", "::1:80"] {
+        for text in ["8080", ":8080", "*:8080", "localhost", "a:b", "tls:443", "tls:tls:0.0.0.0:443", "::1:80"] {
             assert!(read(text).is_err(), "{text}");
         }
     }
@@ -243,6 +247,9 @@ mod tests {
         let read = |text: &str| listen(&Value::new(None, text));
         assert_eq!(read("unix:/run/a.sock").unwrap(), [Listen::Unix("/run/a.sock".into())]);
         assert_eq!(read("fd:web").unwrap(), [Listen::Passed("web".into())]);
+        let tls = [Listen::Tls(Box::new(Listen::Tcp("0.0.0.0:443".parse().unwrap())))];
+        assert_eq!(read("tls:0.0.0.0:443").unwrap(), tls);
+        assert_eq!(tls[0].to_string(), "tls:0.0.0.0:443");
         let too_long = format!("unix:/{}", "x".repeat(SOCKET_PATH_MAX));
         for text in ["unix:", "unix:a.sock", "unix:/run/", &too_long, "fd:", "fd:a:b", "fd:ä"] {
             assert!(read(text).is_err(), "{text}");

@@ -41,6 +41,7 @@ mod show;
 mod slots;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod units;
 mod upstreams;
 mod value;

@@ -20,6 +20,8 @@ pub(super) struct Section<'a> {
     known: Vec<&'static str>,
     /// Those of them that were there.
     written: Vec<&'static str>,
+    /// What those of them said that are texts.
+    texts: BTreeMap<&'static str, String>,
     report: &'a Report,
 }
 
@@ -30,7 +32,14 @@ impl<'a> Section<'a> {
     }
 
     fn new(path: String, entries: Map<String, Value>, report: &'a Report) -> Self {
-        Section { path, entries: entries.into_iter().collect(), known: Vec::new(), written: Vec::new(), report }
+        Section {
+            path,
+            entries: entries.into_iter().collect(),
+            known: Vec::new(),
+            written: Vec::new(),
+            texts: BTreeMap::new(),
+            report,
+        }
     }
 
     /// Its dotted path.
@@ -132,6 +141,21 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// The text of a key that was taken, where a problem is about what it names.
+    pub(super) fn said(&self, key: &str) -> Option<String> {
+        self.texts.get(key).cloned()
+    }
+
+    /// A problem with the table as a whole.
+    pub(super) fn problem_of_all(&self, message: impl Into<String>) -> Problem {
+        problem(&self.place(), self.path.clone(), message)
+    }
+
+    /// Whether there are keys that have not been taken.
+    pub(super) fn has_more(&self) -> bool {
+        !self.entries.is_empty()
+    }
+
     /// A problem with a key, at its place or, if it is missing, that of the table.
     pub(super) fn problem(&self, key: &str, message: impl Into<String>) -> Problem {
         let path = self.path_of(key);
@@ -151,6 +175,9 @@ impl<'a> Section<'a> {
         self.known.push(key);
         let value = self.entries.remove(key)?;
         self.written.push(key);
+        if let Some(text) = as_text(&value) {
+            self.texts.insert(key, text.to_owned());
+        }
         Some(value)
     }
 

@@ -26,7 +26,7 @@ pub(super) const TIMEOUT: std::ops::RangeInclusive<Duration> = Duration::from_mi
 pub(super) const TIMEOUT_OR_ZERO: std::ops::RangeInclusive<Duration> = Duration::ZERO..=YEAR;
 const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
 
-const NOT_YET: &[&str] = &["max_connections", "max_body", "proxy_protocol", "health_path", "tls"];
+const NOT_YET: &[&str] = &["max_connections", "max_body", "proxy_protocol", "health_path"];
 
 /// Reads the keys of the client side, and what preflights take.
 pub(super) fn read(mut section: Section<'_>, report: &Report) -> (Settings, Preflight) {
@@ -34,8 +34,12 @@ pub(super) fn read(mut section: Section<'_>, report: &Report) -> (Settings, Pref
     // TCP counts keep-alive in seconds.
     let keepalive = Duration::from_secs(1)..=Duration::from_secs(32_767);
     let s = &mut section;
+    let listen = s.take("listen", some(list(address::listen)));
+    let tls = s.section("tls");
+    let tls = s.was_written("tls").then(|| super::tls::server(tls, report)).flatten();
     let settings = Settings {
-        listen: s.take("listen", some(list(address::listen))).map_or(default.listen, distinct),
+        tls,
+        listen: listen.map_or(default.listen, distinct),
         threads: s.take_or("threads", threads, default.threads),
         tcp_keepalive: s.take_or("tcp_keepalive", value::duration(keepalive), default.tcp_keepalive),
         header_timeout: s.take_or("header_timeout", value::duration(TIMEOUT), default.header_timeout),
@@ -48,6 +52,13 @@ pub(super) fn read(mut section: Section<'_>, report: &Report) -> (Settings, Pref
         drain_delay: s.take_or("drain_delay", value::duration(TIMEOUT_OR_ZERO), default.drain_delay),
         drain_timeout: s.take_or("drain_timeout", value::duration(TIMEOUT_OR_ZERO), default.drain_timeout),
     };
+    if settings.listen.iter().any(Listen::is_tls) && !section.was_written("tls") {
+        let help = "write tls = { cert = \"/etc/sluicegate/tls.crt\", key = \"/etc/sluicegate/tls.key\" } in [server]";
+        report.error(section.problem("listen", "speaks TLS without a certificate").help(help));
+    } else if section.was_written("tls") && !settings.listen.iter().any(Listen::is_tls) {
+        let help = "write listen = [\"tls:0.0.0.0:8443\"]";
+        report.warning(section.problem("tls", "is not used: no address of server.listen begins with tls:").help(help));
+    }
     if settings.drain_delay > settings.drain_timeout {
         let timeout = show_duration(settings.drain_timeout);
         let message = format!("is longer than server.drain_timeout (\"{timeout}\"), which includes it");

@@ -11,9 +11,10 @@ use super::section::Section;
 use super::server::{TIMEOUT, TIMEOUT_OR_ZERO};
 use super::value::{Taken, as_text, boolean, choice, duration, integer, list, some, wrong};
 use crate::admission::LIMIT_MAX;
-use crate::upstream::{Balance, Eject, Endpoint, Forwarded, Protocol, Settings};
+use crate::tls;
+use crate::upstream::{Balance, Eject, Endpoint, Forwarded, HostHeader, Protocol, Settings};
 
-const NOT_YET: &[&str] = &["max_connections", "resolve", "respect_retry_after", "health", "wait_for_endpoint", "tls"];
+const NOT_YET: &[&str] = &["max_connections", "resolve", "respect_retry_after", "health", "wait_for_endpoint"];
 
 const URL_HELP: &str = "write url = \"http://127.0.0.1:3000\" in the table, or endpoints = [\"http://a:3000\", \"http://b:3000\"], or use \
                         --upstream URL";
@@ -27,10 +28,13 @@ pub(super) fn read(name: &str, mut section: Section<'_>, report: &Report) -> Opt
     let slots = s.take("slots", slots);
     let (protocol, endpoints, base_path) = urls.as_ref().map_or_else(nowhere, Urls::of_all);
     let default = Settings::new(name, endpoints[0].clone());
+    let tls = tls(s, urls.as_ref(), report);
+    // A server of TLS is seldom the one that its clients have named.
+    let host = if protocol == Protocol::Tls { HostHeader::Upstream } else { default.host };
     let settings = Settings {
         slots: urls.as_ref().map_or_else(Vec::new, |urls| urls.slots(slots, s, report)),
         balance: s.take_or("balance", choice(&BALANCE), default.balance),
-        host: s.take_or("host", address::host_header, default.host),
+        host: s.take_or("host", address::host_header, host),
         connect_timeout: s.take_or("connect_timeout", duration(TIMEOUT), default.connect_timeout),
         response_timeout: s.take_or("response_timeout", duration(TIMEOUT), default.response_timeout),
         read_idle_timeout: s.take_or("read_idle_timeout", duration(TIMEOUT), default.read_idle_timeout),
@@ -43,12 +47,38 @@ pub(super) fn read(name: &str, mut section: Section<'_>, report: &Report) -> Opt
         forwarded: s.take_or("forwarded", choice(&FORWARDED), default.forwarded),
         via: s.take_or("via", boolean, default.via),
         protocol,
+        tls,
         base_path,
         name: default.name,
         endpoints,
     };
     section.finish(NOT_YET);
     urls.map(|_| settings)
+}
+
+/// How the upstream's certificates are judged, if it has any. The table is read whatever the URLs say, for its mistakes.
+fn tls(section: &mut Section<'_>, urls: Option<&Urls>, report: &Report) -> Option<tls::Client> {
+    let table = section.section("tls");
+    let written = section.was_written("tls");
+    let speaks_tls = urls.is_some_and(|urls| urls.protocol == Protocol::Tls);
+    if !speaks_tls && !written {
+        return None;
+    }
+    let tls = super::tls::client(table, report);
+    if urls.is_some() && !speaks_tls {
+        let help = "write url = \"https://HOST\", or remove the table";
+        report.error(section.problem("tls", "is for upstreams with an https:// URL").help(help));
+        return None;
+    }
+    for Written { url: (_, endpoint, _), .. } in urls.into_iter().flat_map(|urls| &urls.endpoints) {
+        if tls.as_ref().is_some_and(|tls| !tls.can_name(&endpoint.host)) {
+            let key = if section.was_written("url") { "url" } else { "endpoints" };
+            let message = format!("has a host that no certificate names: \"{}\"", endpoint.host);
+            let help = "write tls = { sni = \"NAME\" } with the name in its certificate";
+            report.error(section.problem(key, message).help(help));
+        }
+    }
+    tls
 }
 
 const FORWARDED: [(&str, Forwarded); 3] =

@@ -15,6 +15,8 @@ pub struct Client {
     pub(super) address: HeaderValue,
     /// Whose forwarded fields are believed, if the peer's are.
     proxies: Option<TrustedProxies>,
+    /// `http`, or with TLS `https`.
+    pub(super) scheme: &'static str,
 }
 
 impl Client {
@@ -22,7 +24,18 @@ impl Client {
     pub fn new(peer: IpAddr, proxies: &TrustedProxies) -> Self {
         let peer = peer.to_canonical();
         let address = HeaderValue::try_from(peer.to_string()).expect("an address is visible ASCII");
-        Client { peer, address, proxies: proxies.contains(peer).then(|| proxies.clone()) }
+        Client { peer, address, proxies: proxies.contains(peer).then(|| proxies.clone()), scheme: "http" }
+    }
+
+    /// The same, where the connection is one of TLS.
+    #[must_use]
+    pub fn secured(self) -> Self {
+        Client { scheme: "https", ..self }
+    }
+
+    /// Whether the connection is one of TLS.
+    pub fn is_secured(&self) -> bool {
+        self.scheme == "https"
     }
 
     /// Whether its forwarded fields are believed.
@@ -31,7 +44,7 @@ impl Client {
     }
 
     /// The other end of the connection.
-    pub(super) fn peer(&self) -> IpAddr {
+    pub fn peer(&self) -> IpAddr {
         self.peer
     }
 

@@ -220,7 +220,11 @@ impl Forward {
         let host = host.unwrap_or_else(|| self.route.authority.clone());
         parts.uri = target(parts.uri, rewrite, &upstream.base_path)?;
         match upstream.protocol {
-            Protocol::Http1 => {
+            Protocol::Http1 | Protocol::Tls => {
+                if upstream.protocol == Protocol::Tls {
+                    // It may become a request of HTTP/2, as the upstream likes.
+                    authority(&host)?;
+                }
                 headers.insert(HOST, host);
                 if trailers {
                     accept_trailers(headers);
@@ -251,15 +255,20 @@ impl Forward {
 
 /// `uri` with the scheme and authority that HTTP/2 names in fields of their own.
 fn absolute(uri: Uri, host: &HeaderValue) -> Result<Uri, Refusal> {
-    const NO_AUTHORITY: Refusal = Refusal::Malformed("The Host is not one that HTTP/2 could name.");
-    let authority = Authority::try_from(host.as_bytes()).map_err(|_| NO_AUTHORITY)?;
-    if authority.as_str().contains('@') {
-        return Err(NO_AUTHORITY);
-    }
     let mut parts = uri.into_parts();
-    (parts.scheme, parts.authority) = (Some(Scheme::HTTP), Some(authority));
+    (parts.scheme, parts.authority) = (Some(Scheme::HTTP), Some(authority(host)?));
     Uri::from_parts(parts).map_err(|_| NO_AUTHORITY)
 }
+
+/// `host` as the authority of a URL.
+fn authority(host: &HeaderValue) -> Result<Authority, Refusal> {
+    match Authority::try_from(host.as_bytes()) {
+        Ok(authority) if !authority.as_str().contains('@') => Ok(authority),
+        _ => Err(NO_AUTHORITY),
+    }
+}
+
+const NO_AUTHORITY: Refusal = Refusal::Malformed("The Host is not one that HTTP/2 could name.");
 
 /// Whether it failed because there is nobody to answer.
 fn is_client_gone(failure: &Failure) -> bool {

@@ -29,13 +29,13 @@ pub(super) fn set_forwarded(headers: &mut HeaderMap, client: &Client, host: Opti
             None => client.address.clone(),
         };
         headers.insert(X_FORWARDED_FOR, chain);
-        headers.entry(X_FORWARDED_PROTO).or_insert(HeaderValue::from_static("http"));
+        headers.entry(X_FORWARDED_PROTO).or_insert(HeaderValue::from_static(client.scheme));
         if let Some(host) = host {
             headers.entry(X_FORWARDED_HOST).or_insert_with(|| host.clone());
         }
     } else {
         headers.insert(X_FORWARDED_FOR, client.address.clone());
-        headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static("http"));
+        headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(client.scheme));
         match host {
             Some(host) => headers.insert(X_FORWARDED_HOST, host.clone()),
             None => headers.remove(X_FORWARDED_HOST),

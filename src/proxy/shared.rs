@@ -1,8 +1,10 @@
 //! What is in force: the routes with their limits and upstreams, made from a plan, and made anew from the next.
 
 use std::num::NonZeroU32;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::SystemTime;
 
 use http::HeaderValue;
 
@@ -14,6 +16,7 @@ use super::settings::{Measured, Plan, ResponseHeaders, RouteSettings, Upgrade};
 use crate::access_log::Log;
 use crate::admission::{self, Limiter, Limits, Reason, default_queue};
 use crate::route::{Conflict, Table};
+use crate::tls;
 use crate::upstream::{self, EndpointStatus, Upstream};
 
 /// What the workers share: the routes with their limits, and the upstreams with their connections.
@@ -180,6 +183,16 @@ impl Shared {
         })
     }
 
+    /// Looks at the files that upstreams are made with, and uses what has changed.
+    pub fn check_files(&self) {
+        self.upstreams.iter().filter_map(|upstream| upstream.settings().tls.as_ref()).for_each(tls::Client::check);
+    }
+
+    /// The files of the certificates that upstreams are shown, and until when each is valid.
+    pub fn certificates(&self) -> impl Iterator<Item = (PathBuf, SystemTime)> {
+        self.upstreams.iter().filter_map(|upstream| upstream.settings().tls.as_ref()?.not_after())
+    }
+
     /// The last requests that were turned away. One ring for all plans.
     pub fn recent(&self) -> &Arc<Recent> {
         &self.recent
@@ -215,7 +228,7 @@ impl Route {
         recent: Arc<Recent>,
     ) -> Self {
         let upstream = upstreams[settings.upstream].clone();
-        let authority = upstream.settings().endpoints[0].authority();
+        let authority = upstream.settings().endpoints[0].authority(upstream.settings().protocol);
         let limits = Limits::new(settings.limits.iter().map(|limit| limiters[*limit].clone()).collect());
         let keys: Vec<_> = settings.limits.iter().map(|limit| keys.get(*limit).cloned().flatten()).collect();
         let keys = if keys.iter().any(Option::is_some) { keys } else { Vec::new() };

@@ -91,7 +91,8 @@ async fn carry(mut source: impl AsyncRead + Unpin, mut sink: impl AsyncWrite + U
             break;
         }
         count.fetch_add(n as u64, Relaxed);
-        open = open && sink.write_all(&chunk[..n]).await.is_ok();
+        // A sink that encrypts may have taken what it could not send yet.
+        open = open && sink.write_all(&chunk[..n]).await.is_ok() && sink.flush().await.is_ok();
     }
     let _ = sink.shutdown().await;
 }

@@ -15,7 +15,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::ReadBuf;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::body::WireBody;
 use super::drain::Stage;
@@ -78,6 +78,9 @@ impl Connection {
 
     /// Serves the connection to its end. Dropping this drops what is under way on it.
     pub(super) async fn run(mut self) {
+        if self.client.is_secured() && !Box::pin(self.greet()).await {
+            return;
+        }
         let mut wire = Wire::new(self.socket.clone(), self.signals.clone(), self.worker.settings.max_header_bytes);
         loop {
             let service = {
@@ -121,8 +124,28 @@ impl Connection {
         if wire.has_unread() {
             linger(&self.socket, LINGER).await;
         } else {
-            self.socket.close_for_writing();
+            close(&self.socket, LINGER).await;
         }
+    }
+
+    /// Agrees with the client on TLS. It has as long as for a head; a drain has less patience.
+    async fn greet(&mut self) -> bool {
+        let mut stage = self.worker.control.changes();
+        let drained = async {
+            drop(stage.wait_for(|stage| *stage >= Stage::Draining).await);
+            sleep(DRAIN_IDLE).await;
+        };
+        let greeted = timeout(self.worker.settings.header_timeout, self.socket.handshake(&[]));
+        let error = tokio::select! {
+            greeted = greeted => match greeted {
+                Ok(Ok(())) => return true,
+                Ok(Err(error)) => error.to_string(),
+                Err(_) => "it took too long".to_owned(),
+            },
+            () = drained => "the drain has begun".to_owned(),
+        };
+        tracing::debug!(client = %self.client.peer(), error, "a TLS handshake failed");
+        false
     }
 
     /// Polls hyper, and does what it leaves undone: watches for a hang-up where it is blind, and keeps the times.
@@ -250,10 +273,17 @@ async fn discard(wire: &mut Wire) -> bool {
 /// Closes for writing, and reads and drops for a while: a close over unread bytes would be a reset, and the client might
 /// never see the last of what we sent.
 pub(super) async fn linger(socket: &Socket, patience: Duration) {
-    socket.close_for_writing();
+    let end = Instant::now() + patience;
+    close(socket, patience).await;
     if !socket.is_hung_up() {
-        let _ = timeout(patience, read_to_end(socket)).await;
+        let _ = timeout_at(end, read_to_end(socket)).await;
     }
+}
+
+/// Closes for writing; what the client does not take of a last record within `patience` is lost.
+async fn close(socket: &Socket, patience: Duration) {
+    let _ = timeout(patience, poll_fn(|cx| socket.poll_close_for_writing(cx))).await;
+    socket.close_for_writing();
 }
 
 /// Reads and drops until the client has closed too.

@@ -1,24 +1,35 @@
 //! A running server, for those who watch and steer it.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
 
 use super::drain::Control;
+use super::files::Files;
 use super::reloads::{Outcome, Wish};
 use crate::proxy::{Conflict, Plan, Shared};
+use crate::tls;
 
 /// A cheap handle to a running server.
 #[derive(Debug, Clone)]
 pub struct Handle {
     in_force: Arc<ArcSwap<Shared>>,
     control: Arc<Control>,
+    files: Files,
+    tls: Option<tls::Server>,
 }
 
 impl Handle {
-    pub(super) fn new(in_force: Arc<ArcSwap<Shared>>, control: Arc<Control>) -> Self {
-        Handle { in_force, control }
+    pub(super) fn new(
+        in_force: Arc<ArcSwap<Shared>>,
+        control: Arc<Control>,
+        files: Files,
+        tls: Option<tls::Server>,
+    ) -> Self {
+        Handle { in_force, control, files, tls }
     }
 
     /// The routes and limits in force.
@@ -33,6 +44,21 @@ impl Handle {
     pub fn reload(&self, plan: Plan) -> Result<(), Vec<Conflict>> {
         self.in_force.store(Arc::new(self.in_force.load().follow(plan)?));
         Ok(())
+    }
+
+    /// Looks at once at the files of certificates, keys and CAs, and uses what has changed.
+    pub fn check_files(&self) {
+        self.files.check();
+    }
+
+    /// The files of the certificates that clients and upstreams are shown, and until when each is valid.
+    pub fn certificates(&self) -> Vec<(PathBuf, SystemTime)> {
+        let mut certificates = self.tls.as_ref().map(tls::Server::not_after).unwrap_or_default();
+        certificates.extend(self.proxy().certificates());
+        certificates.sort();
+        // Two may use one file; the one that is over first is what matters.
+        certificates.dedup_by(|later, earlier| later.0 == earlier.0);
+        certificates
     }
 
     /// Whether it is on its way out, from the first moment of the drain on.

@@ -11,8 +11,25 @@ pub enum Listen {
     Tcp(SocketAddr),
     /// A socket in the file system. Everybody may connect who reaches it; the directory can keep others out.
     Unix(PathBuf),
+    /// TLS at another place.
+    Tls(Box<Listen>),
     /// A listening socket that was passed on by whoever started us, by its name in `LISTEN_FDNAMES`.
     Passed(String),
+}
+
+impl Listen {
+    /// The place alone.
+    pub(super) fn place(&self) -> &Listen {
+        match self {
+            Listen::Tls(place) => place.place(),
+            place => place,
+        }
+    }
+
+    /// Whether TLS is spoken there.
+    pub fn is_tls(&self) -> bool {
+        matches!(self, Listen::Tls(_))
+    }
 }
 
 impl fmt::Display for Listen {
@@ -20,6 +37,7 @@ impl fmt::Display for Listen {
         match self {
             Listen::Tcp(address) => address.fmt(f),
             Listen::Unix(path) => write!(f, "unix:{}", path.display()),
+            Listen::Tls(listen) => write!(f, "tls:{listen}"),
             Listen::Passed(name) => write!(f, "fd:{name}"),
         }
     }

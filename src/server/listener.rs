@@ -46,10 +46,11 @@ pub struct Listening {
 impl std::fmt::Display for Listening {
     /// As a URL, or as near to one as there is.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match (&self.listen, self.address) {
-            (Listen::Passed(_), Some(address)) => write!(f, "http://{address} ({})", self.listen),
-            (_, Some(address)) => write!(f, "http://{address}"),
-            (listen, None) => listen.fmt(f),
+        let scheme = if self.listen.is_tls() { "https" } else { "http" };
+        match (self.listen.place(), self.address) {
+            (Listen::Passed(_), Some(address)) => write!(f, "{scheme}://{address} ({})", self.listen),
+            (_, Some(address)) => write!(f, "{scheme}://{address}"),
+            (_, None) => self.listen.fmt(f),
         }
     }
 }
@@ -58,6 +59,7 @@ impl std::fmt::Display for Listening {
 #[derive(Debug)]
 pub(super) struct Listener {
     pub(super) incoming: Incoming,
+    pub(super) tls: bool,
     /// Shared by the workers, who remove it before they close.
     pub(super) file: Option<Arc<SocketFile>>,
 }
@@ -84,14 +86,15 @@ pub(super) fn bind_all(settings: &Settings, workers: usize) -> Result<Vec<Bound>
     let mut bound = Vec::new();
     for listen in &settings.listen {
         let failed = |error| (listen.clone(), error);
-        match listen {
-            Listen::Tcp(address) => bound.push(bind(*address, workers, settings).map_err(failed)?),
+        match listen.place() {
+            Listen::Tcp(address) => bound.push(bind(listen, *address, workers, settings).map_err(failed)?),
             Listen::Unix(path) => {
                 let (listener, file) = SocketFile::listen(path, SOCKET_MODE).map_err(failed)?;
                 let listening = Listening { listen: listen.clone(), address: None };
                 let file = Some(Arc::new(file));
                 bound.push(share(listening, Incoming::Unix(listener), file, workers).map_err(failed)?);
             }
+            Listen::Tls(_) => unreachable!("a place alone is without TLS"),
             Listen::Passed(name) => {
                 let passed = passed.get_or_insert_with(Passed::from_env);
                 for incoming in passed.take(name).map_err(failed)? {
@@ -107,7 +110,7 @@ pub(super) fn bind_all(settings: &Settings, workers: usize) -> Result<Vec<Bound>
 
 /// Binds a socket for each worker to `address`, among which the kernel spreads the connections. Port 0 becomes a free
 /// port.
-fn bind(address: SocketAddr, workers: usize, settings: &Settings) -> io::Result<Bound> {
+fn bind(listen: &Listen, address: SocketAddr, workers: usize, settings: &Settings) -> io::Result<Bound> {
     if address.port() != 0 {
         // SO_REUSEPORT would let us share a port with another process of the same user, which then takes half of the
         // requests past our limits. Without it the kernel says that the port is taken.
@@ -115,21 +118,23 @@ fn bind(address: SocketAddr, workers: usize, settings: &Settings) -> io::Result<
     }
     let first = listener(address, settings)?;
     let address = first.local_addr()?;
-    let mut listeners = vec![Listener { incoming: Incoming::Tcp(first), file: None }];
+    let tls = listen.is_tls();
+    let mut listeners = vec![Listener { incoming: Incoming::Tcp(first), tls, file: None }];
     for _ in 1..workers {
-        listeners.push(Listener { incoming: Incoming::Tcp(listener(address, settings)?), file: None });
+        listeners.push(Listener { incoming: Incoming::Tcp(listener(address, settings)?), tls, file: None });
     }
-    Ok(Bound { listening: Listening { listen: Listen::Tcp(address), address: Some(address) }, listeners })
+    Ok(Bound { listening: Listening { listen: listen.clone(), address: Some(address) }, listeners })
 }
 
 /// One socket for all workers: whoever is first accepts.
 fn share(listening: Listening, incoming: Incoming, file: Option<Arc<SocketFile>>, workers: usize) -> io::Result<Bound> {
     incoming.set_nonblocking()?;
+    let tls = listening.listen.is_tls();
     let mut listeners = Vec::with_capacity(workers);
     for _ in 1..workers {
-        listeners.push(Listener { incoming: incoming.try_clone()?, file: file.clone() });
+        listeners.push(Listener { incoming: incoming.try_clone()?, tls, file: file.clone() });
     }
-    listeners.push(Listener { incoming, file });
+    listeners.push(Listener { incoming, tls, file });
     Ok(Bound { listening, listeners })
 }
 

@@ -7,6 +7,7 @@
 mod body;
 mod connection;
 mod drain;
+mod files;
 mod handle;
 mod http2;
 mod listen;

@@ -6,12 +6,15 @@ use std::time::Duration;
 
 use super::listen::Listen;
 use crate::proxy::TrustedProxies;
+use crate::tls;
 
 /// The client side: addresses, patience and bounds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     /// Where to listen.
     pub listen: Vec<Listen>,
+    /// What clients are shown where TLS is spoken. There must be one if a place says so.
+    pub tls: Option<tls::Server>,
     /// Worker threads, each with a runtime, a listening socket and upstream pools of its own.
     pub threads: NonZeroUsize,
     /// TCP keep-alive probes start after this much silence. Default 30 s.
@@ -41,6 +44,7 @@ impl Settings {
     pub fn new(listen: SocketAddr) -> Self {
         Settings {
             listen: vec![Listen::Tcp(listen)],
+            tls: None,
             threads: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
             tcp_keepalive: Duration::from_secs(30),
             header_timeout: Duration::from_secs(10),

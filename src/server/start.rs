@@ -9,6 +9,7 @@ use std::thread;
 use arc_swap::ArcSwap;
 
 use super::drain::{Control, Drained};
+use super::files::Files;
 use super::handle::Handle;
 use super::listen::Listen;
 use super::listener::{Listening, bind_all};
@@ -24,6 +25,7 @@ pub struct Server {
     settings: Arc<Settings>,
     in_force: Arc<ArcSwap<Shared>>,
     control: Arc<Control>,
+    files: Files,
     threads: Vec<thread::JoinHandle<()>>,
 }
 
@@ -57,6 +59,8 @@ impl Server {
         let shared = Shared::try_new(plan, workers, log).map_err(StartError::Routes)?;
         let in_force = Arc::new(ArcSwap::from_pointee(shared));
         let control = Arc::new(Control::new());
+        let files =
+            Files::watch(settings.tls.clone(), in_force.clone(), control.clone()).map_err(StartError::Worker)?;
 
         let bound = bind_all(&settings, workers).map_err(|(listen, source)| StartError::Listen { listen, source })?;
         let mut listening = Vec::new();
@@ -87,12 +91,12 @@ impl Server {
                 .map_err(failed)?;
             threads.push(thread);
         }
-        Ok(Server { listening, settings, in_force, control, threads })
+        Ok(Server { listening, settings, in_force, control, files, threads })
     }
 
     /// A handle to watch and steer it with.
     pub fn handle(&self) -> Handle {
-        Handle::new(self.in_force.clone(), self.control.clone())
+        Handle::new(self.in_force.clone(), self.control.clone(), self.files.clone(), self.settings.tls.clone())
     }
 
     /// Where it listens, in the order of the settings.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use rustls::ServerConnection;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::connection::Connection;
@@ -57,7 +58,7 @@ impl Worker {
         }
     }
 
-    async fn listen(self: Arc<Self>, Listener { incoming, file }: Listener, _listening: Listening) {
+    async fn listen(self: Arc<Self>, Listener { incoming, tls, file }: Listener, _listening: Listening) {
         let listener = match incoming.into_accepting() {
             Ok(listener) => listener,
             Err(error) => {
@@ -73,7 +74,7 @@ impl Worker {
                 _ = stage.wait_for(|stage| *stage >= Stage::Draining) => break,
             };
             match accepted {
-                Ok((stream, peer)) => self.serve(stream, peer),
+                Ok((stream, peer)) => self.serve(stream, peer, tls),
                 Err(error) if is_one_connections(&error) => {}
                 Err(error) => {
                     tracing::warn!(%error, "accepting failed");
@@ -86,16 +87,16 @@ impl Worker {
             file.remove();
         }
         if let Ok(incoming) = listener.into_incoming() {
-            self.empty_backlog(&incoming);
+            self.empty_backlog(&incoming, tls);
         }
     }
 
     /// Those in the backlog believe that they are connected; closing the listener would reset them. The runtime knows
     /// of them only when it looks again, so the kernel is asked.
-    fn empty_backlog(self: &Arc<Self>, incoming: &Incoming) {
+    fn empty_backlog(self: &Arc<Self>, incoming: &Incoming, tls: bool) {
         loop {
             match incoming.accept() {
-                Ok((stream, peer)) => self.serve(stream, peer),
+                Ok((stream, peer)) => self.serve(stream, peer, tls),
                 Err(error) if is_one_connections(&error) => {}
                 // The backlog is empty, or there is no file left for what is in it.
                 Err(_) => return,
@@ -103,11 +104,22 @@ impl Worker {
         }
     }
 
-    fn serve(self: &Arc<Self>, stream: Stream, peer: IpAddr) {
-        let client = Arc::new(Client::new(peer, &self.settings.trusted_proxies));
+    fn serve(self: &Arc<Self>, stream: Stream, peer: IpAddr, tls: bool) {
+        let client = Client::new(peer, &self.settings.trusted_proxies);
+        let (socket, client) = match self.settings.tls.as_ref().filter(|_| tls) {
+            None => (Socket::new(stream), client),
+            Some(tls) => match ServerConnection::new(tls.config()) {
+                Ok(session) => (Socket::secured(stream, session), client.secured()),
+                Err(error) => {
+                    tracing::error!(%error, "a client cannot be served by TLS");
+                    return;
+                }
+            },
+        };
+        let client = Arc::new(client);
         let signals = Arc::<Signals>::default();
         let registered = self.register.enter(&self.control, signals.clone());
-        tokio::spawn(Connection::new(self.clone(), Socket::new(stream), client, signals, registered).run());
+        tokio::spawn(Connection::new(self.clone(), socket, client, signals, registered).run());
     }
 }
 

@@ -5,7 +5,9 @@
 //! while hyper goes on reading. Both need a second handle to the same stream; this is it.
 
 mod stream;
+mod tls;
 
+use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::net::Shutdown;
 use std::sync::Arc;
@@ -18,6 +20,8 @@ use socket2::SockRef;
 use tokio::io::{Interest, ReadBuf};
 
 pub(crate) use self::stream::Stream;
+pub(crate) use self::tls::H2;
+use self::tls::Tls;
 
 /// A cheap handle to a stream. The stream closes with its last handle.
 #[derive(Debug, Clone)]
@@ -26,18 +30,49 @@ pub(crate) struct Socket(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     stream: Stream,
+    tls: Option<Tls>,
     closed_for_writing: AtomicBool,
 }
 
 impl Socket {
     /// Shares `stream`.
     pub(crate) fn new(stream: impl Into<Stream>) -> Self {
-        Socket(Arc::new(Inner { stream: stream.into(), closed_for_writing: AtomicBool::new(false) }))
+        Self::with(stream.into(), None)
+    }
+
+    /// Shares `stream`, on which TLS is spoken. There must be a [`handshake`](Socket::handshake) before anything else.
+    pub(crate) fn secured(stream: impl Into<Stream>, connection: impl Into<rustls::Connection>) -> Self {
+        Self::with(stream.into(), Some(Tls::new(connection.into())))
+    }
+
+    fn with(stream: Stream, tls: Option<Tls>) -> Self {
+        Socket(Arc::new(Inner { stream, tls, closed_for_writing: AtomicBool::new(false) }))
+    }
+
+    /// Agrees with the peer on the keys, if TLS is spoken. `read` is what was read of the stream before.
+    ///
+    /// # Errors
+    /// What the peer sends is no TLS, or it is not who it should be, or it has left.
+    ///
+    /// # Cancel safety
+    /// Dropping it leaves a connection of which nothing can be made any more.
+    pub(crate) async fn handshake(&self, read: &[u8]) -> io::Result<()> {
+        let Some(tls) = &self.0.tls else { return Ok(()) };
+        tls.feed(read)?;
+        poll_fn(|cx| tls.poll_handshake(&self.0.stream, cx)).await
+    }
+
+    /// Whether both sides have agreed to speak HTTP/2.
+    pub(crate) fn is_h2(&self) -> bool {
+        self.0.tls.as_ref().is_some_and(Tls::is_h2)
     }
 
     /// Reads into `buf`; zero bytes are the end of the stream. One task at a time may read.
     pub(crate) fn poll_read(&self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<usize>> {
         let stream = &self.0.stream;
+        if let Some(tls) = &self.0.tls {
+            return tls.poll_read(stream, cx, buf);
+        }
         loop {
             ready!(stream.poll_read_ready(cx))?;
             match stream.try_read(buf) {
@@ -55,8 +90,14 @@ impl Socket {
         }
         let stream = &self.0.stream;
         loop {
-            ready!(stream.poll_write_ready(cx))?;
-            match try_write(stream, bufs) {
+            let written = match &self.0.tls {
+                Some(tls) => ready!(tls.poll_write(stream, cx, bufs)),
+                None => {
+                    ready!(stream.poll_write_ready(cx))?;
+                    try_write(stream, bufs)
+                }
+            };
+            match written {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 // Closed for writing by another thread in the middle of this.
                 Err(_) if self.0.closed_for_writing.load(Ordering::Relaxed) => {
@@ -67,9 +108,38 @@ impl Socket {
         }
     }
 
-    /// Tells the peer that nothing more will come. Reading goes on.
+    /// Ready when the kernel has all that was written. Without TLS it always has.
+    pub(crate) fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &self.0.tls {
+            Some(tls) if !self.0.closed_for_writing.load(Ordering::Relaxed) => tls.poll_flush(&self.0.stream, cx),
+            _ => Poll::Ready(Ok(())),
+        }
+    }
+
+    /// Whether the kernel has taken bytes of a record since this was last asked. Without TLS every write says so itself.
+    pub(crate) fn take_moved(&self) -> bool {
+        self.0.tls.as_ref().is_some_and(Tls::take_moved)
+    }
+
+    /// Ready when all that was written is with the kernel and the peer is told that nothing more will come: with TLS by
+    /// close_notify, and then FIN. Reading goes on.
+    pub(crate) fn poll_close_for_writing(&self, cx: &mut Context<'_>) -> Poll<()> {
+        if let Some(tls) = &self.0.tls
+            && !self.0.closed_for_writing.load(Ordering::Relaxed)
+        {
+            // It fails only where the connection is gone already.
+            let _ = ready!(tls.poll_close(&self.0.stream, cx));
+        }
+        self.close_for_writing();
+        Poll::Ready(())
+    }
+
+    /// The same at once. What the kernel does not take of a record that has been begun is lost.
     pub(crate) fn close_for_writing(&self) {
         if !self.0.closed_for_writing.swap(true, Ordering::Relaxed) {
+            if let Some(tls) = &self.0.tls {
+                tls.close_now(&self.0.stream);
+            }
             // It fails only where the connection is gone already.
             let _ = SockRef::from(&self.0.stream).shutdown(Shutdown::Write);
         }

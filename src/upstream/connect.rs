@@ -1,12 +1,14 @@
 //! Making an HTTP/1.1 connection.
 
 use std::io;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::Body;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
+use rustls::ClientConnection;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpStream, UnixStream, lookup_host};
 use tokio::time::timeout;
@@ -24,7 +26,7 @@ where
     B: Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<BoxError>,
 {
-    let socket = timeout(settings.connect_timeout, dial(settings, endpoint))
+    let socket = timeout(settings.connect_timeout, dial(settings, endpoint, false))
         .await
         .unwrap_or_else(|_| Err(too_slow(settings)))?;
     let (sender, connection) = http1::Builder::new()
@@ -39,28 +41,41 @@ where
     });
     // There are fewer workers than that.
     let home = home as u32;
-    Ok(Connection { sender, socket, home, reuse_for: settings.idle_timeout.unwrap_or(DEFAULT_IDLE), reused: false })
+    let default_idle = if settings.tls.is_some() { DEFAULT_IDLE_TLS } else { DEFAULT_IDLE };
+    Ok(Connection { sender, socket, home, reuse_for: settings.idle_timeout.unwrap_or(default_idle), reused: false })
 }
 
 /// How long we keep an idle connection when neither the operator nor the upstream says: Node closes after 5 s.
 const DEFAULT_IDLE: Duration = Duration::from_secs(4);
+/// What speaks TLS is a server for the public, or in front of others, which commonly closes after 60 s.
+const DEFAULT_IDLE_TLS: Duration = Duration::from_secs(55);
 
-/// Resolves and connects. How long that may take is up to the caller.
-pub(super) async fn dial(settings: &Settings, endpoint: &Endpoint) -> io::Result<Socket> {
+/// Resolves and connects, and agrees on TLS where that is spoken: `h2` says whether HTTP/2 is offered. How long all of it
+/// may take is up to the caller.
+pub(super) async fn dial(settings: &Settings, endpoint: &Endpoint, h2: bool) -> io::Result<Socket> {
     if let Some(path) = endpoint.as_unix() {
         return UnixStream::connect(path).await.map(Socket::new);
     }
     let mut last = None;
     for address in lookup_host((endpoint.host.as_str(), endpoint.port)).await? {
-        match TcpStream::connect(address).await {
-            Ok(stream) => {
-                stream.set_nodelay(true)?;
-                return notice_a_dead_peer(stream, settings);
-            }
+        match dial_at(address, settings, endpoint, h2).await {
+            Ok(socket) => return Ok(socket),
             Err(error) => last = Some(error),
         }
     }
     Err(last.unwrap_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the name resolves to no address")))
+}
+
+async fn dial_at(address: SocketAddr, settings: &Settings, endpoint: &Endpoint, h2: bool) -> io::Result<Socket> {
+    let stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    let session = match &settings.tls {
+        None => None,
+        Some(tls) => Some(tls.connection(&endpoint.host, h2).map_err(io::Error::other)?),
+    };
+    let socket = notice_a_dead_peer(stream, session, settings)?;
+    socket.handshake(&[]).await?;
+    Ok(socket)
 }
 
 /// Has the kernel find out that the peer is gone, so that nobody has to ask it. It asks a quiet peer, and gives up one that
@@ -69,10 +84,13 @@ pub(super) async fn dial(settings: &Settings, endpoint: &Endpoint) -> io::Result
 /// The kernel can't tell for us whether the peer is gone or only does not read: TCP_USER_TIMEOUT also ends a connection
 /// whose peer has closed its window and says so again and again. A server that is busy may do that for as long as
 /// `response_timeout` allows, so the kernel's patience is longer than ours.
-fn notice_a_dead_peer(stream: TcpStream, settings: &Settings) -> io::Result<Socket> {
+fn notice_a_dead_peer(stream: TcpStream, session: Option<ClientConnection>, settings: &Settings) -> io::Result<Socket> {
     let probes = TcpKeepalive::new().with_time(QUIET).with_interval(PROBE).with_retries(PROBES);
     SockRef::from(&stream).set_tcp_keepalive(&probes)?;
-    let socket = Socket::new(stream);
+    let socket = match session {
+        Some(session) => Socket::secured(stream, session),
+        None => Socket::new(stream),
+    };
     let ours = settings.response_timeout.max(settings.read_idle_timeout).min(A_DAY);
     socket.set_user_timeout(Some(ours.max(QUIET) + PROBE * PROBES))?;
     Ok(socket)
@@ -107,7 +125,7 @@ mod tests {
             let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
             let handle = socket2::Socket::from(stream.into_std().unwrap());
             let stream = TcpStream::from_std(handle.try_clone().unwrap().into()).unwrap();
-            let _socket = notice_a_dead_peer(stream, &settings).unwrap();
+            let _socket = notice_a_dead_peer(stream, None, &settings).unwrap();
             assert!(handle.keepalive().unwrap());
             assert!(handle.tcp_user_timeout().unwrap().unwrap() > ours.min(A_DAY));
         }

@@ -37,6 +37,8 @@ pub(super) struct Member<B> {
 enum Connections<B> {
     Http1(Pools<B>),
     Http2(http2::Pool),
+    /// Whichever the endpoint chooses.
+    Tls(Pools<B>, http2::Pool),
 }
 
 /// A connection, or a place on one, that the next request can have.
@@ -86,8 +88,9 @@ impl<B> Member<B> {
         let connections = match settings.protocol {
             Protocol::Http1 => Connections::Http1(Pools::new(workers)),
             Protocol::H2c => Connections::Http2(http2::Pool::new(settings, endpoint, workers)),
+            Protocol::Tls => Connections::Tls(Pools::new(workers), http2::Pool::new(settings, endpoint, workers)),
         };
-        let (name, authority) = (endpoint.to_string().into(), endpoint.authority());
+        let (name, authority) = (endpoint.to_string().into(), endpoint.authority(settings.protocol));
         Member { endpoint: endpoint.clone(), name, authority, connections, slots, load, members }
     }
 
@@ -127,6 +130,10 @@ impl<B> Member<B> {
         match &self.connections {
             Connections::Http1(pools) => pools.prune(worker),
             Connections::Http2(pool) => pool.prune(worker),
+            Connections::Tls(pools, pool) => {
+                pools.prune(worker);
+                pool.prune(worker);
+            }
         }
     }
 }
@@ -188,7 +195,7 @@ impl<B> Seat<B> {
 
     /// Takes a connection back that can carry another exchange.
     pub(super) fn put(&self, connection: pool::Connection<B>) {
-        if let Connections::Http1(pools) = &self.member.connections {
+        if let Connections::Http1(pools) | Connections::Tls(pools, _) = &self.member.connections {
             pools.put(connection);
         }
     }
@@ -206,16 +213,24 @@ where
     B: Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<BoxError>,
 {
-    /// A connection that is ready: one that is there, else a new one.
+    /// A connection that is ready: one that is there, else a new one. One that `upgrades` speaks HTTP/1.1, if there is a
+    /// choice.
     pub(super) async fn ready(
         &self,
         settings: &Settings,
         worker: usize,
         idempotent: bool,
+        upgrades: bool,
     ) -> Result<Ready<B>, Failure> {
         let pools = match &self.member.connections {
             Connections::Http1(pools) => pools,
             Connections::Http2(pool) => return Ok(Ready::Http2(Box::pin(pool.lease(worker)).await?)),
+            Connections::Tls(pools, pool) if upgrades || pool.chose_http1() => pools,
+            Connections::Tls(pools, pool) => match Box::pin(pool.lease(worker)).await {
+                Ok(lease) => return Ok(Ready::Http2(lease)),
+                Err(_) if pool.chose_http1() => pools,
+                Err(failure) => return Err(failure),
+            },
         };
         while let Some(mut connection) = pools.take(worker, idempotent) {
             if is_ready(&mut connection).await {

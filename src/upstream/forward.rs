@@ -10,7 +10,7 @@ use std::task::Poll;
 use bytes::Bytes;
 use http::header::{HOST, HeaderValue, UPGRADE};
 use http::request::Parts;
-use http::uri::Authority;
+use http::uri::{Authority, Scheme};
 use http::{Method, Request, Response, StatusCode, Uri};
 use http_body::Body;
 use hyper::upgrade::OnUpgrade;
@@ -25,7 +25,7 @@ use super::members::Members;
 use super::pool;
 use super::received::Received;
 use super::response_body::ResponseBody;
-use super::settings::{HostHeader, Settings};
+use super::settings::{HostHeader, Protocol, Settings};
 use super::source::{Shared, Source};
 use super::upload::{Progress, Upload};
 
@@ -131,8 +131,9 @@ where
     /// Sends `request`, and holds `held` until the exchange has ended. `told` hears which endpoint it goes to,
     /// each time that it is sent.
     ///
-    /// The request is sent as it is, its fields ready for the upstream: its target in origin form, or with HTTP/2 in
-    /// absolute form.
+    /// The request is sent as it is, its fields ready for the upstream: its target in origin form, or with `h2c` in
+    /// absolute form. With TLS it is a request of HTTP/1.1 whose `Host` a URL can have, and becomes one of HTTP/2 where the
+    /// upstream has chosen that.
     ///
     /// # Errors
     /// A [`Failure`] when there is no response to pass on.
@@ -154,9 +155,11 @@ where
         let bodiless = body.is_none();
         let mut again = Again::new(self.settings.retries);
         loop {
+            // HTTP/2 has no upgrades.
+            let upgrades = parts.headers.contains_key(UPGRADE);
             let seat = self.members.seat(self.settings.balance, &again.tried, slot).ok_or_else(nowhere)?;
             told(seat.endpoint());
-            let ready = match seat.ready(&self.settings, worker, idempotent).await {
+            let ready = match seat.ready(&self.settings, worker, idempotent, upgrades).await {
                 Ok(ready) => ready,
                 // Nothing was sent, and another endpoint may be reached.
                 Err(failure) => {
@@ -226,7 +229,7 @@ where
         let head_only = parts.method == Method::HEAD;
         let (connection, upload, head) = match ready {
             Ready::Http1(connection) => begin(connection, parts, body),
-            Ready::Http2(lease) => match Box::pin(begin_stream(lease, parts, body)).await {
+            Ready::Http2(lease) => match Box::pin(self.begin_stream(lease, parts, body)).await {
                 Ok(sent) => sent,
                 Err(unsent) => return Err(HeadFailed::Unanswered(Box::new(unsent), held)),
             },
@@ -257,6 +260,22 @@ where
                 ResponseBody::new(body, exchange, idle_timeout, retried)
             }
         })))
+    }
+
+    /// Opens a stream, and sends what there is of the body at once; a task sends the rest.
+    async fn begin_stream(
+        &self,
+        lease: Lease,
+        mut parts: Parts,
+        body: Option<Source<B>>,
+    ) -> Result<Sent<B>, Unanswered<B>> {
+        if self.settings.protocol == Protocol::Tls {
+            parts = match http2::from_http1(parts, &Scheme::HTTPS) {
+                Ok(parts) => parts,
+                Err(failure) => return Err(Unanswered::Ended(failure)),
+            };
+        }
+        begin_stream(lease, parts, body).await
     }
 }
 

@@ -9,6 +9,7 @@ use http::{HeaderName, HeaderValue};
 use super::balance::Balance;
 use super::eject::Eject;
 use super::secret::SecretHeader;
+use crate::tls;
 
 /// One upstream: where it is and how patient we are with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,11 +24,14 @@ pub struct Settings {
     pub slots: Vec<NonZeroU32>,
     /// Which of them gets the next request. Default: the one of two that has less in flight.
     pub balance: Balance,
+    /// How their certificates are judged, where TLS is spoken: [`Protocol::Tls`] needs one.
+    pub tls: Option<tls::Client>,
     /// A path put before the path of every request: empty, or `/api` without a slash at its end.
     pub base_path: String,
     /// Which `Host` the upstream sees.
     pub host: HostHeader,
-    /// Longest time for name resolution and TCP connect together, and with HTTP/2 the peer's settings. Default 2 s.
+    /// Longest time for name resolution, TCP connect and the TLS handshake together, and with HTTP/2 the peer's settings.
+    /// Default 2 s.
     pub connect_timeout: Duration,
     /// Longest time from the last byte of the request sent to the response head. Default 60 s.
     pub response_timeout: Duration,
@@ -36,7 +40,7 @@ pub struct Settings {
     /// Longest silence of a connection that has been upgraded, both ways together. Default 1 h.
     pub upgrade_idle_timeout: Duration,
     /// How long an idle connection may be reused. `None`: the upstream's `Keep-Alive: timeout` less a
-    /// second, else 4 s; with HTTP/2 55 s. Zero: connections are not reused.
+    /// second, else 4 s; with HTTP/2 or TLS 55 s. Zero: connections are not reused.
     pub idle_timeout: Option<Duration>,
     /// When an endpoint that fails gets no requests for a while. `None`: never.
     pub eject: Option<Eject>,
@@ -61,6 +65,7 @@ impl Settings {
             endpoints: vec![endpoint],
             slots: Vec::new(),
             balance: Balance::default(),
+            tls: None,
             base_path: String::new(),
             host: HostHeader::Preserve,
             connect_timeout: Duration::from_secs(2),
@@ -96,14 +101,25 @@ pub enum Protocol {
     Http1,
     /// HTTP/2 by prior knowledge in the clear, many exchanges at once on a connection (`h2c://`).
     H2c,
+    /// HTTP/2 or HTTP/1.1 over TLS, as the server chooses (`https://`).
+    Tls,
 }
 
 impl Protocol {
+    /// The port of a URL that names none.
+    pub fn default_port(self) -> u16 {
+        match self {
+            Protocol::Http1 | Protocol::H2c => 80,
+            Protocol::Tls => 443,
+        }
+    }
+
     /// The scheme of the URL that asks for it.
     pub fn scheme(self) -> &'static str {
         match self {
             Protocol::Http1 => "http",
             Protocol::H2c => "h2c",
+            Protocol::Tls => "https",
         }
     }
 }
@@ -118,11 +134,11 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// Its `Host`. A path is no host: a socket is `localhost`, as curl and others say.
-    pub fn authority(&self) -> HeaderValue {
+    /// Its `Host` where `protocol` is spoken. A path is no host: a socket is `localhost`, as curl and others say.
+    pub fn authority(&self, protocol: Protocol) -> HeaderValue {
         let authority = if self.as_unix().is_some() {
             "localhost".to_owned()
-        } else if self.port == 80 && !self.host.contains(':') {
+        } else if self.port == protocol.default_port() && !self.host.contains(':') {
             self.host.clone()
         } else {
             self.to_string()

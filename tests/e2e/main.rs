@@ -50,5 +50,7 @@ mod strictness;
 mod support;
 mod templates;
 mod timeouts;
+mod tls;
+mod tls_upstream;
 mod upgrades;
 mod uploads;

@@ -4,9 +4,10 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdout, Command};
 
+use crate::support::certificates::Ca;
 use crate::support::quiet::alone;
 use crate::support::tools::{has, has_python, output_of};
 use crate::support::{Sluicegate, Upstream, permits_are_all_back, soon, until};
@@ -108,6 +109,87 @@ async fn no_post_is_lost_when_nginx_sends_goaway_every_hundred_requests() {
     assert!(report.contains("6000 2xx, 0 3xx, 0 4xx, 0 5xx"), "{report}");
 }
 
+#[tokio::test]
+async fn nothing_is_lost_when_nginx_speaks_tls_and_ends_its_connections() {
+    if !has("nginx") || !has("h2load") {
+        return;
+    }
+    let ca = Ca::new();
+    ca.issue("a", &["127.0.0.1"]);
+    let files = format!("ssl_certificate {}; ssl_certificate_key {};", ca.path("a.crt"), ca.path("a.key"));
+    for (how, version) in [("ssl http2", "HTTP/2.0"), ("ssl", "HTTP/1.1")] {
+        let server = format!("{files} keepalive_requests 100; location / {{ return 200 $server_protocol; }}");
+        let nginx = Nginx::listening(how, &server).await;
+        let tls = format!("tls = {{ ca = \"{}\" }}", ca.path("ca.crt"));
+        let gate = Sluicegate::with_limit(20).queue(1000).upstream(&tls).in_front_of_url(&nginx.url("https")).await;
+        let mut client = gate.get("/").await;
+        assert_eq!(client.answer().await.body.text(), version);
+        let url = format!("http://{}/", gate.address);
+        let args = ["-n", "3000", "-c", "10", "-m", "10"];
+        let report = output_of("h2load", &[&args[..], &[&url]].concat()).await;
+        assert!(report.contains("3000 2xx, 0 3xx, 0 4xx, 0 5xx"), "{how}: {report}");
+    }
+}
+
+#[tokio::test]
+async fn curl_is_served_over_tls_as_it_likes() {
+    if !has("curl") {
+        return;
+    }
+    let ca = Ca::new();
+    ca.issue("a", &["a.test"]);
+    ca.issue("known", &["known.test"]);
+    let upstream = Upstream::that_works_for(Duration::from_millis(1)).await;
+    let (cert, key) = (ca.path("a.crt"), ca.path("a.key"));
+    let client_ca = ca.path("ca.crt");
+    let tls = format!("tls = {{ cert = \"{cert}\", key = \"{key}\", client_ca = \"{client_ca}\" }}");
+    let setup = Sluicegate::with_limit(5).queue(5).listen("tls:127.0.0.1:0").server(&tls);
+    let gate = setup.in_front_of(&upstream).await;
+    let port = gate.start_line.split("https://127.0.0.1:").nth(1).unwrap().split(',').next().unwrap();
+    let (url, resolve) = (format!("https://a.test:{port}/"), format!("a.test:{port}:127.0.0.1"));
+    let (known, known_key) = (ca.path("known.crt"), ca.path("known.key"));
+    let always = ["-sS", "--cacert", &client_ca, "--resolve", &resolve, "-w", "%{http_version}", &url];
+    let shows = ["--cert", &known, "--key", &known_key];
+    for (how, version) in [
+        (&["--http1.1", "--tlsv1.3"][..], "1.1"),
+        (&["--http1.1", "--tlsv1.2", "--tls-max", "1.2"], "1.1"),
+        (&["--http2", "--tlsv1.3"], "2"),
+        (&["--http2", "--tlsv1.2", "--tls-max", "1.2"], "2"),
+    ] {
+        let output = output_of("curl", &[how, &shows, &always].concat()).await;
+        assert_eq!(output, format!("done\n{version}"), "{how:?}");
+        // By TLS 1.2 the handshake fails, by TLS 1.3 the first read after it.
+        let output = output_of("curl", &[how, &always].concat()).await;
+        assert!(output.contains("curl: ("), "{how:?}: {output}");
+    }
+    assert_eq!(upstream.total(), 4);
+}
+
+#[tokio::test]
+async fn an_upload_of_openssl_that_is_cut_is_not_complete() {
+    if !has("openssl") {
+        return;
+    }
+    let ca = Ca::new();
+    ca.issue("a", &["a.test"]);
+    let mut upstream = Upstream::start().await;
+    let tls = format!("tls = {{ cert = \"{}\", key = \"{}\" }}", ca.path("a.crt"), ca.path("a.key"));
+    let setup = Sluicegate::with_limit(1).queue(5).listen("tls:127.0.0.1:0").server(&tls);
+    let gate = setup.in_front_of(&upstream).await;
+    let address = gate.start_line.split("https://").nth(1).unwrap().split(',').next().unwrap();
+    let mut command = Command::new("openssl");
+    command.args(["s_client", "-quiet", "-connect", address, "-servername", "a.test"]);
+    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
+    let mut client = command.spawn().expect("it was found");
+    let head = "POST /upload HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n";
+    client.stdin.as_mut().expect("piped").write_all(head.as_bytes()).await.unwrap();
+    let mut call = soon("the upload", upstream.next()).await;
+    client.kill().await.unwrap();
+    assert!(soon("its end", call.body()).await.is_err());
+    call.close();
+    permits_are_all_back(&gate, &mut upstream, 1).await;
+}
+
 fn script(name: &str) -> String {
     format!("{}/tests/peers/{name}", env!("CARGO_MANIFEST_DIR"))
 }
@@ -163,6 +245,11 @@ struct Nginx {
 
 impl Nginx {
     async fn start(server: &str) -> Self {
+        Self::listening("http2", server).await
+    }
+
+    /// With these words behind its port.
+    async fn listening(how: &str, server: &str) -> Self {
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let dir = std::env::temp_dir().join(format!("sluicegate-nginx-{}-{port}", std::process::id()));
         std::fs::create_dir_all(&dir).unwrap();
@@ -171,7 +258,7 @@ impl Nginx {
             .concat();
         let config = format!(
             "daemon off; worker_processes 1; pid {0}/pid; error_log {0}/error.log; events {{ }}
-            http {{ access_log off; {temporary} server {{ listen 127.0.0.1:{port} http2; {server} }} }}",
+            http {{ access_log off; {temporary} server {{ listen 127.0.0.1:{port} {how}; {server} }} }}",
             dir.display()
         );
         std::fs::write(dir.join("nginx.conf"), config).unwrap();

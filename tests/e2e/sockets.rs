@@ -21,7 +21,8 @@ async fn a_client_on_a_socket_is_served_as_one_on_this_machine() {
     let mut upstream = Upstream::start().await;
     let socket = directory.path("http.sock");
     let listen = format!("\"127.0.0.1:0\", \"unix:{socket}\"");
-    let gate = Sluicegate::configured(&config(&listen, &upstream.url(), 1)).await;
+    let text = config(&listen, &upstream.url(), 1).replace("queue = 10", "queue = 1");
+    let gate = Sluicegate::configured(&text).await;
     assert!(gate.start_line.contains(&format!(" and unix:{socket}, ")), "{}", gate.start_line);
     let (address, _bridge) = Bridge::to_unix(&directory.file("http.sock")).await;
     let mut client = Client::connect(address).await;
@@ -33,8 +34,11 @@ async fn a_client_on_a_socket_is_served_as_one_on_this_machine() {
     leaver.get("/leaver").await;
     assert!(leaver.hears_nothing().await);
     leaver.leave();
+    let mut next = gate.waiting_soon("/next").await;
     call.respond(200, "one").await;
     assert_eq!(client.answer().await.body.text(), "one");
+    soon("who waits", upstream.next()).await.respond(200, "two").await;
+    assert_eq!(next.answer().await.body.text(), "two");
     permits_are_all_back(&gate, &mut upstream, 1).await;
 }
 

@@ -1,7 +1,7 @@
 //! What is counted, under the names that it is known by.
 
 use std::fmt::Error;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use prometheus_client::collector;
 use prometheus_client::encoding::{
@@ -11,6 +11,7 @@ use prometheus_client::metrics::MetricType;
 
 use super::endpoints::encode_endpoints;
 use crate::admission::{Counts, Limiter, WAIT_BOUNDS, WaitCounts};
+use crate::files::reload_errors;
 use crate::server::Handle;
 
 /// Reads everything when it is asked to.
@@ -46,12 +47,26 @@ impl collector::Collector for Collector {
         encode_endpoints(encoder, &proxy)?;
         let mut connections = family(encoder, "connections", "Open client connections.", MetricType::Gauge)?;
         connections.encode_gauge(&(self.server.connections() as u64))?;
+        let mut errors =
+            family(encoder, "file_reload_errors", "Changed files that could not be used.", MetricType::Counter)?;
+        errors.encode_counter::<NoLabelSet, _, u64>(&reload_errors(), None)?;
+        self.encode_certificates(encoder)?;
         let mut build = family(encoder, "build", "What is running.", MetricType::Info)?;
         build.encode_info(&[("version", env!("CARGO_PKG_VERSION"))])
     }
 }
 
 impl Collector {
+    fn encode_certificates(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
+        let help = "When the certificate of a file is over, in seconds since 1970.";
+        let mut over = family(encoder, "tls_not_after_seconds", help, MetricType::Gauge)?;
+        for (file, not_after) in self.server.certificates() {
+            let seconds = not_after.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+            over.encode_family(&[("cert", file.display().to_string())])?.encode_gauge(&seconds)?;
+        }
+        Ok(())
+    }
+
     fn encode_routes(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
         let help = "Requests that were answered by sluicegate itself.";
         let mut rejected = family(encoder, "rejected", help, MetricType::Counter)?;

@@ -7,6 +7,7 @@
 mod limits;
 mod routes;
 mod server;
+mod tls;
 mod upstreams;
 
 /// One key.

@@ -64,6 +64,7 @@ pub(super) const SERVER: &[Key] = &[
         about: "Whose forwarded fields are believed: networks, addresses, or `private` for loopback, RFC 1918 and \
                 unique local addresses.",
     },
+    super::tls::OF_SERVER,
     Key {
         name: "drain_delay",
         kind: Kind::Duration { zero: true },

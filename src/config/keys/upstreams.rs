@@ -70,7 +70,7 @@ pub(super) const UPSTREAM: &[Key] = &[
     Key {
         name: "host",
         kind: Kind::Either(&[Kind::Words(&["preserve", "upstream"]), Kind::Text(&["\"api.example.com\""])]),
-        default: Default::Is("\"preserve\""),
+        default: Default::Says("\"upstream\" for https, else \"preserve\""),
         about: "Which `Host` it sees: the client's, its own, or a fixed name.",
     },
     Key {
@@ -100,7 +100,7 @@ pub(super) const UPSTREAM: &[Key] = &[
     Key {
         name: "idle_timeout",
         kind: Kind::Duration { zero: true },
-        default: Default::Says("the upstream's `Keep-Alive: timeout` less 1s, else 4s; 55s for h2c"),
+        default: Default::Says("the upstream's `Keep-Alive: timeout` less 1s, else 4s; 55s for h2c and https"),
         about: "How long an idle connection may be reused; `0s`: not at all.",
     },
     Key {
@@ -134,4 +134,5 @@ pub(super) const UPSTREAM: &[Key] = &[
         default: Default::Is("true"),
         about: "Whether messages say in `Via` that they came this way.",
     },
+    super::tls::OF_UPSTREAM,
 ];

@@ -24,8 +24,9 @@ fn everything(more: &str, table: &str) -> Given {
         let new = more.split(" = ").next().unwrap_or_default();
         keys =
             keys.lines().filter(|line| line.split(" = ").next() != Some(new)).map(|line| format!("{line}\n")).collect();
+        let url = if new == "tls" { "\"https://127.0.0.1:3000\"" } else { "\"http://127.0.0.1:3000\"" };
         for (of, key, value) in [
-            ("upstreams.api", "url", "\"http://127.0.0.1:3000\""),
+            ("upstreams.api", "url", url),
             ("upstreams.api", "slots", "4"),
             ("routes.one", "limit", "16777215"),
             ("routes.one", "limits", "[\"shared\"]"),
@@ -78,8 +79,8 @@ fn samples(kind: &Kind) -> (Vec<String>, Vec<String>) {
         }
         Kind::List(item) => {
             let (mut allowed, refused) = samples(item);
-            let lists = [format!("[{}]", allowed.first().map_or("", String::as_str))];
-            allowed.extend(lists);
+            let list = allowed.first().map(|first| format!("[{first}]"));
+            allowed.extend(list);
             (allowed, refused.into_iter().chain(["[1.5]".to_owned()]).collect())
         }
         Kind::Either(kinds) => {

@@ -316,6 +316,14 @@ impl Wire {
         self.state = State::Refused;
     }
 
+    fn note_write(&self, blocked: bool) {
+        self.signals.set_write_blocked(blocked);
+        if blocked && self.socket.take_moved() {
+            // A client that takes a record in small pieces does take it.
+            self.signals.step();
+        }
+    }
+
     fn poll_socket(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<usize>> {
         let read = self.socket.poll_read(cx, buf);
         self.signals.set_reading(read.is_pending());
@@ -351,7 +359,7 @@ impl AsyncWrite for Wire {
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = self.socket.poll_write(cx, bufs);
-        self.signals.set_write_blocked(written.is_pending());
+        self.note_write(written.is_pending());
         written
     }
 
@@ -359,15 +367,14 @@ impl AsyncWrite for Wire {
         true
     }
 
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let flushed = self.socket.poll_flush(cx);
+        self.note_write(flushed.is_pending());
+        flushed
     }
 
     /// Closing is the connection's own: hyper only says that it has finished. A tunnel means it.
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.closes {
-            self.socket.close_for_writing();
-        }
-        Poll::Ready(Ok(()))
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.closes { self.socket.poll_close_for_writing(cx).map(Ok) } else { Poll::Ready(Ok(())) }
     }
 }

@@ -16,7 +16,7 @@ use super::watched::Watched;
 use crate::socket::Socket;
 use crate::upstream::connect::{dial, too_slow};
 use crate::upstream::error::Failure;
-use crate::upstream::settings::{Endpoint, Settings};
+use crate::upstream::settings::{Endpoint, Protocol, Settings};
 
 /// Why there is no connection. Everybody who waited for it gets it.
 #[derive(Debug, Clone)]
@@ -25,6 +25,8 @@ pub(super) enum NoConnection {
     Http2(Arc<h2::Error>),
     /// It has ended after bytes that were no settings.
     NotHttp2(Arc<io::Error>),
+    /// The peer has been asked, and chose HTTP/1.1.
+    Http1,
 }
 
 /// What one stream may have on its way to us that its client has not taken.
@@ -51,14 +53,19 @@ const SMALL_FRAMES: usize = 16 << 20;
 /// Connects, and starts the task that drives the connection on this worker. All of it within `connect_timeout`, the
 /// peer's settings included: before them nobody knows how many streams there may be.
 pub(super) async fn connect(settings: &Settings, endpoint: &Endpoint) -> Result<Connection, NoConnection> {
-    let connected = timeout(settings.connect_timeout, async { handshake(dial(settings, endpoint).await?).await });
+    let connected = async { handshake(dial(settings, endpoint, true).await?, settings).await };
+    let connected = timeout(settings.connect_timeout, connected);
     let (sender, driver) = connected.await.unwrap_or_else(|_| Err(too_slow(settings).into()))?;
     let connection = Connection::new(sender, driver.state());
     tokio::spawn(driver);
     Ok(connection)
 }
 
-async fn handshake(socket: Socket) -> Result<(SendRequest<Bytes>, Drive), NoConnection> {
+async fn handshake(socket: Socket, settings: &Settings) -> Result<(SendRequest<Bytes>, Drive), NoConnection> {
+    if settings.protocol == Protocol::Tls && !socket.is_h2() {
+        socket.close_for_writing();
+        return Err(NoConnection::Http1);
+    }
     let io = Watched::new(socket);
     let state = Arc::new(State::new(&io));
     let (sender, mut connection) = Builder::new()
@@ -113,6 +120,9 @@ impl From<NoConnection> for Failure {
         match error {
             NoConnection::Io(error) => Failure::Connect(io::Error::new(error.kind(), error)),
             NoConnection::Http2(error) => Failure::of_stream(&error),
+            NoConnection::Http1 => {
+                Failure::Connect(io::Error::new(io::ErrorKind::Unsupported, "the upstream chose HTTP/1.1"))
+            }
             NoConnection::NotHttp2(error) => Failure::Protocol(Some(error.into())),
         }
     }

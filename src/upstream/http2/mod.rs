@@ -1,4 +1,4 @@
-//! HTTP/2 to an upstream, in the clear and by prior knowledge.
+//! HTTP/2 to an upstream, in the clear and by prior knowledge, or over TLS by its choice.
 //!
 //! A [`Pool`] has a few connections, and a request takes a [`Lease`] of one stream on one of them. Promised: a stream is
 //! asked for only where the peer's limit and ours have room for it, so that a request waits for a connection to be made
@@ -14,6 +14,7 @@ mod body;
 mod connect;
 mod connection;
 mod drive;
+mod head;
 mod pool;
 mod pump;
 mod stream;
@@ -23,6 +24,7 @@ mod watched;
 
 pub(super) use body::Body;
 pub(super) use connection::Lease;
+pub(super) use head::from_http1;
 pub(super) use pool::Pool;
 pub(super) use pump::Pump;
 pub(super) use stream::{Stream, begin};

@@ -1,6 +1,7 @@
 //! The connections to one endpoint, and who dials.
 
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -26,6 +27,8 @@ struct Inner {
     idle_timeout: Duration,
     workers: Box<[Mutex<Vec<Arc<Connection>>>]>,
     dials: Mutex<Dials>,
+    /// The peer has been offered both, and chose HTTP/1.1.
+    chose_http1: AtomicBool,
 }
 
 /// Locked only by those who find no place and by those who dial, and before a worker's connections, never after.
@@ -54,6 +57,7 @@ impl Pool {
             idle_timeout: settings.idle_timeout.unwrap_or(IDLE),
             workers: (0..workers.max(1)).map(|_| Mutex::default()).collect(),
             dials: Mutex::new(Dials { under_way: Vec::new(), room: MAX_STREAMS }),
+            chose_http1: AtomicBool::new(false),
         }))
     }
 
@@ -87,6 +91,12 @@ impl Pool {
             }
         }
         self.take(worker).ok_or_else(gone)
+    }
+
+    /// Whether the peer speaks HTTP/1.1, and was free to choose. It is not asked again: one that is renewed has its
+    /// connections all the same.
+    pub(in crate::upstream) fn chose_http1(&self) -> bool {
+        self.0.chose_http1.load(Relaxed)
     }
 
     /// Closes what has idled for too long.
@@ -135,7 +145,11 @@ impl Pool {
 
 impl Inner {
     async fn connect(&self) -> Result<Connection, NoConnection> {
-        connect(&self.settings, &self.endpoint).await
+        let connected = connect(&self.settings, &self.endpoint).await;
+        if let Err(NoConnection::Http1) = &connected {
+            self.chose_http1.store(true, Relaxed);
+        }
+        connected
     }
 }
 

@@ -114,7 +114,10 @@ impl AsyncWrite for Watched {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io()).poll_flush(cx)
+        let flushed = Pin::new(&mut self.io()).poll_flush(cx);
+        let flushed = flushed.map_ok(|()| 0);
+        self.seen.note_write(&flushed);
+        flushed.map_ok(drop)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

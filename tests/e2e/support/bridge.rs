@@ -2,10 +2,14 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::task::JoinHandle;
+use tokio_rustls::rustls::pki_types::ServerName;
+use tokio_rustls::rustls::{ClientConfig, ServerConfig};
+use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 /// A bridge that carries until it is dropped; connections that it has made go on to their end.
 pub struct Bridge(JoinHandle<()>);
@@ -31,6 +35,47 @@ impl Bridge {
             while let Ok((mut from, _)) = listener.accept().await {
                 let mut to = UnixStream::connect(&path).await.expect("somebody listens");
                 tokio::spawn(async move { drop(copy_bidirectional(&mut from, &mut to).await) });
+            }
+        }));
+        (address, bridge)
+    }
+}
+
+impl Bridge {
+    /// From a port of its own to a port where TLS is spoken, by a name.
+    pub async fn to_tls(to: SocketAddr, name: &'static str, config: ClientConfig) -> (SocketAddr, Self) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+        let address = listener.local_addr().expect("a bound socket has an address");
+        let connector = TlsConnector::from(Arc::new(config));
+        let bridge = Bridge(tokio::spawn(async move {
+            while let Ok((mut from, _)) = listener.accept().await {
+                let connector = connector.clone();
+                tokio::spawn(async move {
+                    let to = TcpStream::connect(to).await.expect("somebody listens");
+                    let name = ServerName::try_from(name).expect("a name");
+                    // Where they do not agree, the client finds its connection closed.
+                    let Ok(mut to) = connector.connect(name, to).await else { return };
+                    let _ = copy_bidirectional(&mut from, &mut to).await;
+                });
+            }
+        }));
+        (address, bridge)
+    }
+
+    /// From a port of its own, where TLS is spoken, to one of two others: for those who chose HTTP/2, and for the rest.
+    pub async fn from_tls(config: ServerConfig, h2: SocketAddr, rest: SocketAddr) -> (SocketAddr, Self) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+        let address = listener.local_addr().expect("a bound socket has an address");
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let bridge = Bridge(tokio::spawn(async move {
+            while let Ok((from, _)) = listener.accept().await {
+                let acceptor = acceptor.clone();
+                tokio::spawn(async move {
+                    let Ok(mut from) = acceptor.accept(from).await else { return };
+                    let to = if from.get_ref().1.alpn_protocol() == Some(b"h2") { h2 } else { rest };
+                    let mut to = TcpStream::connect(to).await.expect("somebody listens");
+                    let _ = copy_bidirectional(&mut from, &mut to).await;
+                });
             }
         }));
         (address, bridge)

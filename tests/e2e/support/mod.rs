@@ -5,6 +5,7 @@
 
 pub mod admin;
 pub mod bridge;
+pub mod certificates;
 pub mod client;
 pub mod http2;
 pub mod http2_upstream;

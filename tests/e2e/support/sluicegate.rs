@@ -231,6 +231,7 @@ impl Drop for Sluicegate {
 /// A configuration with one upstream and one route that takes everything.
 #[derive(Default, Clone)]
 pub struct Setup {
+    listen: Option<String>,
     server: String,
     upstream: String,
     route: String,
@@ -252,6 +253,12 @@ impl Setup {
 
     pub fn queue(self, queue: usize) -> Self {
         self.route(&format!("queue = {queue}"))
+    }
+
+    /// A second place to listen at.
+    pub fn listen(mut self, place: &str) -> Self {
+        self.listen = Some(place.to_owned());
+        self
     }
 
     /// A line for `[server]`.
@@ -300,9 +307,10 @@ impl Setup {
     /// The configuration file that it makes.
     pub fn text(&self, url: &str) -> String {
         let Setup { server, upstream, route, .. } = self;
+        let listen = self.listen.iter().map(|place| format!(", \"{place}\"")).collect::<String>();
         let patience = if route.contains("queue_timeout") { "" } else { "queue_timeout = \"60s\"\n" };
         format!(
-            "[server]\nlisten = [\"127.0.0.1:0\"]\nthreads = 2\n{server}\n\
+            "[server]\nlisten = [\"127.0.0.1:0\"{listen}]\nthreads = 2\n{server}\n\
              [upstreams.default]\nurl = \"{url}\"\n{upstream}\n\
              [routes.default]\n{route}{patience}"
         )
