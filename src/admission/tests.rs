@@ -12,6 +12,7 @@ mod deadlines;
 mod dry_run;
 mod keys;
 mod orders;
+mod review;
 mod seats;
 mod storm;
 mod storm_of_all;
