@@ -105,7 +105,7 @@ impl Newcomer<'_> {
         if let Outcome::Queued(_) = outcome {
             gate.counters.queued();
         }
-        gate.publish(&waiting);
+        gate.publish(&mut waiting);
         drop(waiting);
         let more = after.wakers.is_nearly_full();
         after.wakers.wake();
