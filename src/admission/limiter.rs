@@ -4,14 +4,15 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::acquire::Acquire;
+use super::acquire::{Acquire, Budget};
 use super::arrive::Arrival;
 use super::claim::{Claim, Keyed};
 use super::dry_run;
 use super::gate::Gate;
+use super::judge::Refusal;
 use super::key::Key;
 use super::permit::Permit;
-use super::rejection::Reason;
+use super::rejection::{Reason, Rejection};
 use super::settings::{Hold, LIMIT_MAX, Overrides, Settings};
 use super::waiting::Verdict;
 use super::word::Mode;
@@ -31,7 +32,7 @@ impl Limiter {
     /// queue.
     ///
     /// # Errors
-    /// A [`Rejection`](super::Rejection) at once when the queue is full, or later when the wait is over.
+    /// A [`Rejection`] at once when the queue is full, or later when the wait is over.
     ///
     /// # Panics
     /// When it has to wait outside a tokio runtime with time enabled.
@@ -117,6 +118,17 @@ impl Limiter {
     /// Ends the waits of all who wait now with [`Reason::Flushed`]. Returns how many there were.
     pub fn flush(&self) -> u32 {
         self.0.end_waits(Verdict::Rejected(Reason::Flushed))
+    }
+
+    /// Turns away a request that asks in vain, whoever else is there, and says what to tell it. `None` in a dry run: then
+    /// it is only counted as one that would have been rejected.
+    pub fn refuse(&self, reason: Reason) -> Option<Rejection> {
+        let gate = &self.0;
+        if self.is_dry_run() {
+            gate.counters.dry_run_rejected();
+            return None;
+        }
+        Some(Refusal::new(reason, gate.crowd.read().len).told_by(gate, &Budget::default()))
     }
 
     /// Takes a new configuration. What is overridden stays so; the rest is in force at once, as by

@@ -14,7 +14,7 @@ use super::gate::Gate;
 use super::key::Key;
 use super::limiter::Limiter;
 use super::permit::Permit;
-use super::rejection::Rejection;
+use super::rejection::{Reason, Rejection};
 use super::service::Admitted;
 use super::spool::Spool;
 
@@ -57,6 +57,14 @@ impl Limits {
         K: Keys<Spool<B>>,
     {
         ResponseFuture::new(Turns::new(self.clone(), claim), request, keys, service)
+    }
+
+    /// Turns away a request that asks in vain: in the name of the first that is no dry run. `None` if all of them are.
+    pub fn refuse(&self, reason: Reason) -> Option<Rejection> {
+        let limiters = self.limiters().iter();
+        let in_force = limiters.enumerate().find(|(_, limiter)| !limiter.is_dry_run());
+        let (limit, limiter) = in_force.unwrap_or((0, &self.limiters()[0]));
+        limiter.refuse(reason).map(|rejection| Rejection { limit, ..rejection })
     }
 
     /// The name of the first, which stands for all of them where only one is named.

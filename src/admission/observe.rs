@@ -9,6 +9,7 @@ use super::gate::now;
 use super::key::Key;
 use super::limiter::Limiter;
 use super::settings::Settings;
+use super::word::Mode;
 use crate::queue::Level;
 
 /// What a newcomer would find.
@@ -58,6 +59,11 @@ impl Limiter {
     /// How many may wait.
     pub fn queue(&self) -> u32 {
         self.0.queue()
+    }
+
+    /// Whether it only counts.
+    pub fn is_dry_run(&self) -> bool {
+        self.0.word.read().is(Mode::DRY_RUN)
     }
 
     /// How long one may wait.

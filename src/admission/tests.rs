@@ -16,6 +16,7 @@ mod review;
 mod seats;
 mod storm;
 mod storm_of_all;
+mod told;
 
 fn settings(limit: u32, queue: u32) -> Settings {
     Settings { queue, ..Settings::new("test", NonZeroU32::new(limit).unwrap()) }

@@ -4,6 +4,7 @@
 
 mod admin;
 mod check;
+mod files;
 mod reload;
 mod run;
 

@@ -7,11 +7,12 @@ use super::claims::Claims;
 use super::handling;
 use super::limits::{self, Keys, Limit, Limited};
 use super::report::Report;
+use super::rewriting;
 use super::section::Section;
 use super::server::TIMEOUT_OR_ZERO;
 use super::shared::SharedLimits;
 use super::value::{choice, duration};
-use crate::proxy::{ClaimRules, Handling};
+use crate::proxy::{ClaimRules, Handling, Rewrite};
 use crate::upstream::OnClientGone;
 
 /// What a route or `[defaults]` says.
@@ -25,6 +26,7 @@ pub(super) struct Overridable {
     abort_grace: Option<Duration>,
     claims: Claims,
     handling: handling::Keys,
+    rewriting: rewriting::Keys,
 }
 
 /// What a table says about a key.
@@ -47,6 +49,7 @@ pub(super) struct Effective {
     pub abort_grace: Duration,
     pub claim: ClaimRules,
     pub handling: Handling,
+    pub rewrite: Rewrite,
 }
 
 impl Overridable {
@@ -62,6 +65,7 @@ impl Overridable {
             abort_grace: section.take("abort_grace", duration(TIMEOUT_OR_ZERO)),
             claims: Claims::take(section),
             handling: handling::Keys::take(section),
+            rewriting: rewriting::Keys::take(section, report),
         };
         if matches!(overridable.limit, Said::This(Limit::None)) && section.was_written("limits") {
             let message = "says nothing beside limit = \"none\", which takes no permit of any kind";
@@ -103,6 +107,7 @@ impl Overridable {
             abort_grace: self.abort_grace.or(defaults.abort_grace).unwrap_or(Duration::from_secs(30)),
             claim: self.claims.over(&defaults.claims),
             handling: self.handling.over(&defaults.handling),
+            rewrite: self.rewriting.over(&defaults.rewriting),
         })
     }
 

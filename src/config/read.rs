@@ -8,11 +8,11 @@ use super::report::{Report, problem};
 use super::routes::{self, Route};
 use super::section::Section;
 use super::shared::SharedLimits;
-use super::{Settings, admin, log, server, upstreams};
+use super::{Settings, admin, log, response_headers, server, upstreams};
 use crate::proxy::{Cost, Plan};
 
 /// Tables that a later version will have.
-const TABLES_NOT_YET: &[&str] = &["response_headers", "tracing", "fleet"];
+const TABLES_NOT_YET: &[&str] = &["tracing", "fleet"];
 
 const WHAT_TO_WRITE: &str = "write [upstreams.default] with url = \"http://127.0.0.1:3000\" and [routes.default] with \
                              limit = 20, or use --upstream URL --limit N";
@@ -23,6 +23,7 @@ pub(super) fn settings(tree: Map<String, Value>, report: &Report) -> Option<Sett
     let (server, preflight) = server::read(root.section("server"), report);
     let admin = admin::read(root.section("admin"), report);
     let log = log::read(root.section("log"));
+    let response_headers = response_headers::read(root.section("response_headers"));
 
     let mut limit_sections = root.named_sections("limits");
     let shared = SharedLimits::sort(&mut limit_sections, report);
@@ -35,7 +36,7 @@ pub(super) fn settings(tree: Map<String, Value>, report: &Report) -> Option<Sett
     let upstream_sections = root.named_sections("upstreams");
     let names: Vec<String> = upstream_sections.iter().map(|(name, _)| name.clone()).collect();
     let upstreams: Vec<_> =
-        upstream_sections.into_iter().filter_map(|(name, section)| upstreams::read(&name, section)).collect();
+        upstream_sections.into_iter().filter_map(|(name, section)| upstreams::read(&name, section, report)).collect();
 
     let route_sections = root.named_sections("routes");
     let no_routes = route_sections.is_empty();
@@ -56,6 +57,7 @@ pub(super) fn settings(tree: Map<String, Value>, report: &Report) -> Option<Sett
     // One that could not be read has been reported, and then the plan is not used.
     let complete = limits.iter().all(Option::is_some);
     let plan = routes::plan(upstreams, routes, limits.into_iter().flatten().collect(), preflight);
+    let plan = Plan { response_headers, ..plan };
     warn_of_unused(&plan, &names, report);
     if complete {
         check_claims(&plan, report);
@@ -124,6 +126,6 @@ fn warn_of_keys(plan: &Plan, server: &crate::server::Settings, report: &Report) 
 
 fn defaults(mut section: Section<'_>, shared: &SharedLimits, report: &Report) -> Overridable {
     let defaults = Overridable::take(&mut section, shared, report);
-    section.finish(&[limits::NOT_YET, routes::NOT_YET, routes::OWN_KEYS].concat());
+    section.finish(&[limits::NOT_YET, routes::OWN_KEYS].concat());
     defaults
 }

@@ -1,11 +1,11 @@
 //! `[routes.NAME]`.
 
-use std::collections::HashSet;
 use std::num::NonZeroU32;
 
 use config::{Value, ValueKind};
 use http::{HeaderName, HeaderValue, Method};
 
+use super::fields;
 use super::limits::{self, Limited};
 use super::overridable::{Effective, Overridable};
 use super::report::{Report, problem};
@@ -16,8 +16,6 @@ use crate::admission::LIMIT_MAX;
 use crate::proxy::{Plan, Preflight, RouteSettings, Upgrade};
 use crate::route::{Conditions, HeaderCondition, Table};
 use crate::upstream::{self, Ending};
-
-pub(super) const NOT_YET: &[&str] = &["strip_prefix", "set_headers", "set_response_headers"];
 
 /// Keys that only a route itself can have so far, not the defaults.
 pub(super) const OWN_KEYS: &[&str] = &["host", "path", "method", "header", "upstream", "upgrade"];
@@ -58,7 +56,7 @@ pub(super) fn read(
     let upstream = upstream_index(upstream, upstreams, &section, report);
     let effective = own.over(defaults, &name, shared, &section, report);
     let place = section.place();
-    section.finish(&[NOT_YET, limits::NOT_YET].concat());
+    section.finish(limits::NOT_YET);
     Route { name, place, conditions, upgrade, rest: upstream.zip(effective) }
 }
 
@@ -82,11 +80,13 @@ fn upgrade(value: &Value) -> Taken<Upgrade> {
 impl Route {
     /// The settings, if nothing was wrong, with the shared limits that it takes, and its own limit.
     fn settings(self) -> Option<(RouteSettings, Option<Limited>)> {
-        let (upstream, Effective { inline, shared, on_client_gone, abort_grace, claim, handling }) = self.rest?;
+        let (upstream, effective) = self.rest?;
+        let Effective { inline, shared, on_client_gone, abort_grace, claim, handling, rewrite } = effective;
         let conditions = self.conditions?;
         let ending = Ending { on_client_gone, abort_grace };
         let Route { name, upgrade, .. } = self;
-        let settings = RouteSettings { name, conditions, upstream, limits: shared, claim, upgrade, ending, handling };
+        let limits = shared;
+        let settings = RouteSettings { name, conditions, upstream, limits, claim, upgrade, ending, handling, rewrite };
         Some((settings, inline))
     }
 }
@@ -107,7 +107,7 @@ pub(super) fn plan(
         route.limits = inline.as_ref().and_then(|_| own.next()).into_iter().chain(shared).collect();
     }
     let (limits, keys) = inline.into_iter().flatten().chain(shared).unzip();
-    Plan { upstreams, limits, keys, routes, preflight }
+    Plan { upstreams, limits, keys, routes, preflight, ..Plan::default() }
 }
 
 /// Reports every two routes that one request can match equally.
@@ -173,19 +173,11 @@ fn method(value: &Value) -> Taken<Method> {
 }
 
 fn headers(section: &mut Section<'_>, report: &Report) -> Vec<(HeaderName, HeaderCondition)> {
-    let entries = section.entries("header", header);
-    let mut seen = HashSet::new();
-    for (written, (name, _)) in &entries {
-        if !seen.insert(name.clone()) {
-            let message = "is there twice: names of headers are the same in upper and lower case";
-            report.error(section.problem(&format!("header.{written}"), message));
-        }
-    }
-    entries.into_iter().map(|(_, condition)| condition).collect()
+    fields::distinct(section, "header", report, header)
 }
 
 fn header(name: &str, value: &Value) -> Taken<(HeaderName, HeaderCondition)> {
-    let Ok(name) = HeaderName::from_bytes(name.as_bytes()) else { return wrong("is not the name of a header") };
+    let name = fields::field_name(name)?;
     match as_text(value) {
         Some("*") => Ok((name, HeaderCondition::Present)),
         Some(text) => match HeaderValue::from_str(text) {

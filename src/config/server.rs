@@ -12,7 +12,7 @@ use super::section::Section;
 use super::units::show_duration;
 use super::value::{self, Taken, as_text, choice, list, not_an_integer, size, some, wrong_with_help};
 use crate::proxy::{Network, Preflight, TrustedProxies};
-use crate::server::Settings;
+use crate::server::{Listen, Settings};
 
 /// More threads than any machine has processors.
 const THREADS_MAX: usize = 1024;
@@ -67,11 +67,11 @@ const PREFLIGHT: [(&str, Preflight); 3] =
     [("first", Preflight::First), ("count", Preflight::Count), ("exempt", Preflight::Exempt)];
 
 /// Names may have addresses in common.
-fn distinct(lists: Vec<Vec<SocketAddr>>) -> Vec<SocketAddr> {
+fn distinct(lists: Vec<Vec<Listen>>) -> Vec<Listen> {
     let mut distinct = Vec::new();
-    for address in lists.into_iter().flatten() {
-        if !distinct.contains(&address) {
-            distinct.push(address);
+    for listen in lists.into_iter().flatten() {
+        if !distinct.contains(&listen) {
+            distinct.push(listen);
         }
     }
     distinct

@@ -8,6 +8,7 @@ mod layers;
 mod limits;
 mod mistakes;
 mod reports;
+mod rewriting;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 

@@ -8,8 +8,9 @@ use std::task::Poll;
 use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
-use http::header::ACCEPT;
-use http::{Request, Response};
+use bytes::Bytes;
+use http::header::{ACCEPT, CONNECTION};
+use http::{HeaderValue, Request, Response, StatusCode};
 use http_body::Body as _;
 
 use super::body::Body;
@@ -17,7 +18,8 @@ use super::claim::RouteKeys;
 use super::client::Client;
 use super::forward::{Arrival, Forward};
 use super::grpc;
-use super::headers::{new_request_id, request_id};
+use super::headers::{X_REQUEST_ID, new_request_id, request_id};
+use super::max_forwards::{self, Step};
 use super::negotiate::Form;
 use super::preflight::{Preflight, is_preflight};
 use super::queue_events::{self, Told};
@@ -29,7 +31,7 @@ use super::request_body::RequestBody;
 use super::settings::Upgrade;
 use super::shared::{Route, Shared};
 use super::wants_events::wants_events;
-use crate::admission::{Claim, Error, Level, Limits, Reason, Spool};
+use crate::admission::{Claim, Error, Level, Limits, Reason, Rejection, Spool};
 use crate::upstream::headers::requested_upgrade;
 
 /// One worker's way through what is in force. A request goes all its way by the plan that it began with.
@@ -75,7 +77,18 @@ impl Proxy {
         let request_id = &new_request_id();
         let record = &Record::of_refused(&self.in_force.load().log, client, request_id);
         let form = Form::ProblemJson;
-        let about = About { route: None, limit: None, request_id, form, grpc: None, close: true, record };
+        let about = About {
+            route: None,
+            on: None,
+            limit: None,
+            request_id,
+            form,
+            grpc: None,
+            close: true,
+            record,
+            reader: None,
+            fields: &[],
+        };
         Reply::refused(refusal).into_response(&about)
     }
 
@@ -96,10 +109,12 @@ impl Proxy {
 
     fn arrival(&self, client: &Arc<Client>, request: &Request<RequestBody>) -> Arrival {
         let request_id = request_id(request.headers());
+        let in_force = self.in_force.load();
         Arrival {
             client: client.clone(),
-            record: Record::begin(&self.in_force.load().log, request, client, &request_id),
+            record: Record::begin(&in_force.log, request, client, &request_id),
             request_id,
+            reader: in_force.response_headers.cors.reader(request.headers()),
             accept: request.headers().get(ACCEPT).cloned(),
             grpc: grpc::content_type(request),
             arrived: SystemTime::now(),
@@ -109,6 +124,9 @@ impl Proxy {
     }
 
     async fn pass(&self, mut request: Request<RequestBody>, mut arrival: Arrival) -> Response<Body> {
+        if max_forwards::step(&mut request) == Step::Last {
+            return end_of_the_way(&arrival);
+        }
         let Some(route) = &self.route(&request) else {
             return Reply::no_route().into_response(&arrival.about(None));
         };
@@ -122,10 +140,11 @@ impl Proxy {
         arrival.record.routed(&route.names.route, &route.names.upstream);
         let mut claim = match route.settings.claim.claim(request.headers(), &arrival.client, arrival.arrived) {
             Ok(claim) => claim,
-            Err(reason) => {
-                route.count_rejection(reason);
-                return Reply::no_claim(reason).into_response(&arrival.about(Some(route)));
-            }
+            Err(reason) => match route.limits.as_ref().map(|limits| limits.refuse(reason)) {
+                // All of its limits only count.
+                Some(None) => Claim::default(),
+                rejection => return turn_away(route, &arrival, reason, rejection.flatten()),
+            },
         };
         let mut ahead = None;
         let most = route.settings.handling.buffer_request;
@@ -158,10 +177,11 @@ impl Proxy {
         let Some(told) = forward.arrival.told.clone() else {
             return admit(route, limits, claim, request, forward).await;
         };
+        let fields = &route.settings.rewrite.set_response_headers;
         let (route, limits, arrival) = (route.clone(), limits.clone(), forward.arrival.clone());
         let queue = limits.clone();
         let answering = Box::pin(async move { admit(&route, &limits, claim, request, forward).await });
-        Box::pin(queue_events::answer(answering, told, queue, arrival)).await
+        Box::pin(queue_events::answer(answering, told, queue, arrival, fields)).await
     }
 
     fn route(&self, request: &Request<RequestBody>) -> Option<Arc<Route>> {
@@ -185,9 +205,9 @@ async fn admit(
     let arrival = forward.arrival.clone();
     let keys = (!route.keys.is_empty()).then(|| RouteKeys { route: route.clone(), client: arrival.client.clone() });
     if let Some(limit) = keys.as_ref().and_then(|keys| keys.refused_by(&request)) {
-        route.count_rejection(Reason::KeyLimit);
-        let about = About { limit: Some(limits.limiters()[limit].name()), ..arrival.about(Some(route)) };
-        return Reply::no_claim(Reason::KeyLimit).into_response(&about);
+        let rejection = limits.limiters()[limit].refuse(Reason::KeyLimit);
+        let rejection = rejection.map(|rejection| Rejection { limit, ..rejection });
+        return turn_away(route, &arrival, Reason::KeyLimit, rejection);
     }
     let admitted = limits.admit(request, claim, keys, forward).await;
     let mut about = arrival.about(Some(route));
@@ -212,6 +232,32 @@ async fn admit(
         Err(Error::Inner(never)) => match never {},
     };
     reply.into_response(&about)
+}
+
+/// Answers a request that may go no further. It has asked about the way, and takes no permit.
+fn end_of_the_way(arrival: &Arrival) -> Response<Body> {
+    let status = StatusCode::NO_CONTENT;
+    arrival.record.answered(status.as_u16());
+    let mut response = Response::new(Body::own(Bytes::new(), arrival.record.clone()));
+    *response.status_mut() = status;
+    response.headers_mut().insert(X_REQUEST_ID, arrival.request_id.clone());
+    if arrival.large {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+
+/// Answers a request that asks in vain, in the name of the limit that said so, if the route has one.
+fn turn_away(route: &Route, arrival: &Arrival, reason: Reason, rejection: Option<Rejection>) -> Response<Body> {
+    route.count_rejection(reason);
+    let mut about = arrival.about(Some(route));
+    if let (Some(limits), Some(rejection)) = (&route.limits, rejection) {
+        let name = limits.limiters()[rejection.limit].name();
+        about.limit = Some(name);
+        about.record.rejected_by(name);
+    }
+    let waited = rejection.map(|rejection| rejection.waited);
+    Reply { waited, ..Reply::no_claim(reason) }.into_response(&about)
 }
 
 fn is_large(body: &RequestBody) -> bool {

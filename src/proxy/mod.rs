@@ -7,21 +7,25 @@
 mod body;
 mod claim;
 mod client;
+mod cors;
 mod deadline;
 mod forward;
 mod grpc;
 mod handle;
 mod headers;
+mod max_forwards;
 mod negotiate;
 mod pieces;
 mod preflight;
 mod queue_events;
+mod recent;
 mod record;
 mod refusal;
 mod relay;
 mod reply;
 mod request_ahead;
 mod request_body;
+mod rewrite;
 mod settings;
 mod shared;
 mod trusted;
@@ -33,16 +37,19 @@ pub use claim::{
     ClaimRules, Cost, KeyExpression, KeyExpressionError, KeyRules, Missing, Priority, TrustHeaders, Unknown,
 };
 pub use client::Client;
+pub use cors::Cors;
 pub use grpc::is_grpc;
 pub use handle::Proxy;
 pub use preflight::Preflight;
+pub use recent::{Asked, LimitThen, Recent, Refused};
 pub use refusal::Refusal;
 pub use request_body::{RequestBody, RequestBodyError, Upload};
-pub use settings::{Handling, Plan, RouteSettings, Upgrade};
+pub use rewrite::{Fields, Rewrite};
+pub use settings::{Handling, Plan, ResponseHeaders, RouteSettings, Upgrade};
 pub use shared::Shared;
 pub use trusted::{Network, NetworkError, TrustedProxies};
 pub use tunnel::Tunnel;
 
 pub use crate::route::Conflict;
-pub use crate::upstream::Failure;
 pub use crate::upstream::headers::remove_hop_by_hop;
+pub use crate::upstream::{EndpointStatus, Failure};

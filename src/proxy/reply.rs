@@ -2,6 +2,7 @@
 
 use std::error::Error as StdError;
 use std::io;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, RETRY_AFTER};
@@ -9,11 +10,15 @@ use http::{HeaderName, HeaderValue, Response, StatusCode};
 use serde::Serialize;
 
 use super::body::Body;
+use super::cors::Reader;
 use super::grpc;
 use super::headers::X_REQUEST_ID;
 use super::negotiate::Form;
+use super::recent;
 use super::record::Record;
 use super::refusal::Refusal;
+use super::rewrite::set;
+use super::shared::Route;
 use crate::access_log::Outcome;
 use crate::admission::{self, Rejection, Waited};
 use crate::upstream::Failure;
@@ -31,6 +36,8 @@ pub(super) struct Reply {
     /// In seconds. Only on shed load.
     pub(super) retry_after: Option<u64>,
     pub(super) waited: Option<Waited>,
+    /// The wait would have been in vain, and was not begun.
+    pub(super) predicted: bool,
     pub(super) outcome: Outcome,
 }
 
@@ -38,6 +45,8 @@ pub(super) struct Reply {
 #[derive(Debug, Clone)]
 pub(super) struct About<'a> {
     pub(super) route: Option<&'a str>,
+    /// The same, where it is kept for those who ask why.
+    pub(super) on: Option<&'a Route>,
     pub(super) limit: Option<&'a str>,
     pub(super) request_id: &'a HeaderValue,
     pub(super) form: Form,
@@ -47,11 +56,15 @@ pub(super) struct About<'a> {
     pub(super) close: bool,
     /// Where it is noted.
     pub(super) record: &'a Record,
+    /// Whose script may read it.
+    pub(super) reader: Option<&'a Reader>,
+    /// What its route adds to answers.
+    pub(super) fields: &'a [(HeaderName, HeaderValue)],
 }
 
 impl Reply {
     fn new(status: StatusCode, reason: &'static str, detail: &'static str) -> Self {
-        Reply { status, reason, detail, retry_after: None, waited: None, outcome: Outcome::Refused }
+        Reply { status, reason, detail, retry_after: None, waited: None, predicted: false, outcome: Outcome::Refused }
     }
 
     pub(super) fn no_route() -> Self {
@@ -82,6 +95,7 @@ impl Reply {
         let (status, detail) = match rejection.reason {
             Reason::NoPermit => (capacity, "As many requests as the limit allows are in flight."),
             Reason::QueueFull => (capacity, "As many requests as the queue holds are waiting."),
+            Reason::QueueTimeout if rejection.predicted => (capacity, "The request would wait for longer than it may."),
             Reason::QueueTimeout => (capacity, "The request waited for as long as it may."),
             Reason::Evicted => (capacity, "The request was pushed out of the queue by one that goes first."),
             Reason::Flushed => (capacity, "The queue was emptied by an operator."),
@@ -99,7 +113,8 @@ impl Reply {
         let later = !matches!(rejection.reason, Reason::Cost | Reason::DeadlineExpired);
         let retry_after = later.then(|| seconds.ceil().clamp(1.0, 60.0) as u64);
         let waited = Some(rejection.waited);
-        Reply { retry_after, waited, outcome: Outcome::Rejected, ..Reply::new(status, reason, detail) }
+        let predicted = rejection.predicted;
+        Reply { retry_after, waited, predicted, outcome: Outcome::Rejected, ..Reply::new(status, reason, detail) }
     }
 
     /// The request asks in vain, whatever its limits say.
@@ -120,9 +135,10 @@ impl Reply {
     }
 
     /// The request was admitted, and the connection that it became has no place.
-    pub(super) fn no_place(capacity: StatusCode) -> Self {
+    pub(super) fn no_place(capacity: StatusCode, waited: Option<Waited>) -> Self {
         let reply = Reply::new(capacity, "no_permit", "As many connections as may be are upgraded.");
-        Reply { outcome: Outcome::Rejected, retry_after: Some(1), ..reply }
+        let waited = waited.or(Some(Waited { position: 1, wait: Duration::ZERO }));
+        Reply { outcome: Outcome::Rejected, retry_after: Some(1), waited, ..reply }
     }
 
     pub(super) fn failed(failure: &Failure) -> Self {
@@ -157,10 +173,16 @@ impl Reply {
                 (self.status, HeaderValue::from_static(content_type), body)
             }
         };
+        recent::keep(&self, about);
         about.record.replied(status.as_u16(), self.reason, self.outcome, self.waited);
         let mut response = Response::new(Body::own(body, about.record.clone()));
         *response.status_mut() = status;
         let headers = response.headers_mut();
+        // First, since what is said of this answer is not the route's.
+        set(headers, about.fields);
+        if let Some(reader) = about.reader {
+            reader.admit(headers);
+        }
         headers.insert(CONTENT_TYPE, content_type);
         if about.grpc.is_some() {
             grpc::set_status(headers, self.reason, self.retry_after);
@@ -197,6 +219,7 @@ impl Reply {
                     limit: about.limit,
                     route: about.route,
                     retry_after: self.retry_after,
+                    predicted: self.predicted,
                     request_id: about.request_id.to_str().unwrap_or_default(),
                 };
                 let body = serde_json::to_vec(&problem).expect("strings and numbers always serialize");
@@ -236,5 +259,7 @@ struct Problem<'a> {
     route: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     retry_after: Option<u64>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    predicted: bool,
     request_id: &'a str,
 }

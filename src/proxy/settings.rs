@@ -4,7 +4,9 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use super::claim::{ClaimRules, KeyRules};
+use super::cors::Cors;
 use super::preflight::Preflight;
+use super::rewrite::Rewrite;
 use crate::{admission, route, upstream};
 
 /// One route: which requests, which limits, which upstream.
@@ -27,6 +29,8 @@ pub struct RouteSettings {
     pub ending: upstream::Ending,
     /// What is spooled, and how long an exchange may take.
     pub handling: Handling,
+    /// What is changed about its requests and answers.
+    pub rewrite: Rewrite,
 }
 
 /// How exchanges are handled between client and upstream, beside what the limits say. By default there is nothing to do.
@@ -71,4 +75,13 @@ pub struct Plan {
     pub routes: Vec<RouteSettings>,
     /// What CORS preflights take, on all routes.
     pub preflight: Preflight,
+    /// What answers say, on all routes and without one.
+    pub response_headers: ResponseHeaders,
+}
+
+/// What answers say beside what they must.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ResponseHeaders {
+    /// Whose scripts may read answers of our own.
+    pub cors: Cors,
 }

@@ -31,6 +31,15 @@ pub enum HostPatternError {
     Character(String),
 }
 
+impl std::fmt::Display for HostPattern {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            HostPattern::Exact(name) => f.write_str(name),
+            HostPattern::Wildcard(name) => write!(f, "*.{name}"),
+        }
+    }
+}
+
 impl FromStr for HostPattern {
     type Err = HostPatternError;
 

@@ -11,6 +11,7 @@ mod conditions;
 mod host;
 mod normalize;
 mod path;
+mod prefix;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -19,4 +20,5 @@ pub use conditions::{Conditions, HeaderCondition};
 pub use host::{HostPattern, HostPatternError, name_of as host_name};
 pub use normalize::normalize;
 pub use path::{PathPattern, PathPatternError};
+pub use prefix::{PathPrefix, PathPrefixError};
 pub use table::{Conflict, Table};

@@ -147,6 +147,22 @@ impl PathPattern {
     }
 }
 
+impl std::fmt::Display for PathPattern {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut names = self.names.0.iter();
+        for segment in &self.segments {
+            match segment {
+                Segment::Literal(text) => write!(f, "/{text}")?,
+                Segment::Parameter => write!(f, "/{{{}}}", names.next().map_or("", String::as_str))?,
+            }
+        }
+        match self.kind {
+            Kind::Prefix => f.write_str("/*"),
+            Kind::Exact | Kind::Parameters => Ok(()),
+        }
+    }
+}
+
 impl FromStr for PathPattern {
     type Err = PathPatternError;
 

@@ -24,12 +24,12 @@ fn a_mistake_is_reported_with_its_place_and_key() {
         (
             "server",
             r#"listen = "8080""#,
-            r#"0:2:10 server.listen must be an address and port such as "0.0.0.0:8080" (there is no address: write "0.0.0.0:8080")"#,
+            r#"0:2:10 server.listen must be an address and port such as "0.0.0.0:8080", "unix:/path" or "fd:NAME" (there is no address: write "0.0.0.0:8080")"#,
         ),
         (
             "server",
             r#"listen = ["127.0.0.1:1", "x"]"#,
-            r#"0:2:26 server.listen must be an address and port such as "0.0.0.0:8080" (there is no port"#,
+            r#"0:2:26 server.listen must be an address and port such as "0.0.0.0:8080", "unix:/path" or "fd:NAME" (there is no port"#,
         ),
         ("server", "listen = []", "0:2:10 server.listen must not be empty"),
         (
@@ -37,11 +37,7 @@ fn a_mistake_is_reported_with_its_place_and_key() {
             r#"listen = "tls:0.0.0.0:443""#,
             r#"0:2:10 server.listen must be an address and port: "tls:" is not supported"#,
         ),
-        (
-            "server",
-            r#"listen = "unix:/run/x""#,
-            r#"0:2:10 server.listen must be an address and port: "unix:" is not supported"#,
-        ),
+        ("server", r#"listen = "unix:x""#, r#"0:2:10 server.listen must be "unix:" and an absolute path (write"#),
         ("server", "threads = 0", r#"0:2:11 server.threads must be a whole number from 1 to 1024, or "auto""#),
         (
             "server",
@@ -159,7 +155,71 @@ fn a_mistake_is_reported_with_its_place_and_key() {
             r#"upstream = "b""#,
             r#"0:5:1 routes.a.upstream names an upstream that is not there: "b" (the upstreams are a)"#,
         ),
-        ("limit", "strip_prefix = \"/a\"", "0:5:1 routes.a.strip_prefix is not supported by this version"),
+        (
+            "limit",
+            "strip_prefix = \"/a/\"",
+            "0:5:16 routes.a.strip_prefix must be the beginning of a path such as \"/v1\" (write it with a slash",
+        ),
+        ("limit", "strip_prefix = \"/a b\"", "0:5:16 routes.a.strip_prefix must be the beginning of a path"),
+        ("limit", "set_headers = { a = 1 }", "0:5:21 routes.a.set_headers.a must be the value of a header in quotes"),
+        (
+            "limit",
+            r#"set_headers = { a = "\u0007" }"#,
+            "0:5:21 routes.a.set_headers.a holds a character that the value",
+        ),
+        ("limit", r#"set_headers = { A = "1", a = "2" }"#, "0:5:26 routes.a.set_headers.a is there twice"),
+        (
+            "limit",
+            r#"set_headers = { host = "a" }"#,
+            "0:5:24 routes.a.set_headers.host cannot be set here (the upstream's key `host` says which Host it sees)",
+        ),
+        (
+            "limit",
+            r#"set_headers = { Content-Length = "1" }"#,
+            "0:5:34 routes.a.set_headers.Content-Length cannot be set: it says how the message is framed (remove it",
+        ),
+        (
+            "limit",
+            r#"set_response_headers = { keep-alive = "1" }"#,
+            "0:5:39 routes.a.set_response_headers.keep-alive cannot be set: it is about one connection",
+        ),
+        (
+            "limit",
+            r#"set_response_headers = { x-sluicegate-reason = "1" }"#,
+            "0:5:48 routes.a.set_response_headers.x-sluicegate-reason cannot be set: who reads it takes the answer",
+        ),
+        (
+            "url",
+            r#"set_headers = { upgrade = "a" }"#,
+            "0:5:27 upstreams.a.set_headers.upgrade cannot be set: it is about",
+        ),
+        ("url", r#"set_headers = "a""#, "0:5:15 upstreams.a.set_headers must be a table"),
+        (
+            "url",
+            r#"secret_headers = { authorization = "/nowhere" }"#,
+            "0:5:36 upstreams.a.secret_headers.authorization names /nowhere, which cannot be read: No such file",
+        ),
+        (
+            "url",
+            r#"secret_headers = { host = "/nowhere" }"#,
+            "0:5:27 upstreams.a.secret_headers.host cannot be set here",
+        ),
+        (
+            "url",
+            r#"forwarded = "apend""#,
+            r#"0:5:13 upstreams.a.forwarded must be one of "append", "replace", "off" (did you mean "append"?)"#,
+        ),
+        ("url", "via = 1", "0:5:7 upstreams.a.via must be true or false"),
+        (
+            "limit",
+            "[response_headers]\ncors = [\"https://a/\"]",
+            r#"0:6:9 response_headers.cors must be "off", "*", or a list of origins"#,
+        ),
+        (
+            "limit",
+            "[response_headers]\ncors = \"https://a:443\"",
+            r#"0:6:8 response_headers.cors must be "off", "*", or a list of origins such as "https://app.example.com" (browsers send "https://a")"#,
+        ),
         ("limit", "buffer_request = \"2GiB\"", "0:5:18 routes.a.buffer_request must be a size from 0B to 1GiB"),
         ("limit", "log = \"false\"", "0:5:7 routes.a.log must be true or false (write it without quotes: false)"),
         ("limit", "queue_events = true", "0:5:16 routes.a.queue_events must be one of \"off\", \"sse\""),

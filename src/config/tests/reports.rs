@@ -51,7 +51,7 @@ fn mistakes_in_variables_and_flags_are_shown_with_their_values() {
         ),
         (
             Given::minimal().variable("SLUICEGATE_ADMIN", "9901"),
-            r#"environment variable SLUICEGATE_ADMIN admin.listen must be an address and port such as "127.0.0.1:9901", or "off", not "9901" (there is no address: write "127.0.0.1:9901")"#,
+            r#"environment variable SLUICEGATE_ADMIN admin.listen must be an address and port such as "127.0.0.1:9901", "unix:/path", or "off", not "9901" (there is no address: write "127.0.0.1:9901")"#,
         ),
         (
             Given::minimal().variable("SLUICEGATE_DRY_RUN", "1"),

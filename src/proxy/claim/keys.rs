@@ -6,7 +6,7 @@ use std::sync::Arc;
 use http::Request;
 
 use super::key::{Asking, KeyExpression};
-use crate::admission::{Key, Keyed, Keys};
+use crate::admission::{Key, Keyed, Keys, Limits};
 use crate::proxy::client::Client;
 use crate::proxy::shared::Route;
 
@@ -82,11 +82,13 @@ pub(in crate::proxy) struct RouteKeys {
 
 impl RouteKeys {
     /// The first limit that has no place for a request's key, free permit or not. Asked before anybody waits: where keys
-    /// are only for taking turns, they are not looked at on the way of a request that finds a permit.
+    /// are only for taking turns, they are not looked at on the way of a request that finds a permit. A dry run has a place
+    /// for everybody, and asks for itself.
     pub(in crate::proxy) fn refused_by<B>(&self, request: &Request<B>) -> Option<usize> {
         let path = self.route.settings.conditions.path.as_ref();
-        self.route.keys.iter().position(|rules| {
-            let rules = rules.as_ref().filter(|rules| rules.may_refuse());
+        let limiters = self.route.limits.as_ref().map_or(&[][..], Limits::limiters);
+        self.route.keys.iter().zip(limiters).position(|(rules, limiter)| {
+            let rules = rules.as_ref().filter(|rules| rules.may_refuse() && !limiter.is_dry_run());
             rules.is_some_and(|rules| rules.key_of(&Asking { request, client: &self.client, path }) == Keyed::Refused)
         })
     }
