@@ -12,7 +12,6 @@ mod deadlines;
 mod dry_run;
 mod keys;
 mod orders;
-mod review;
 mod seats;
 mod storm;
 mod storm_of_all;

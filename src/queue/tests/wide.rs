@@ -95,7 +95,9 @@ fn a_wide_one_goes_once_capacity_is_kept_for_longer_than_the_narrow_take() {
             ends.pop_front();
             bench.end(1);
         }
-        (0..10).for_each(|n| drop(bench.push(10 * id + n, PLAIN)));
+        for n in 0..10 {
+            bench.push(10 * id + n, PLAIN);
+        }
         while let Some(waiter) = bench.go() {
             if waiter == 0 {
                 went = Some(now);
