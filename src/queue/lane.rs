@@ -1,7 +1,7 @@
 //! One key's waiters on one level.
 
 use super::level::Level;
-use super::nodes::{NONE, Node, Nodes};
+use super::nodes::{NONE, Nodes};
 
 /// The waiters of one flow on one level, in order of arrival: what takes turns with its like. 72 bytes.
 #[derive(Debug)]
@@ -134,13 +134,12 @@ impl Lane {
     /// Somebody else than the one whom capacity is saved up for, of so many seats at most, in the lane's order. Only a
     /// few are looked at.
     pub(super) fn passer<W, V>(&self, newest_first: bool, seats: u32, nodes: &Nodes<W, V>) -> Option<u32> {
-        let (first, step): (_, fn(&Node<W, V>) -> u32) = match newest_first {
-            true => (self.newest, |node| node.previous),
-            false => (self.oldest, |node| node.next),
-        };
-        let is_one = |index: &u32| *index != NONE;
-        let in_order =
-            std::iter::successors(Some(first).filter(is_one), |index| Some(step(&nodes[*index])).filter(is_one));
+        let present = |index: u32| (index != NONE).then_some(index);
+        let first = if newest_first { self.newest } else { self.oldest };
+        let in_order = std::iter::successors(present(first), |index| {
+            let node = &nodes[*index];
+            present(if newest_first { node.previous } else { node.next })
+        });
         let others = in_order.filter(|index| *index != self.pinned);
         others.take(LOOK).find(|index| nodes[*index].seats <= seats)
     }
