@@ -81,6 +81,8 @@ pub(super) struct Turn {
     state: State,
     claim: Claim,
     budget: Budget,
+    /// A wait after which it had to come again.
+    waited: Option<Waited>,
 }
 
 #[derive(Debug)]
@@ -93,7 +95,7 @@ enum State {
 impl Turn {
     pub(super) fn new(gate: Arc<Gate>, claim: Claim, budget: Budget) -> Self {
         let claim = if gate.takes_one { Claim { seats: 1, seats_from_client: false, ..claim } } else { claim };
-        Turn { gate: Some(gate), state: State::Arriving, claim, budget }
+        Turn { gate: Some(gate), state: State::Arriving, claim, budget, waited: None }
     }
 
     /// What is left of the budget, for the next limit.
@@ -116,7 +118,13 @@ impl Turn {
             match self.state {
                 // Arriving => Waiting | Done
                 State::Arriving => match arrive(gate, &self.claim, &mut self.budget, &mut whose, cx) {
-                    Arrival::Admitted(flow, seats) => return Poll::Ready(Ok(self.permit(seats, flow, None))),
+                    Arrival::Admitted(flow, seats) => {
+                        let waited = self.waited;
+                        if let Some(Waited { wait, .. }) = waited {
+                            gate.counters.waited(wait, true);
+                        }
+                        return Poll::Ready(Ok(self.permit(seats, flow, waited)));
+                    }
                     Arrival::Queued(place) => {
                         self.state = State::Waiting(place);
                         return Poll::Pending;
@@ -132,7 +140,7 @@ impl Turn {
                     let now = now();
                     let waited = Waited { position: place.position, wait: now.saturating_duration_since(place.since) };
                     if verdict == Verdict::Again {
-                        self.state = State::Arriving;
+                        (self.state, self.waited) = (State::Arriving, Some(waited));
                         continue;
                     }
                     gate.counters.waited(waited.wait, verdict == Verdict::Granted);

@@ -51,7 +51,7 @@ pub(super) fn arrive(
     }
     let word = gate.word.read();
     if word.is(Mode::DRY_RUN) && !word.is_closed() {
-        return dry_run::pass(gate, seats, in_vain == Some(Reason::Cost), whose);
+        return dry_run::pass(gate, seats, in_vain.is_some(), whose);
     }
     let refused = match in_vain {
         Some(reason) => Some(Refusal::new(reason, gate.crowd.read().len)),
@@ -105,7 +105,7 @@ impl Newcomer<'_> {
         if let Outcome::Queued(_) = outcome {
             gate.counters.queued();
         }
-        gate.publish(&waiting);
+        gate.publish(&mut waiting);
         drop(waiting);
         let more = after.wakers.is_nearly_full();
         after.wakers.wake();

@@ -41,7 +41,7 @@ pub struct Counts {
     /// Permits given out.
     pub admitted: u64,
     /// The same by level.
-    pub admitted_by_level: [(Level, u64); Level::ALL.len()],
+    pub admitted_by_level: [(Level, u64); Level::PRIORITIES.len()],
     /// Requests that had to wait.
     pub queued: u64,
     /// Rejections, by reason.
@@ -108,7 +108,9 @@ impl Counters {
         let permits = seats.saturating_sub(self.wide.load(Relaxed));
         let mut admitted = self.admitted.each_ref().map(|count| count.load(Relaxed));
         admitted[Level::Normal as usize] = permits.saturating_sub(admitted.iter().sum());
-        let admitted_by_level = Level::ALL.map(|level| {
+        // What goes ahead of every priority is counted with the highest.
+        admitted[Level::Critical as usize] += std::mem::take(&mut admitted[Level::First as usize]);
+        let admitted_by_level = Level::PRIORITIES.map(|level| {
             let now = admitted[level as usize];
             (level, now.max(self.told[level as usize].fetch_max(now, Relaxed)))
         });

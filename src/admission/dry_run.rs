@@ -9,9 +9,9 @@ use super::word::Mode;
 
 /// Lets one pass. With nobody in line, those are taken to wait who are in flight beyond the limit: so many seats as there
 /// would be places in the queue, and the rest would have been rejected.
-pub(super) fn pass(gate: &Arc<Gate>, seats: u32, too_wide: bool, whose: impl FnOnce() -> Keyed) -> Arrival {
+pub(super) fn pass(gate: &Arc<Gate>, seats: u32, in_vain: bool, whose: impl FnOnce() -> Keyed) -> Arrival {
     let whose = gate.word.read().is(Mode::KEYED).then(whose);
-    let refused = too_wide || whose == Some(Keyed::Refused);
+    let refused = in_vain || whose == Some(Keyed::Refused);
     let (counted, before) = gate.word.force(seats);
     gate.counters.took(counted);
     let (mut flow, mut at_cap) = (None, false);

@@ -142,7 +142,7 @@ impl Gate {
                 while let Some(waker) = (!wakers.is_full()).then(|| next(&mut waiting)).flatten() {
                     wakers.push(waker);
                 }
-                self.publish(&waiting);
+                self.publish(&mut waiting);
             }
             let more = wakers.is_full();
             wakers.wake();
@@ -153,7 +153,12 @@ impl Gate {
     }
 
     /// Makes the flag and what is told beside the line agree with it. Called before the lock is released.
-    pub(super) fn publish(&self, waiting: &Waiting) {
+    pub(super) fn publish(&self, waiting: &mut Waiting) {
+        // Those whom only their key's cap holds back do not wait for the limit.
+        let somebody_waits = !waiting.line.is_idle();
+        if somebody_waits != waiting.drain_rate.is_observed() {
+            self.observe(waiting, now(), somebody_waits);
+        }
         if waiting.line.is_empty() {
             self.crowd.publish(0, 0, None);
             self.word.clear_waiting();
@@ -239,7 +244,16 @@ impl Gate {
 
     /// Takes note of how fast seats come back.
     pub(super) fn measure(&self, waiting: &mut Waiting, now: Instant) {
-        waiting.drain_rate.observe(now, self.completed.load(Relaxed));
+        self.observe(waiting, now, waiting.drain_rate.is_observed());
+    }
+
+    fn observe(&self, waiting: &mut Waiting, now: Instant, somebody_waits: bool) {
+        let completed = self.completed.load(Relaxed);
+        if somebody_waits || waiting.drain_rate.is_observed() || self.queue() > 0 {
+            waiting.drain_rate.observe(now, completed, somebody_waits);
+        } else {
+            waiting.drain_rate.turned_away(now, completed);
+        }
         self.rate.publish(&waiting.drain_rate);
     }
 

@@ -32,12 +32,16 @@ impl Refusal {
 
 /// What can be said of a claim before anything else. An expired deadline stands also against permits that are free.
 pub(super) fn in_vain(gate: &Gate, claim: &Claim) -> Option<Reason> {
-    let seats = claim.seats_taken();
-    if claim.seats_from_client && seats > gate.word.read().limit() && seats > gate.settings.load().limit.get() {
+    if too_wide(gate, claim) {
         return Some(Reason::Cost);
     }
-    let expired = claim.deadline.is_some_and(|deadline| deadline <= now());
-    (expired && !gate.word.read().is(Mode::DRY_RUN)).then_some(Reason::DeadlineExpired)
+    claim.deadline.is_some_and(|deadline| deadline <= now()).then_some(Reason::DeadlineExpired)
+}
+
+/// Whether its client asks for more than there is, or ever was meant to be.
+pub(super) fn too_wide(gate: &Gate, claim: &Claim) -> bool {
+    let seats = claim.seats_taken();
+    claim.seats_from_client && seats > gate.word.read().limit() && seats > gate.settings.load().limit.get()
 }
 
 /// Turns away without the lock whom the lock would not let in either.

@@ -4,6 +4,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::account::Account;
 use super::acquire::{Acquire, Budget};
 use super::arrive::Arrival;
 use super::claim::{Claim, Keyed};
@@ -67,6 +68,11 @@ impl Limiter {
             Arrival::Admitted(flow, seats) => Some(Permit::new(gate.clone(), seats, flow, None)),
             Arrival::Queued(_) | Arrival::Rejected(_) => None,
         }
+    }
+
+    /// An account of what a request holds in memory before it has a permit of this limit.
+    pub fn account(&self) -> Account {
+        Account::new(self.0.clone())
     }
 
     /// Changes the limit. Raising it admits waiters at once; lowering it cuts nobody and admits nobody until in-flight

@@ -11,6 +11,7 @@ use super::acquire::{Budget, Turn};
 use super::claim::{Claim, Keyed, Keys};
 use super::future::ResponseFuture;
 use super::gate::Gate;
+use super::judge::too_wide;
 use super::key::Key;
 use super::limiter::Limiter;
 use super::permit::Permit;
@@ -110,6 +111,7 @@ pub(super) struct Turns {
     turn: Turn,
     limits: Limits,
     claim: Claim,
+    looks_ahead: bool,
     /// Which limit it is at.
     at: usize,
     /// The permits of those before, each of which holds the one before it.
@@ -118,13 +120,25 @@ pub(super) struct Turns {
 
 impl Turns {
     fn new(limits: Limits, claim: Claim) -> Self {
-        // One wait budget for all of them: the smallest. A single limit knows its own.
+        // One wait budget for all of them: the smallest, but for limits where nobody waits. A single limit knows its own.
         let budget = match limits.limiters() {
             [_] => Budget::default(),
-            several => several.iter().map(Limiter::queue_timeout).min().map_or(Budget::default(), Budget::new),
+            several => {
+                let enforced = several.iter().filter(|limiter| !limiter.is_dry_run());
+                enforced.map(Limiter::queue_timeout).min().map_or(Budget::default(), Budget::new)
+            }
         };
         let turn = Turn::new(limits.limiters()[0].0.clone(), claim, budget);
-        Turns { turn, limits, claim, at: 0, held: None }
+        Turns { turn, limits, claim, looks_ahead: true, at: 0, held: None }
+    }
+
+    /// Looks at the later limits, once: what can never fit one of them waits at none before it, and pushes nobody out
+    /// there.
+    fn refused_later(&mut self) -> Option<Rejection> {
+        let looks_ahead = std::mem::take(&mut self.looks_ahead) && self.claim.seats_from_client;
+        let mut later = self.limits.limiters().iter().enumerate().skip(1).filter(|_| looks_ahead);
+        let (limit, limiter) = later.find(|(_, limiter)| !limiter.is_dry_run() && too_wide(&limiter.0, &self.claim))?;
+        limiter.refuse(Reason::Cost).map(|rejection| Rejection { limit, ..rejection })
     }
 
     /// Where it waits.
@@ -138,6 +152,9 @@ impl Turns {
         cx: &mut Context<'_>,
         mut whose: impl FnMut(usize) -> Keyed,
     ) -> Poll<Result<Permit, Rejection>> {
+        if let Some(rejection) = self.refused_later() {
+            return Poll::Ready(Err(rejection));
+        }
         loop {
             let at = self.at;
             let permit = match ready!(self.turn.poll(cx, || whose(at))) {

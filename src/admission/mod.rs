@@ -18,6 +18,7 @@
 //! As a tower layer, [`AdmissionLayer`] holds a permit from admission to the last frame of the response body. A service
 //! that has to hold it longer implements `Service<Admitted<_>>` and stands directly inside [`Admission`].
 
+mod account;
 mod acquire;
 mod arrive;
 mod atomic;
@@ -44,6 +45,7 @@ mod tests;
 mod waiting;
 mod word;
 
+pub use account::Account;
 pub use acquire::Acquire;
 pub use body::PermitBody;
 pub use claim::{Claim, Keyed, Keys, NoKeys};

@@ -8,6 +8,7 @@ use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 
+use super::account::Account;
 use super::gate::Gate;
 
 /// Wraps `B`; what was read while waiting comes out first.
@@ -27,8 +28,7 @@ pub struct Spool<B> {
 struct ReadAhead {
     data: BytesMut,
     trailers: Option<HeaderMap>,
-    gate: Arc<Gate>,
-    charged: u64,
+    account: Account,
 }
 
 impl<B> Spool<B> {
@@ -39,8 +39,11 @@ impl<B> Spool<B> {
 }
 
 impl<B: Body<Data = Bytes> + Unpin> Spool<B> {
-    /// Reads ahead as far as `gate` has room. Ready with an error if the body failed.
+    /// Reads ahead as far as there is room on the account of `gate`, or of the earlier gate that has it on its account
+    /// already: what is in memory is bounded by the sum of the accounts, whichever way requests go. Ready with an error if
+    /// the body failed.
     pub(super) fn poll_read_ahead(&mut self, gate: &Arc<Gate>, cx: &mut Context<'_>) -> Poll<B::Error> {
+        let gate = &self.read_ahead.as_ref().map_or(gate, |ahead| ahead.account.gate()).clone();
         while !self.inner.is_end_stream() && gate.has_spool_room() {
             match Pin::new(&mut self.inner).poll_frame(cx) {
                 Poll::Ready(Some(Ok(frame))) => {
@@ -56,7 +59,7 @@ impl<B: Body<Data = Bytes> + Unpin> Spool<B> {
 
 impl ReadAhead {
     fn new(gate: Arc<Gate>) -> Self {
-        ReadAhead { data: BytesMut::new(), trailers: None, gate, charged: 0 }
+        ReadAhead { data: BytesMut::new(), trailers: None, account: Account::new(gate) }
     }
 
     fn take(&mut self, frame: Frame<Bytes>) {
@@ -64,9 +67,7 @@ impl ReadAhead {
             Ok(data) => self.data.extend_from_slice(&data),
             Err(frame) => self.trailers = frame.into_trailers().ok(),
         }
-        let held = self.data.capacity() as u64;
-        self.gate.spool(held.saturating_sub(self.charged));
-        self.charged = self.charged.max(held);
+        self.account.hold(self.data.capacity());
     }
 
     fn next(&mut self) -> Option<Frame<Bytes>> {
@@ -75,12 +76,6 @@ impl ReadAhead {
         } else {
             Some(Frame::data(self.data.split().freeze()))
         }
-    }
-}
-
-impl Drop for ReadAhead {
-    fn drop(&mut self) {
-        self.gate.unspool(self.charged);
     }
 }
 

@@ -5,7 +5,9 @@ use std::time::Instant;
 
 use super::level::Level;
 use super::nodes::Ticket;
+use super::order::Order;
 use super::queue::Queue;
+use super::saving::is_saved_up;
 
 /// What there is of the limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,8 +72,8 @@ impl<W, V, K: Hash + Eq + Clone> Queue<W, V, K> {
     ///
     /// Each level names the one whose turn it is there, passing over keys that are at their cap. Of those goes
     /// who is most urgent, age included. If it takes more seats than are free, capacity is saved up for it: others may
-    /// take what it leaves unused, but only as many seats as it wants itself, and then nobody until it goes. So capacity
-    /// does not idle for long, and the wide do not starve.
+    /// take what it leaves unused, but only as many seats as it wants itself, and then nobody until it goes, or until
+    /// enough has been [saved up in vain](super::saving). So capacity does not idle for long, and the wide do not starve.
     pub fn next(&mut self, now: Instant, room: Room) -> Option<Next> {
         let now = self.clock.nanos(now);
         if let Some(ticket) = self.due(now) {
@@ -85,9 +87,13 @@ impl<W, V, K: Hash + Eq + Clone> Queue<W, V, K> {
             return None;
         }
         let lane = &mut self.turns[first.lane];
-        lane.pin(first.index);
+        lane.pin(first.index, now);
+        if !is_saved_up(lane.pinned_since, now) {
+            let passer = self.passer(None, now, room.free())?;
+            return Some(Next::Go(self.choice(passer, None)));
+        }
         let may_pass = first.seats.min(room.limit).saturating_sub(lane.passed);
-        let passer = self.passer(first.lane, now, room.free().min(may_pass))?;
+        let passer = self.passer(Some(first.lane), now, room.free().min(may_pass))?;
         Some(Next::Go(self.choice(passer, Some(self.nodes.ticket(first.index)))))
     }
 
@@ -105,17 +111,39 @@ impl<W, V, K: Hash + Eq + Clone> Queue<W, V, K> {
     ///
     /// Age is that of the one whose turn it is, not of the oldest: a key that floods makes its own waiters old, and
     /// would lift them over the fresh ones of the others on their own level. It is not lost by that: while a level is
-    /// not served, its turn stays with the same one, who ages. Newest first, nobody ages; old ones are not next then.
+    /// not served, its turn stays with the same one, who ages.
     fn first(&mut self, now: u64) -> Option<Candidate> {
         let mut first: Option<(u64, Candidate)> = None;
         for level in self.turns.busy_levels() {
             let Some(candidate) = self.first_on(level, now) else { continue };
-            let rank = self.rank(candidate.index, now);
+            let rank = self.rank(candidate.index);
             if first.is_none_or(|(least, _)| rank < least) {
                 first = Some((rank, candidate));
             }
         }
-        first.map(|(_, candidate)| candidate)
+        let (rank, first) = first?;
+        Some(self.risen_above(first, rank, now).unwrap_or(first))
+    }
+
+    /// Newest first, the one whose turn it is on a level is never old. So the oldest of that lane is asked as well: it
+    /// goes, in place of the newest, where it has risen above whoever would be first of all levels.
+    fn risen_above(&self, first: Candidate, rank: u64, now: u64) -> Option<Candidate> {
+        if self.order == Order::Fifo {
+            return None;
+        }
+        let its_level = self.turns[first.lane].level;
+        let others = self.turns.busy_levels().filter(|level| *level != its_level);
+        let oldest = others.filter_map(|level| {
+            let lane = self.turns.first(level)?;
+            let index = self.turns[lane].oldest();
+            let seats = self.nodes[index].seats;
+            let stands_back = self.newest_first(lane, now) && !self.turns[lane].is_pinned();
+            let has_room = self.flows[self.turns[lane].flow].has_room(seats);
+            (stands_back && has_room).then_some(Candidate { lane, index, seats })
+        });
+        let (oldest_rank, oldest) =
+            oldest.map(|candidate| (self.rank(candidate.index), candidate)).min_by_key(|(rank, _)| *rank)?;
+        (oldest_rank < rank).then_some(oldest)
     }
 
     /// Whose turn it is on one level. Lanes at their key's cap are put aside until it has room, so each is met once.
@@ -131,9 +159,8 @@ impl<W, V, K: Hash + Eq + Clone> Queue<W, V, K> {
     }
 
     /// What decides between this waiter and one of another level.
-    pub(super) fn rank(&self, index: u32, now: u64) -> u64 {
-        let (lane, since) = (self.nodes[index].owner, self.nodes[index].since);
-        self.turns[lane].level.rank(if self.newest_first(lane, now) { now } else { since })
+    pub(super) fn rank(&self, index: u32) -> u64 {
+        self.turns[self.nodes[index].owner].level.rank(self.nodes[index].since)
     }
 
     fn next_in(&self, lane: u32, now: u64) -> Candidate {
@@ -141,19 +168,26 @@ impl<W, V, K: Hash + Eq + Clone> Queue<W, V, K> {
         Candidate { lane, index, seats: self.nodes[index].seats }
     }
 
-    /// Somebody narrow from another lane, of the most urgent level that has one: the earliest turn among the few that
-    /// come soon. A bounded look: where all of those are wide as well, capacity idles until the first of them fits.
-    fn passer(&self, over: u32, now: u64, seats: u32) -> Option<Candidate> {
+    /// Somebody narrow from another lane than `over`, of the most urgent level that has one: the earliest turn among the
+    /// few that come soon. A bounded look: where all of those are wide as well, capacity idles until the first of them
+    /// fits. Where no lane is passed over, those count whom nothing is saved up for.
+    fn passer(&self, over: Option<u32>, now: u64, seats: u32) -> Option<Candidate> {
         if seats == 0 {
             return None;
         }
         let passes = |&(_, candidate): &(u64, Candidate)| {
-            candidate.lane != over
+            Some(candidate.lane) != over
                 && candidate.seats <= seats
                 && self.flows[self.turns[candidate.lane].flow].has_room(candidate.seats)
         };
         Level::ALL.into_iter().find_map(|level| {
-            let soon = self.turns.soon(level).map(|(tag, lane)| (tag, self.next_in(lane, now)));
+            let soon = self.turns.soon(level).filter_map(|(tag, lane)| {
+                if over.is_some() {
+                    return Some((tag, self.next_in(lane, now)));
+                }
+                let index = self.turns[lane].passer(self.newest_first(lane, now), seats, &self.nodes)?;
+                Some((tag, Candidate { lane, index, seats: self.nodes[index].seats }))
+            });
             soon.filter(passes).min_by_key(|(tag, _)| *tag).map(|(_, candidate)| candidate)
         })
     }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::num::NonZeroU32;
 
+use super::level::Level;
 use super::nodes::NONE;
 use super::pool::Pool;
 
@@ -59,7 +60,7 @@ impl<K> Rules<K> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FlowId(pub(super) u32);
 
-/// Everything about one key: 44 bytes beside the key itself, of which there are two.
+/// Everything about one key: 48 bytes beside the key itself, of which there are two.
 #[derive(Debug)]
 pub(super) struct Flow<K> {
     /// None: the shared one.
@@ -71,7 +72,7 @@ pub(super) struct Flow<K> {
     per_key_queue: u32,
     pub(super) weight: u32,
     /// Its lane on each level, if it has one there.
-    pub(super) lanes: [u32; 5],
+    pub(super) lanes: [u32; Level::ALL.len()],
 }
 
 /// The flows by key. One exists while its key has requests waiting or counted in flight, or owes its turn on a level:
@@ -123,7 +124,7 @@ impl<K: Hash + Eq + Clone> Flows<K> {
     /// Frees a flow that nothing is known about any more.
     pub(super) fn close_if_idle(&mut self, index: u32) {
         let flow = &self.flows[index];
-        if flow.in_flight > 0 || flow.lanes != [NONE; 5] {
+        if flow.in_flight > 0 || flow.lanes != [NONE; Level::ALL.len()] {
             return;
         }
         if let Some(key) = &flow.key {
@@ -188,7 +189,7 @@ impl<K: Hash + Eq + Clone> Flows<K> {
             per_key: per_key.map_or(u32::MAX, NonZeroU32::get),
             per_key_queue: self.rules.per_key_queue.unwrap_or(u32::MAX),
             weight: weight(rule),
-            lanes: [NONE; 5],
+            lanes: [NONE; Level::ALL.len()],
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::level::Level;
 use super::nodes::{NONE, Nodes};
 
-/// The waiters of one flow on one level, in order of arrival: what takes turns with its like. 64 bytes.
+/// The waiters of one flow on one level, in order of arrival: what takes turns with its like. 72 bytes.
 #[derive(Debug)]
 pub(super) struct Lane {
     pub(super) flow: u32,
@@ -12,6 +12,8 @@ pub(super) struct Lane {
     newest: u32,
     /// The waiter that capacity is saved up for. It goes next whoever comes.
     pinned: u32,
+    /// Since when.
+    pub(super) pinned_since: u64,
     /// Seats that others took while it was.
     pub(super) passed: u32,
     pub(super) len: u32,
@@ -38,6 +40,9 @@ pub(super) enum Status {
     Owing,
 }
 
+/// How many are looked at to find a narrow one.
+const LOOK: usize = 8;
+
 impl Lane {
     pub(super) fn new(flow: u32, level: Level, weight: u32) -> Self {
         Lane {
@@ -46,6 +51,7 @@ impl Lane {
             oldest: NONE,
             newest: NONE,
             pinned: NONE,
+            pinned_since: 0,
             passed: 0,
             len: 0,
             seats: 0,
@@ -115,10 +121,27 @@ impl Lane {
     }
 
     /// From now on capacity is saved up for this waiter.
-    pub(super) fn pin(&mut self, index: u32) {
+    pub(super) fn pin(&mut self, index: u32, now: u64) {
         if self.pinned != index {
-            (self.pinned, self.passed) = (index, 0);
+            (self.pinned, self.pinned_since, self.passed) = (index, now, 0);
         }
+    }
+
+    pub(super) fn is_pinned(&self) -> bool {
+        self.pinned != NONE
+    }
+
+    /// Somebody else than the one whom capacity is saved up for, of so many seats at most, in the lane's order. Only a
+    /// few are looked at.
+    pub(super) fn passer<W, V>(&self, newest_first: bool, seats: u32, nodes: &Nodes<W, V>) -> Option<u32> {
+        let present = |index: u32| (index != NONE).then_some(index);
+        let first = if newest_first { self.newest } else { self.oldest };
+        let in_order = std::iter::successors(present(first), |index| {
+            let node = &nodes[*index];
+            present(if newest_first { node.previous } else { node.next })
+        });
+        let others = in_order.filter(|index| *index != self.pinned);
+        others.take(LOOK).find(|index| nodes[*index].seats <= seats)
     }
 
     /// Seats that a newcomer finds before it in its own lane.

@@ -29,6 +29,7 @@ mod pool;
 #[expect(clippy::module_inception, reason = "the file is named for the type that it is about")]
 mod queue;
 mod room;
+mod saving;
 #[cfg(test)]
 mod tests;
 mod turns;

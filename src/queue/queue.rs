@@ -116,6 +116,7 @@ impl<W, V, K: Hash + Eq + Clone> Queue<W, V, K> {
         self.deadlines.insert(ticket.index, self.clock.nanos(deadline), &mut self.nodes);
         self.turns[lane].link(ticket.index, now, &mut self.nodes);
         self.turns.joined(lane, seats.max(1));
+        self.park_at_cap(flow);
         ticket
     }
 
@@ -135,6 +136,7 @@ impl<W, V, K: Hash + Eq + Clone> Queue<W, V, K> {
         if self.flows.counts_in_flight() {
             self.flows[flow].in_flight += seats;
             self.nodes[ticket.index].owner = flow;
+            self.park_at_cap(flow);
         }
         waker
     }
@@ -213,9 +215,11 @@ impl<W, V, K: Hash + Eq + Clone> Queue<W, V, K> {
         let FlowId(index) = flow;
         debug_assert!(self.flows[index].in_flight >= seats, "a request ended twice");
         self.flows[index].in_flight = self.flows[index].in_flight.saturating_sub(seats);
-        for lane in self.flows[index].lanes {
-            if lane != NONE {
-                self.turns.unpark(lane);
+        if self.flows[index].has_room(1) {
+            for lane in self.flows[index].lanes {
+                if lane != NONE {
+                    self.turns.unpark(lane);
+                }
             }
         }
         self.flows.close_if_idle(index);
@@ -234,11 +238,25 @@ impl<W, V, K: Hash + Eq + Clone> Queue<W, V, K> {
 
     fn leave(&mut self, index: u32) {
         let (lane, seats) = (self.nodes[index].owner, self.nodes[index].seats);
+        let flow = self.turns[lane].flow;
         self.len -= 1;
-        self.flows[self.turns[lane].flow].waiting -= 1;
+        self.flows[flow].waiting -= 1;
         self.deadlines.remove(index, &mut self.nodes);
         self.turns[lane].unlink(index, &mut self.nodes);
         self.turns.left(lane, seats);
+        self.park_at_cap(flow);
+    }
+
+    /// Puts the lanes of a key aside that has all it may have in flight: nobody in them is ahead of anybody.
+    fn park_at_cap(&mut self, flow: u32) {
+        if self.flows[flow].has_room(1) {
+            return;
+        }
+        for lane in self.flows[flow].lanes {
+            if lane != NONE {
+                self.turns.park(lane);
+            }
+        }
     }
 
     fn flow(&mut self, key: Option<&K>) -> u32 {

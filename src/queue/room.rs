@@ -52,6 +52,9 @@ impl<W, V, K: Hash + Eq + Clone> Queue<W, V, K> {
         if let Some(flow) = flow.filter(|flow| self.flows[*flow].is_full()) {
             return self.room_in_key(flow, level, now);
         }
+        if flow.is_none() && self.flows.shape(key).1 == 0 {
+            return Entry::Refused(Why::KeyFull);
+        }
         if self.len() < capacity {
             return Entry::Free;
         }
@@ -87,7 +90,7 @@ impl<W, V, K: Hash + Eq + Clone> Queue<W, V, K> {
             let ticket = self.last_in(lane, now);
             let gives_way = match lower == level {
                 true => self.newest_first(lane, now),
-                false => level.rank(now) < self.rank(ticket.index, now),
+                false => level.rank(now) < self.rank(ticket.index),
             };
             if gives_way {
                 return Entry::InPlaceOf(ticket, Why::KeyFull);
@@ -100,7 +103,7 @@ impl<W, V, K: Hash + Eq + Clone> Queue<W, V, K> {
     fn less_urgent(&self, level: Level, now: u64) -> Option<Ticket> {
         Level::ALL.into_iter().rev().take_while(|lower| *lower > level).find_map(|lower| {
             let ticket = self.last_in(self.turns.longest(lower)?, now);
-            (level.rank(now) < self.rank(ticket.index, now)).then_some(ticket)
+            (level.rank(now) < self.rank(ticket.index)).then_some(ticket)
         })
     }
 

@@ -15,7 +15,7 @@ use super::pool::Pool;
 #[derive(Debug, Default)]
 pub(super) struct Turns {
     lanes: Pool<Lane>,
-    levels: [Round; 5],
+    levels: [Round; Level::ALL.len()],
     /// A bit for each level that has active lanes.
     busy: u8,
 }
@@ -33,6 +33,10 @@ pub(super) struct Round {
     serial: u64,
     /// Of the active.
     pub(super) weight: u64,
+    /// Who waits in active lanes, and for how many seats.
+    pub(super) active_waiting: u32,
+    pub(super) active_seats: u64,
+    /// The same in all of them.
     pub(super) waiting: u32,
     pub(super) seats: u64,
 }
@@ -60,8 +64,12 @@ impl Turns {
         let round = &mut self.levels[self.lanes[lane].level as usize];
         round.waiting += 1;
         round.seats += u64::from(seats);
-        if self.lanes[lane].status != Status::Active {
-            round.activate(lane, &mut self.lanes);
+        match self.lanes[lane].status {
+            Status::Active => {
+                round.active_waiting += 1;
+                round.active_seats += u64::from(seats);
+            }
+            Status::Parked | Status::Owing => round.activate(lane, &mut self.lanes),
         }
         round.measure(lane, &mut self.lanes);
         self.note(self.lanes[lane].level);
@@ -72,6 +80,10 @@ impl Turns {
         let round = &mut self.levels[self.lanes[lane].level as usize];
         round.waiting -= 1;
         round.seats -= u64::from(seats);
+        if self.lanes[lane].status == Status::Active {
+            round.active_waiting -= 1;
+            round.active_seats -= u64::from(seats);
+        }
         match (self.lanes[lane].len, self.lanes[lane].status) {
             (0, _) => round.retire(lane, &mut self.lanes),
             // Perhaps the next one's seats fit under the cap.
@@ -93,6 +105,9 @@ impl Turns {
 
     /// Passes over a lane until [`unpark`](Turns::unpark), or until somebody joins or leaves it.
     pub(super) fn park(&mut self, lane: u32) {
+        if self.lanes[lane].status != Status::Active {
+            return;
+        }
         let round = &mut self.levels[self.lanes[lane].level as usize];
         round.deactivate(lane, &mut self.lanes);
         self.lanes[lane].status = Status::Parked;
@@ -180,12 +195,16 @@ impl Round {
         lanes[lane].status = Status::Active;
         lanes[lane].tag = lanes[lane].tag.max(self.now);
         self.weight += u64::from(lanes[lane].weight);
+        self.active_waiting += lanes[lane].len;
+        self.active_seats += lanes[lane].seats;
         let rank = (lanes[lane].tag, self.next_serial());
         self.active.push(rank, lane, |moved, place| lanes[moved].place = place);
     }
 
     fn deactivate(&mut self, lane: u32, lanes: &mut Pool<Lane>) {
         self.weight -= u64::from(lanes[lane].weight);
+        self.active_waiting -= lanes[lane].len;
+        self.active_seats -= lanes[lane].seats;
         self.active.remove(lanes[lane].place, |moved, place| lanes[moved].place = place);
         lanes[lane].place = NONE;
     }

@@ -3,7 +3,7 @@
 use std::hash::Hash;
 use std::time::Instant;
 
-use super::lane::Lane;
+use super::lane::{Lane, Status};
 use super::level::Level;
 use super::nodes::NONE;
 use super::queue::Queue;
@@ -47,26 +47,29 @@ impl<W, V, K: Hash + Eq + Clone> Queue<W, V, K> {
         let mut ahead = Ahead::default();
         for higher in Level::ALL.into_iter().take_while(|higher| *higher < level) {
             let round = self.turns.round(higher);
-            ahead.waiters += round.waiting;
-            ahead.seats += round.seats;
+            // Whom only their key's cap holds back are ahead of nobody.
+            ahead.waiters += round.active_waiting;
+            ahead.seats += round.active_seats;
         }
         let lane = self.flows.find(key).map_or(NONE, |flow| self.flows[flow].lanes[level as usize]);
-        let (waiters, seats, len, own_seats) = match lane {
+        let (waiters, seats, active, active_seats) = match lane {
             NONE => (0, 0, 0, 0),
             index => {
                 let lane = &self.turns[index];
                 let newest_first = lane.len > 0 && newest_first(index);
                 let (waiters, seats) = lane.ahead_of_newcomer(newest_first, &self.nodes);
-                (waiters, seats, lane.len, lane.seats)
+                let is_active = lane.status == Status::Active;
+                let (active, active_seats) = if is_active { (lane.len, lane.seats) } else { (0, 0) };
+                (waiters, seats, active, active_seats)
             }
         };
         let round = self.turns.round(level);
-        let (others, others_seats) = (round.waiting - len, round.seats - own_seats);
+        let (others, others_seats) = (round.active_waiting - active, round.active_seats - active_seats);
         ahead.waiters += waiters;
         ahead.seats += seats;
         if others > 0 {
             let (weight, _) = self.flows.shape(key);
-            let own_weight = if lane == NONE { 0 } else { u64::from(self.turns[lane].weight) };
+            let own_weight = if active == 0 { 0 } else { u64::from(self.turns[lane].weight) };
             // While its own lane takes the seats before it and one more, others take so many, if they have them.
             let turns = (seats + 1) * round.weight.saturating_sub(own_weight).max(1) / u64::from(weight.max(1));
             let taken = turns.min(others_seats);

@@ -10,8 +10,8 @@ use tokio_test::task::spawn;
 use tokio_test::{assert_pending, assert_ready, assert_ready_ok};
 use tower::{Layer, Service, service_fn};
 
-use super::limiter;
-use crate::admission::{AdmissionLayer, Error, PermitBody, Spool};
+use super::{limiter, settings};
+use crate::admission::{AdmissionLayer, Claim, Error, Limiter, Limits, PermitBody, Settings, Spool};
 
 type Frames = Vec<Result<http_body::Frame<Bytes>, std::io::Error>>;
 
@@ -111,4 +111,37 @@ async fn who_must_not_be_told_to_continue_yet_is_not_read_ahead() {
     let body = stream(vec![Err(std::io::ErrorKind::TimedOut.into())]);
     let request = Request::builder().header("expect", "100-continue").body(body).unwrap();
     assert_pending!(spawn(service.call(request)).poll());
+}
+
+#[tokio::test]
+async fn what_is_read_ahead_at_one_limit_stays_on_its_account_at_the_next() {
+    use std::convert::Infallible;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+    use bytes::Bytes;
+    use futures_util::StreamExt;
+    use http::{Request, Response};
+    use http_body::Frame;
+    use http_body_util::StreamBody;
+
+    use crate::admission::{Admitted, NoKeys};
+
+    let [first, second] = [(); 2].map(|()| Limiter::new(Settings { queue_bytes: 64 << 10, ..settings(1, 4) }));
+    let limits = Limits::new(vec![first.clone(), second.clone()]).unwrap();
+    let (held, _held) = (first.try_acquire().unwrap(), second.try_acquire().unwrap());
+    let read = Arc::new(AtomicUsize::new(0));
+    let counted = read.clone();
+    let frames = futures_util::stream::iter(0..1000).map(move |_| {
+        counted.fetch_add(16 << 10, Relaxed);
+        Ok::<_, Infallible>(Frame::data(Bytes::from(vec![0; 16 << 10])))
+    });
+    let request = Request::new(StreamBody::new(frames));
+    let echo = tower::service_fn(|_: Admitted<_>| async { Ok::<_, Infallible>(Response::new(())) });
+    let mut call = spawn(limits.admit(request, Claim::default(), NoKeys, echo));
+    assert_pending!(call.poll());
+    assert!(read.load(Relaxed) <= 128 << 10);
+    drop(held);
+    assert_pending!(call.poll());
+    assert!(read.load(Relaxed) <= 256 << 10, "{} bytes in memory, queue_bytes is 64 KiB", read.load(Relaxed));
 }

@@ -142,3 +142,64 @@ async fn a_deadline_goes_on_at_the_next_limit() {
     assert_eq!(narrow.in_flight(), 0);
     narrow.set_limit(NonZeroU32::MIN);
 }
+
+/// Twenty requests at once, each of 10 ms, at a limit of ten: over in 20 ms.
+async fn burst(limiter: &Limiter) {
+    let permits: Vec<_> = (0..10).map(|_| limiter.try_acquire().unwrap()).collect();
+    let mut waits: Vec<_> = (0..10).map(|_| waiting(limiter)).collect();
+    advance(Duration::from_millis(10)).await;
+    drop(permits);
+    let permits: Vec<_> = waits.iter_mut().map(|wait| assert_ready_ok!(wait.poll())).collect();
+    advance(Duration::from_millis(10)).await;
+    drop(permits);
+}
+
+async fn short_bursts(order: Order) -> Limiter {
+    let limiter = Limiter::new(Settings { order, queue_timeout: Duration::from_secs(1), ..settings(10, 100) });
+    for _ in 0..3 {
+        burst(&limiter).await;
+        advance(Duration::from_secs(5)).await;
+    }
+    limiter
+}
+
+#[tokio::test(start_paused = true)]
+async fn idle_time_between_bursts_is_no_measure_of_what_a_full_limit_does() {
+    let limiter = short_bursts(Order::Fifo).await;
+    let _permits: Vec<_> = (0..10).map(|_| limiter.try_acquire().unwrap()).collect();
+    let _ahead: Vec<_> = (0..8).map(|_| waiting(&limiter)).collect();
+    // It would wait for 10 ms.
+    let mut newcomer = spawn(limiter.acquire_as(within(1500), None));
+    assert_pending!(newcomer.poll(), "rate {:?}", limiter.drain_rate());
+}
+
+#[tokio::test(start_paused = true)]
+async fn idle_time_between_bursts_turns_nobody_away_who_is_judged_on_arrival() {
+    let limiter = short_bursts(Order::AdaptiveLifo).await;
+    let _permits: Vec<_> = (0..10).map(|_| limiter.try_acquire().unwrap()).collect();
+    for n in 0..10 {
+        let mut newcomer = spawn(limiter.acquire());
+        assert_pending!(newcomer.poll(), "number {n}, rate {:?}", limiter.drain_rate());
+        std::mem::forget(newcomer);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rate_of_an_hour_ago_turns_nobody_away() {
+    let limiter = limiter(10, 100);
+    // An upstream that stood nearly still for a while.
+    let mut permits: Vec<_> = (0..10).map(|_| limiter.try_acquire().unwrap()).collect();
+    for _ in 0..30 {
+        let _asks = waiting(&limiter);
+        advance(Duration::from_secs(4)).await;
+        drop(permits.pop());
+        drop(_asks);
+        permits.push(limiter.try_acquire().unwrap());
+    }
+    drop(permits);
+    advance(Duration::from_secs(3600)).await;
+    let _permits: Vec<_> = (0..10).map(|_| limiter.try_acquire().unwrap()).collect();
+    let _ahead: Vec<_> = (0..8).map(|_| waiting(&limiter)).collect();
+    let mut newcomer = spawn(limiter.acquire_as(within(10_000), None));
+    assert_pending!(newcomer.poll(), "rate {:?}", limiter.drain_rate());
+}

@@ -1,7 +1,9 @@
 //! Limits that only count, and permits that come back with the head.
 
 use std::num::NonZeroU32;
+use std::time::Duration;
 
+use tokio::time::{advance, sleep};
 use tokio_test::assert_ready_ok;
 
 use super::{at_once, limiter, seats, settings, waiting};
@@ -92,4 +94,28 @@ async fn what_is_held_to_the_head_comes_back_with_it() {
     let mut permit = at_head.acquire().await.unwrap();
     permit.release_at_head();
     assert_eq!(at_head.in_flight(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dry_run_shortens_no_wait_at_another_limit() {
+    let own = limiter(1, 4);
+    let dry = Limiter::new(Settings { dry_run: true, queue_timeout: Duration::from_millis(50), ..settings(9, 4) });
+    let limits = Limits::new(vec![own.clone(), dry]).unwrap();
+    let _permit = own.acquire().await.unwrap();
+    let wait = limits.acquire();
+    tokio::select! {
+        end = wait => panic!("{:?} after 50 ms, where the only limit that is enforced says 10 s", end.unwrap_err()),
+        () = sleep(Duration::from_secs(1)) => {}
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_who_waited_until_a_dry_run_began_has_waited() {
+    let limiter = limiter(1, 4);
+    let _permit = limiter.acquire().await.unwrap();
+    let mut wait = waiting(&limiter);
+    advance(Duration::from_secs(3)).await;
+    limiter.set_dry_run(true);
+    let permit = assert_ready_ok!(wait.poll());
+    assert!(permit.waited().is_some_and(|waited| waited.wait >= Duration::from_secs(3)), "{:?}", permit.waited());
 }

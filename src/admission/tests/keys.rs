@@ -4,16 +4,20 @@ use std::cell::Cell;
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::num::NonZeroU32;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Empty;
+use tokio::time::advance;
 use tokio_test::task::spawn;
 use tokio_test::{assert_pending, assert_ready_err, assert_ready_ok};
 use tower::service_fn;
 
-use super::{at_once, seats, settings, waiting_as};
-use crate::admission::{Admitted, Claim, Error, Key, KeyRule, Keyed, Keys, Limiter, Limits, Reason, Rules, Settings};
+use super::{at_once, level, seats, settings, waiting_as};
+use crate::admission::{
+    Admitted, Claim, Error, Key, KeyRule, Keyed, Keys, Level, Limiter, Limits, Reason, Rules, Settings,
+};
 
 const ONE: Claim = Claim { level: crate::admission::Level::Normal, seats: 1, deadline: None, seats_from_client: false };
 
@@ -176,4 +180,38 @@ async fn a_key_is_asked_for_only_where_it_matters() {
     let _permit = ask(&limiter, times, own()).unwrap().unwrap();
     assert!(ask(&limiter, times, own()).unwrap().is_err());
     assert_eq!(times.get(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn those_whom_only_their_keys_cap_holds_back_are_ahead_of_nobody() {
+    let rules = Rules { per_key: NonZeroU32::new(1), ..Rules::<Key>::default() };
+    let limiter = Limiter::new(Settings { rules: Some(rules), ..settings(2, 200) });
+    let _capped = at_once(&limiter, level(Level::High), "a").unwrap();
+    let _parked: Vec<_> = (0..50).map(|_| waiting_as(&limiter, level(Level::High), "a")).collect();
+    for _ in 0..30 {
+        let permit = at_once(&limiter, Claim::default(), "c").unwrap();
+        advance(Duration::from_millis(100)).await;
+        drop(permit);
+    }
+    let other = at_once(&limiter, Claim::default(), "b").unwrap();
+    drop(waiting_as(&limiter, level(Level::High), "a"));
+    let rate = limiter.drain_rate();
+    let mut newcomer = spawn(limiter.acquire_as(
+        Claim { deadline: Some((tokio::time::Instant::now() + Duration::from_secs(1)).into_std()), ..Claim::default() },
+        Some(Key::new("n")),
+    ));
+    let first = newcomer.poll();
+    assert!(first.is_pending(), "{:?}, at a rate of {rate:?}", first.map(|end| end.map(|_| ())));
+    drop(other);
+    assert_ready_ok!(newcomer.poll());
+}
+
+#[tokio::test]
+async fn with_a_queue_of_none_for_each_key_nobody_waits() {
+    let rules = Rules { per_key_queue: Some(0), ..Rules::<Key>::default() };
+    let limiter = Limiter::new(Settings { rules: Some(rules), ..settings(1, 100) });
+    let _permit = at_once(&limiter, Claim::default(), "a").unwrap();
+    let mut newcomer = spawn(limiter.acquire_as(Claim::default(), Some(Key::new("b"))));
+    let first = newcomer.poll();
+    assert!(first.is_ready(), "it waits");
 }

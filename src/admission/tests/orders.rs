@@ -4,6 +4,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use tokio::time::advance;
+use tokio_test::task::spawn;
 use tokio_test::{assert_pending, assert_ready_err, assert_ready_ok};
 
 use super::{at_once, level, limiter, settings, waiting, waiting_as};
@@ -31,8 +32,8 @@ async fn the_most_urgent_goes_first_and_age_is_worth_a_level() {
     drop(assert_ready_ok!(low.poll()));
     assert_ready_ok!(normal.poll());
     let counts = limiter.counts();
-    assert_eq!((counts.admitted, counts.admitted_by_level[Level::Low as usize]), (4, (Level::Low, 1)));
-    assert_eq!(counts.admitted_by_level[Level::Normal as usize], (Level::Normal, 3));
+    assert_eq!((counts.admitted, counts.admitted_by_level[3]), (4, (Level::Low, 1)));
+    assert_eq!(counts.admitted_by_level[2], (Level::Normal, 3));
 }
 
 #[tokio::test]
@@ -151,4 +152,18 @@ async fn who_cannot_get_in_is_told_without_the_lock() {
     assert_eq!(at_once(&limiter, expired, "a").unwrap_err().reason, Reason::DeadlineExpired);
     drop(locked);
     drop(permit);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_waiter_rises_a_level_each_five_seconds_also_where_the_newest_goes_first() {
+    let limiter =
+        Limiter::new(Settings { order: Order::Lifo, queue_timeout: Duration::from_secs(3600), ..settings(1, 100) });
+    let permit = limiter.acquire().await.unwrap();
+    let mut old = spawn(limiter.acquire_as(level(Level::Background), None));
+    assert_pending!(old.poll());
+    advance(Duration::from_secs(60)).await;
+    let mut urgent = spawn(limiter.acquire_as(level(Level::Critical), None));
+    assert_pending!(urgent.poll());
+    drop(permit);
+    assert!(old.is_woken(), "it has waited for a minute, and has not risen");
 }

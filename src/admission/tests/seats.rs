@@ -5,8 +5,8 @@ use std::num::NonZeroU32;
 use tokio_test::task::spawn;
 use tokio_test::{assert_pending, assert_ready_ok};
 
-use super::{at_once, limiter, seats, waiting, waiting_as};
-use crate::admission::{Claim, Limits, Reason};
+use super::{at_once, level, limiter, seats, settings, waiting, waiting_as};
+use crate::admission::{Claim, Level, Limiter, Limits, Reason};
 
 #[tokio::test]
 async fn seats_are_taken_together_and_come_back_together() {
@@ -101,4 +101,19 @@ async fn seats_count_at_each_limit() {
     drop(first);
     drop(assert_ready_ok!(second.poll()));
     assert_eq!((narrow.in_flight(), wide.in_flight()), (0, 0));
+}
+
+#[tokio::test]
+async fn what_can_never_fit_a_later_limit_pushes_nobody_out_at_an_earlier_one() {
+    let narrow = Limiter::new(settings(100, 1));
+    let shared = limiter(10, 4);
+    let limits = Limits::new(vec![narrow.clone(), shared]).unwrap();
+    let _full = at_once(&narrow, Claim { seats: 100, ..Claim::default() }, "").unwrap();
+    let mut patient = spawn(narrow.acquire_as(level(Level::Low), None));
+    assert_pending!(patient.poll());
+    let doomed = Claim { seats: 50, seats_from_client: true, level: Level::High, ..Claim::default() };
+    let mut doomed = spawn(limits.acquire_as(doomed, None));
+    let first = doomed.poll();
+    let reason = first.map(|end| end.unwrap_err().reason);
+    assert_eq!(reason, std::task::Poll::Ready(Reason::Cost), "it stands in line, in another's place");
 }

@@ -74,8 +74,8 @@ fn a_waiter_is_small() {
     use std::task::Waker;
     assert_eq!(size_of::<nodes::Node<Waker, u16>>(), 56);
     assert_eq!(size_of::<(u64, u32)>(), 16);
-    assert_eq!(size_of::<lane::Lane>(), 64);
-    assert_eq!(size_of::<flows::Flow<()>>(), 44);
+    assert_eq!(size_of::<lane::Lane>(), 72);
+    assert_eq!(size_of::<flows::Flow<()>>(), 48);
 }
 
 #[test]

@@ -225,3 +225,25 @@ fn a_key_is_forgotten_once_nothing_is_known_about_it() {
     // The shared flow's lane stays.
     assert_eq!((bench.queue.keys_tracked(), bench.queue.turns.indices().len()), (0, 1));
 }
+
+#[test]
+fn those_whom_only_their_keys_cap_holds_back_are_ahead_of_nobody() {
+    let mut bench = Bench::with_rules(Rules { per_key: NonZeroU32::new(1), ..Rules::default() });
+    bench.queue.begin(Some(&"a"), 1).unwrap();
+    let flow = bench.queue.begin(Some(&"b"), 1).unwrap();
+    for waiter in 0..5 {
+        bench.push(waiter, Like { level: Level::High, ..of("a") });
+        bench.push(10 + waiter, of("b"));
+    }
+    assert_eq!(bench.queue.ahead(bench.now, Some(&"new"), Level::Normal), Ahead::default());
+    bench.queue.end(flow, 1);
+    assert_eq!(bench.queue.ahead(bench.now, Some(&"new"), Level::Low), Ahead { waiters: 5, seats: 5 });
+    assert_eq!(bench.queue.ahead(bench.now, Some(&"new"), Level::Normal), Ahead { waiters: 1, seats: 1 });
+}
+
+#[test]
+fn where_nobody_of_a_key_may_wait_the_first_may_not_either() {
+    let mut bench = Bench::with_rules(Rules { per_key_queue: Some(0), ..Rules::default() });
+    assert_eq!(bench.offer(0, of("a"), 10), Err(Why::KeyFull));
+    assert_eq!(bench.offer(1, PLAIN, 10), Err(Why::KeyFull));
+}

@@ -102,3 +102,34 @@ fn one_that_has_aged_does_not_give_way_to_one_that_it_goes_before() {
     assert_eq!(bench.offer(1, at(Level::Normal), 1), Err(Why::Full));
     assert_eq!(bench.offer(2, at(Level::High), 1), Ok(Some((0, Why::Level))));
 }
+
+#[test]
+fn newest_first_it_is_the_oldest_that_rises() {
+    let mut bench = Bench::with_order(Order::Lifo);
+    bench.push(0, at(Level::Normal));
+    bench.pass(5_001);
+    bench.push(1, at(Level::Normal));
+    bench.push(2, at(Level::High));
+    bench.push(3, at(Level::High));
+    // It stands before those who came to the level after it rose; the newest of its own level does not.
+    assert_eq!(bench.drain(), [0, 3, 2, 1]);
+}
+
+#[test]
+fn newest_first_an_old_one_is_not_pushed_out_by_one_that_it_goes_before() {
+    let mut bench = Bench::with_order(Order::Lifo);
+    bench.push(0, at(Level::Normal));
+    bench.pass(5_001);
+    assert_eq!(bench.offer(1, at(Level::High), 1), Err(Why::Full));
+    assert_eq!(bench.offer(2, at(Level::Critical), 1), Ok(Some((0, Why::Level))));
+}
+
+#[test]
+fn the_first_go_before_every_priority_however_old() {
+    let mut bench = Bench::new();
+    bench.push(0, at(Level::Critical));
+    bench.pass(60_000);
+    bench.push(1, at(Level::First));
+    assert_eq!(bench.drain(), [1, 0]);
+    assert_eq!("first".parse::<Level>(), Err(NoSuchLevel));
+}

@@ -66,13 +66,18 @@ impl Model {
     }
 
     fn rank(&self, item: &Item) -> u64 {
-        let since = if self.newest_first(item.key, item.level) { self.now } else { item.since };
-        since + item.level as u64 * RISE
+        item.since + item.level as u64 * RISE
     }
 
     fn next(&self) -> Option<Item> {
         let firsts = (0..5).filter_map(|level| self.lanes(level).into_iter().min_by_key(|(_, tag, _)| *tag));
-        firsts.map(|(_, _, item)| item).min_by_key(|item| (self.rank(item), item.level))
+        let firsts: Vec<_> = firsts.map(|(_, _, item)| item).collect();
+        let first = *firsts.iter().min_by_key(|item| (self.rank(item), item.level))?;
+        // Where the newest goes first, the oldest of that lane goes if it has risen above all that.
+        let oldest = firsts.iter().filter(|item| item.level != first.level && self.newest_first(item.key, item.level));
+        let oldest = oldest.map(|item| self.lane(item.key, item.level)[0]);
+        let risen = oldest.filter(|item| self.rank(item) < self.rank(&first));
+        Some(risen.min_by_key(|item| (self.rank(item), item.level)).unwrap_or(first))
     }
 
     fn grant(&mut self, item: Item) {
@@ -181,7 +186,7 @@ proptest! {
                 Step::Offer { key, level, seats, timeout } => {
                     let like = Like {
                         key: Some(WEIGHTS[key].0),
-                        level: Level::ALL[level],
+                        level: Level::PRIORITIES[level],
                         seats: seats as u32,
                         timeout: Duration::from_millis(timeout),
                     };

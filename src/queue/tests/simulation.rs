@@ -157,6 +157,7 @@ impl Simulation {
                     }
                 }
             }
+            self.measure();
         }
     }
 
@@ -203,9 +204,9 @@ impl Simulation {
             self.at(self.setup.patience, Event::GiveUp(id));
             return self.start(id);
         }
-        self.drain_rate.observe(self.bench.now, self.completed);
+        self.measure();
         if self.setup.order == Order::AdaptiveLifo
-            && let Some(rate) = self.drain_rate.per_second()
+            && let Some(rate) = self.drain_rate.per_second().filter(|_| self.drain_rate.is_firm())
         {
             let backlog = self.bench.queue.backlog(like.key.as_ref(), like.level);
             if backlog.seats as f64 / rate > self.setup.queue_timeout {
@@ -228,6 +229,10 @@ impl Simulation {
         }
         self.at(self.setup.patience, Event::GiveUp(id));
         self.hand_over();
+    }
+
+    fn measure(&mut self) {
+        self.drain_rate.observe(self.bench.now, self.completed, !self.bench.queue.is_empty());
     }
 
     fn hand_over(&mut self) {
