@@ -40,6 +40,7 @@ pub(super) fn router(context: Context) -> Router {
         .route("/api/v1/limits/{name}", get(limits::show).patch(limits::change).delete(limits::reset))
         .route("/api/v1/limits/{name}/flush", post(limits::flush))
         .route("/api/v1/limits/{name}/keys", get(limits::keys))
+        .route("/api/v1/limits/{name}/queue", get(limits::queue))
         .route("/api/v1/drain", post(drain))
         .method_not_allowed_fallback(wrong_method)
         // Whoever may see nothing is not told what there is, either.

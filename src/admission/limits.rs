@@ -13,6 +13,7 @@ use super::future::ResponseFuture;
 use super::gate::Gate;
 use super::key::Key;
 use super::limiter::Limiter;
+use super::observe::Forecast;
 use super::permit::Permit;
 use super::rejection::{Reason, Rejection};
 use super::service::Admitted;
@@ -125,6 +126,11 @@ impl Turns {
         };
         let turn = Turn::new(limits.limiters()[0].0.clone(), claim, budget);
         Turns { turn, limits, claim, at: 0, held: None }
+    }
+
+    /// Where it stands at the limit that it waits for.
+    pub(super) fn standing(&self) -> Option<Forecast> {
+        self.turn.standing()
     }
 
     /// Where it waits.
