@@ -1,42 +1,51 @@
 //! The socket of the admin listener, and its connections.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::net::UnixListener;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use http::Request;
-use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
 use tower_service::Service;
 
+use super::board::{Board, FOLLOWERS_MAX};
 use super::context::{Connection, Context};
 use super::router::router;
-use super::settings::{Settings, Token};
-use crate::server::Handle;
+use super::settings::{Listen, Settings, Token};
+use crate::server::{Handle, SocketFile};
 
-/// An address that is listened on, before anybody is served.
+/// A place that is listened on, before anybody is served.
 #[derive(Debug)]
 pub struct Listener {
-    listener: std::net::TcpListener,
-    address: SocketAddr,
+    incoming: Incoming,
+    listen: Listen,
     token: Option<Token>,
+    dashboard: bool,
+}
+
+#[derive(Debug)]
+enum Incoming {
+    Tcp(std::net::TcpListener, SocketAddr),
+    Unix(UnixListener, SocketFile),
 }
 
 /// Why there is no admin listener.
 #[derive(Debug, thiserror::Error)]
-#[error("the admin listener cannot listen on {address}")]
+#[error("the admin listener cannot listen on {listen}")]
 pub struct BindError {
     /// Where.
-    pub address: SocketAddr,
+    pub listen: Listen,
     /// Why.
     pub source: io::Error,
 }
@@ -46,37 +55,45 @@ pub struct BindError {
 pub struct Running {
     closing: watch::Sender<bool>,
     connections: Arc<Semaphore>,
-    tasks: [AbortHandle; 2],
+    tasks: [AbortHandle; 3],
+    /// Removed with this.
+    _file: Option<SocketFile>,
 }
 
-/// How many are served at once; further ones wait in the kernel.
-const MAX_CONNECTIONS: u32 = 256;
+/// How many are served at once; further ones wait in the kernel. Followers of the events don't use up what the others need.
+const MAX_CONNECTIONS: u32 = 256 + FOLLOWERS_MAX as u32;
 /// From the end of an answer to the end of the next request's head.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 /// When accepting fails for want of files or memory, waiting is all that can be done.
 const BACK_OFF: Duration = Duration::from_millis(100);
 /// What answers under way get to be sent when all is over.
 const LAST_WORDS: Duration = Duration::from_millis(500);
+/// Who connects to the socket's file may do everything, so only our own user may.
+const SOCKET_MODE: u32 = 0o600;
+/// Both ends of a connection through a socket's file: this machine.
+const LOCAL: Connection = {
+    let address = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+    Connection { peer: address, local: address }
+};
 
 impl Listener {
     /// Listens where the settings say; `None` where they say nowhere.
     ///
     /// # Errors
-    /// When the address is taken, or none of this machine's.
+    /// When the address or the socket's file is taken, or the address none of this machine's.
     pub fn bind(settings: &Settings) -> Result<Option<Self>, BindError> {
-        let Some(address) = settings.listen else { return Ok(None) };
-        let bind = || {
-            let listener = std::net::TcpListener::bind(address)?;
-            listener.set_nonblocking(true)?;
-            let address = listener.local_addr()?;
-            Ok(Listener { listener, address, token: settings.token.clone() })
-        };
-        bind().map(Some).map_err(|source| BindError { address, source })
+        let Some(listen) = &settings.listen else { return Ok(None) };
+        let incoming = Incoming::bind(listen).map_err(|source| BindError { listen: listen.clone(), source })?;
+        let (token, dashboard) = (settings.token.clone(), settings.dashboard);
+        Ok(Some(Listener { incoming, listen: listen.clone(), token, dashboard }))
     }
 
-    /// Where it listens, with the real port.
-    pub fn address(&self) -> SocketAddr {
-        self.address
+    /// Where it listens, as the commands take it: `http://` and an address with the real port, or `unix:` and a path.
+    pub fn url(&self) -> String {
+        match &self.incoming {
+            Incoming::Tcp(_, address) => format!("http://{address}"),
+            Incoming::Unix(..) => self.listen.to_string(),
+        }
     }
 
     /// Serves on the current runtime, which must be none of the workers'.
@@ -87,13 +104,17 @@ impl Listener {
     /// # Panics
     /// Outside a tokio runtime.
     pub fn serve(self, server: Handle) -> io::Result<Running> {
-        let listener = TcpListener::from_std(self.listener)?;
-        let context = Context::new(server, self.token);
+        let (listener, file) = self.incoming.into_accepting()?;
+        let (board, teller) = Board::new();
+        let sampling = tokio::spawn(board.clone().run(server.clone(), teller));
+        let context = Context::new(server, self.token, board);
         let connections = Arc::new(Semaphore::new(MAX_CONNECTIONS as usize));
         let closing = watch::Sender::new(false);
         let expiry = tokio::spawn(context.overrides.clone().expire());
-        let accepting = tokio::spawn(accept(listener, router(context), connections.clone(), closing.subscribe()));
-        Ok(Running { closing, connections, tasks: [expiry.abort_handle(), accepting.abort_handle()] })
+        let router = router(context, self.dashboard);
+        let accepting = tokio::spawn(accept(listener, router, connections.clone(), closing.subscribe()));
+        let tasks = [expiry, accepting, sampling].map(|task| task.abort_handle());
+        Ok(Running { closing, connections, tasks, _file: file })
     }
 }
 
@@ -112,30 +133,73 @@ impl Drop for Running {
     }
 }
 
-async fn accept(listener: TcpListener, router: Router, connections: Arc<Semaphore>, closing: watch::Receiver<bool>) {
+impl Incoming {
+    fn bind(listen: &Listen) -> io::Result<Self> {
+        match listen {
+            Listen::Tcp(address) => {
+                let listener = std::net::TcpListener::bind(address)?;
+                listener.set_nonblocking(true)?;
+                let address = listener.local_addr()?;
+                Ok(Incoming::Tcp(listener, address))
+            }
+            Listen::Unix(path) => {
+                let (listener, file) = SocketFile::listen(path, SOCKET_MODE)?;
+                listener.set_nonblocking(true)?;
+                Ok(Incoming::Unix(listener, file))
+            }
+        }
+    }
+
+    fn into_accepting(self) -> io::Result<(Accepting, Option<SocketFile>)> {
+        Ok(match self {
+            Incoming::Tcp(listener, _) => (Accepting::Tcp(TcpListener::from_std(listener)?), None),
+            Incoming::Unix(listener, file) => {
+                (Accepting::Unix(tokio::net::UnixListener::from_std(listener)?), Some(file))
+            }
+        })
+    }
+}
+
+/// A listening socket of either kind, as the runtime has it.
+enum Accepting {
+    Tcp(TcpListener),
+    Unix(tokio::net::UnixListener),
+}
+
+async fn accept(listener: Accepting, router: Router, connections: Arc<Semaphore>, closing: watch::Receiver<bool>) {
     loop {
         let permit = connections.clone().acquire_owned().await.expect("nobody closes the semaphore");
-        match listener.accept().await {
-            Ok((stream, peer)) => {
-                let (router, closing) = (router.clone(), closing.clone());
+        let (router, closing) = (router.clone(), closing.clone());
+        let accepted = match &listener {
+            Accepting::Tcp(listener) => listener.accept().await.map(|(stream, peer)| {
+                let _ = stream.set_nodelay(true);
                 tokio::spawn(async move {
-                    serve(stream, peer, router, closing).await;
+                    if let Ok(local) = stream.local_addr() {
+                        serve(stream, Connection { peer, local }, router, closing).await;
+                    }
                     drop(permit);
-                });
-            }
-            Err(error) => {
-                tracing::debug!(%error, "accepting an admin connection failed");
-                sleep(BACK_OFF).await;
-            }
+                })
+            }),
+            Accepting::Unix(listener) => listener.accept().await.map(|(stream, _)| {
+                tokio::spawn(async move {
+                    serve(stream, LOCAL, router, closing).await;
+                    drop(permit);
+                })
+            }),
+        };
+        if let Err(error) = accepted {
+            tracing::debug!(%error, "accepting an admin connection failed");
+            sleep(BACK_OFF).await;
         }
     }
 }
 
-async fn serve(stream: TcpStream, peer: SocketAddr, router: Router, mut closing: watch::Receiver<bool>) {
-    let Ok(local) = stream.local_addr() else { return };
-    let _ = stream.set_nodelay(true);
-    let service = service_fn(move |mut request: Request<Incoming>| {
-        request.extensions_mut().insert(Connection { peer, local });
+async fn serve<S>(stream: S, between: Connection, router: Router, mut closing: watch::Receiver<bool>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let service = service_fn(move |mut request: Request<hyper::body::Incoming>| {
+        request.extensions_mut().insert(between);
         router.clone().call(request)
     });
     let mut builder = http1::Builder::new();
@@ -151,6 +215,6 @@ async fn serve(stream: TcpStream, peer: SocketAddr, router: Router, mut closing:
         }
     };
     if let Err(error) = ended {
-        tracing::debug!(%peer, %error, "an admin connection failed");
+        tracing::debug!(peer = %between.peer, %error, "an admin connection failed");
     }
 }

@@ -93,6 +93,7 @@ enum State {
 
 impl Turn {
     pub(super) fn new(gate: Arc<Gate>, claim: Claim, budget: Budget) -> Self {
+        let claim = if gate.takes_one { Claim { seats: 1, seats_from_client: false, ..claim } } else { claim };
         Turn { gate: Some(gate), state: State::Arriving, claim, budget }
     }
 

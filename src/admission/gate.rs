@@ -30,6 +30,7 @@ pub(super) struct Gate {
     /// Bytes of bodies that waiting requests hold in memory.
     spooled: AtomicU64,
     pub(super) name: Box<str>,
+    pub(super) takes_one: bool,
     /// What is configured. The limit, the next two and the word's mode are what is in force.
     pub(super) settings: ArcSwap<Settings>,
     queue: AtomicU32,
@@ -53,6 +54,7 @@ impl Gate {
             queue_timeout: AtomicU64::new(millis(settings.queue_timeout)),
             counters: Counters::default(),
             name: settings.name.as_str().into(),
+            takes_one: settings.takes_one,
             settings: ArcSwap::from_pointee(settings),
             overrides: Mutex::default(),
             waiting: Mutex::default(),

@@ -13,7 +13,7 @@ use super::judge::Refusal;
 use super::key::Key;
 use super::permit::Permit;
 use super::rejection::{Reason, Rejection};
-use super::settings::{Hold, LIMIT_MAX, Overrides, Settings};
+use super::settings::{Hold, LIMIT_MAX, Overrides, Settings, default_queue};
 use super::waiting::Verdict;
 use super::word::Mode;
 use crate::queue::{Order, Rules};
@@ -141,6 +141,19 @@ impl Limiter {
         self.0.set_hold(settings.hold);
         self.0.set_dry_run(settings.dry_run);
         self.0.settings.store(Arc::new(settings));
+        self.enforce(*overrides);
+    }
+
+    /// Takes a new number of permits for the configured one, as it is where that is measured; and with `queue_follows` a
+    /// queue by that number. What is overridden stays so.
+    pub fn set_measured(&self, limit: NonZeroU32, queue_follows: bool) {
+        let overrides = self.0.lock_overrides();
+        let before = self.0.settings.load_full();
+        if before.limit == limit {
+            return;
+        }
+        let queue = if queue_follows { default_queue(limit) } else { before.queue };
+        self.0.settings.store(Arc::new(Settings { limit, queue, ..(*before).clone() }));
         self.enforce(*overrides);
     }
 

@@ -29,6 +29,8 @@ pub struct Settings {
     pub rules: Option<Rules<Key>>,
     /// How long a permit is held. Default [`Hold::Response`].
     pub hold: Hold,
+    /// Whether every request takes one seat, whatever it asks of its other limits. Never changes. Default false.
+    pub takes_one: bool,
     /// Whether it only counts: then nobody waits or is rejected, and in-flight may exceed the limit. Default false.
     pub dry_run: bool,
 }
@@ -70,6 +72,7 @@ impl Settings {
             order: Order::Fifo,
             rules: None,
             hold: Hold::Response,
+            takes_one: false,
             dry_run: false,
         }
     }

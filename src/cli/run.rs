@@ -5,6 +5,7 @@ use std::io::{self, IsTerminal};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
+use super::files;
 use super::reload::Reloader;
 use super::{Ending, print_error};
 use crate::access_log::Writer;
@@ -45,9 +46,9 @@ async fn serve(settings: Settings, sources: Sources) -> Ending {
         Ok(server) => server,
         Err(error) => return failed(&error),
     };
-    let listening: Vec<String> = server.addresses().iter().map(|address| format!("http://{address}")).collect();
+    let listening: Vec<String> = server.listening().iter().map(ToString::to_string).collect();
     let handle = server.handle();
-    let admin_url = admin.as_ref().map_or_else(|| "off".to_owned(), |admin| format!("http://{}", admin.address()));
+    let admin_url = admin.as_ref().map_or_else(|| "off".to_owned(), admin::Listener::url);
     let admin = match admin.map(|admin| admin.serve(handle.clone())).transpose() {
         Ok(admin) => admin,
         Err(error) => return failed(&error),
@@ -55,14 +56,20 @@ async fn serve(settings: Settings, sources: Sources) -> Ending {
     print_error(format_args!("sluicegate: listening on {}, {summary}, admin {admin_url}", listening.join(" and ")));
 
     let reloader = Reloader::new(sources, started, handle.clone());
+    let files = tokio::spawn(files::watch(handle.clone()));
     loop {
         tokio::select! {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
             () = handle.asked_to_drain() => break,
-            _ = hang_up.recv() => reloader.reload(),
+            _ = hang_up.recv() => drop(reloader.reload(false)),
+            wish = handle.asked_to_reload() => {
+                let outcome = reloader.reload(wish.dry_run);
+                wish.answer(outcome);
+            }
         }
     }
+    files.abort();
     tracing::info!("draining");
     let drained = tokio::select! {
         drained = server.drain() => drained,
@@ -92,8 +99,7 @@ fn signals() -> io::Result<(Signal, Signal, Signal)> {
 fn summary(plan: &Plan) -> String {
     match (plan.routes.as_slice(), plan.upstreams.as_slice()) {
         ([route], [upstream]) => {
-            let (scheme, limits) = (upstream.protocol.scheme(), limits(route, plan));
-            format!("upstream {scheme}://{}{}, {limits}", upstream.endpoint, upstream.base_path)
+            format!("upstream {}, {}", upstream.url(), limits(route, plan))
         }
         (routes, upstreams) => format!("{} routes, {} upstreams", routes.len(), upstreams.len()),
     }

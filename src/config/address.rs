@@ -1,39 +1,77 @@
 //! Addresses: where to listen, where to connect.
 
 use std::net::{Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::path::{Path, PathBuf};
 
 use config::Value;
 use http::HeaderValue;
 
 use super::value::{Taken, as_text, wrong, wrong_with_help};
+use crate::admin;
+use crate::server::Listen;
 use crate::upstream::{Endpoint, HostHeader, Protocol};
 
-/// `host:port`, where the host may be a name with several addresses.
-pub(super) fn listen(value: &Value) -> Taken<Vec<SocketAddr>> {
-    const EXAMPLE: Example =
-        Example { expected: "must be an address and port such as \"0.0.0.0:8080\"", host: "0.0.0.0", port: 8080 };
+/// `host:port`, where the host may be a name with several addresses, `unix:/path` or `fd:NAME`.
+pub(super) fn listen(value: &Value) -> Taken<Vec<Listen>> {
+    const EXAMPLE: Example = Example {
+        expected: "must be an address and port such as \"0.0.0.0:8080\", \"unix:/path\" or \"fd:NAME\"",
+        host: "0.0.0.0",
+        port: 8080,
+    };
     let Some(text) = as_text(value) else { return wrong(EXAMPLE.expected) };
-    if let Some(scheme) = ["tls:", "unix:", "fd:"].iter().find(|scheme| text.starts_with(**scheme)) {
-        return wrong(format!("must be an address and port: \"{scheme}\" is not supported by this version"));
+    if let Some(path) = text.strip_prefix("unix:") {
+        return Ok(vec![Listen::Unix(socket_path(path)?)]);
     }
-    resolve(text, &EXAMPLE)
+    if let Some(name) = text.strip_prefix("fd:") {
+        return Ok(vec![Listen::Passed(passed_name(name)?)]);
+    }
+    if text.starts_with("tls:") {
+        return wrong("must be an address and port: \"tls:\" is not supported by this version");
+    }
+    Ok(resolve(text, &EXAMPLE)?.into_iter().map(Listen::Tcp).collect())
 }
 
-/// `host:port`, of whose addresses the first is taken, or `off`.
-pub(super) fn admin(value: &Value) -> Taken<Option<SocketAddr>> {
+/// `host:port`, of whose addresses the first is taken, `unix:/path`, or `off`.
+pub(super) fn admin(value: &Value) -> Taken<Option<admin::Listen>> {
     const EXAMPLE: Example = Example {
-        expected: "must be an address and port such as \"127.0.0.1:9901\", or \"off\"",
+        expected: "must be an address and port such as \"127.0.0.1:9901\", \"unix:/path\", or \"off\"",
         host: "127.0.0.1",
         port: 9901,
     };
     match as_text(value) {
         None => wrong(EXAMPLE.expected),
         Some("off") => Ok(None),
-        Some(text) if text.starts_with("unix:") => {
-            wrong("must be an address and port, or \"off\": \"unix:\" is not supported by this version")
-        }
-        Some(text) => Ok(resolve(text, &EXAMPLE)?.first().copied()),
+        Some(text) => match text.strip_prefix("unix:") {
+            Some(path) => Ok(Some(admin::Listen::Unix(socket_path(path)?))),
+            None => Ok(resolve(text, &EXAMPLE)?.first().copied().map(admin::Listen::Tcp)),
+        },
     }
+}
+
+/// The path of a socket: absolute, and no longer than the kernel takes it with what we add to it for a moment.
+fn socket_path(path: &str) -> Taken<PathBuf> {
+    if !path.starts_with('/') {
+        return wrong_with_help("must be \"unix:\" and an absolute path", "write \"unix:/run/sluicegate/http.sock\"");
+    }
+    if path.ends_with('/') || path.contains('\0') || path.len() > SOCKET_PATH_MAX {
+        return wrong(format!("must be \"unix:\" and the path of a socket, at most {SOCKET_PATH_MAX} bytes long"));
+    }
+    Ok(Path::new(path).to_owned())
+}
+
+/// Of the kernel's 107, what is left beside the suffix of a file that is about to appear.
+const SOCKET_PATH_MAX: usize = 96;
+
+/// A name as in `FileDescriptorName=` (systemd.socket(5)).
+fn passed_name(name: &str) -> Taken<String> {
+    let is_name = |byte: u8| (b' '..=b'~').contains(&byte) && byte != b':';
+    if name.is_empty() || name.len() > 255 || !name.bytes().all(is_name) {
+        return wrong_with_help(
+            "must be \"fd:\" and the name of a socket that was passed on",
+            "systemd calls a socket as FileDescriptorName= says, else after its unit: \"fd:sluicegate.socket\"",
+        );
+    }
+    Ok(name.to_owned())
 }
 
 /// What an address looks like, for those who wrote something else.
@@ -58,13 +96,17 @@ fn resolve(text: &str, Example { expected, host, port }: &Example) -> Taken<Vec<
     }
 }
 
-/// The protocol, endpoint and base path of `http://host:port/base` or `h2c://host:port/base`.
+/// The protocol, endpoint and base path of `http://host:port/base`, `h2c://host:port/base` or `unix:/path`.
 pub(super) fn url(value: &Value) -> Taken<(Protocol, Endpoint, String)> {
     const EXPECTED: &str = "must be a URL such as \"http://127.0.0.1:3000\"";
     let Some(text) = as_text(value) else { return wrong(EXPECTED) };
-    if let Some(scheme) = ["https:", "unix:"].iter().find(|scheme| text.starts_with(**scheme)) {
-        let scheme = scheme.trim_end_matches(':');
-        return wrong(format!("must be an http:// or h2c:// URL: {scheme} is not supported by this version"));
+    if let Some(path) = text.strip_prefix("unix:") {
+        // Some write unix:///path.
+        let path = path.strip_prefix("//").unwrap_or(path);
+        return Ok((Protocol::Http1, Endpoint::unix(socket_path(path)?), String::new()));
+    }
+    if text.starts_with("https:") {
+        return wrong("must be an http:// or h2c:// URL: https is not supported by this version");
     }
     let scheme = |protocol: &Protocol| text.strip_prefix(protocol.scheme())?.strip_prefix("://");
     let with_rest = [Protocol::Http1, Protocol::H2c].into_iter().find_map(|each| Some((each, scheme(&each)?)));
@@ -77,7 +119,8 @@ pub(super) fn url(value: &Value) -> Taken<(Protocol, Endpoint, String)> {
     }
     let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
     if authority.contains('@') {
-        return wrong("must not hold a user or password");
+        let help = "remove what stands before the @: clients send their own credentials";
+        return wrong_with_help("must not hold a user or password", help);
     }
     let (host, port) = match host_and_port(authority) {
         Some((host, port)) if port != Some(0) => (host, port.unwrap_or(80)),
@@ -174,7 +217,9 @@ mod tests {
             "h2c://",
             "h2://a",
             "ftp://a",
-            "unix:/run/api.sock",
+            "unix:",
+            "unix:api.sock",
+            "unix:/run/",
             "http://a/ä",
             "http://a:80:80",
         ] {
@@ -185,11 +230,28 @@ mod tests {
     #[test]
     fn addresses_to_listen_on_are_resolved() {
         let read = |text: &str| listen(&Value::new(None, text));
-        assert_eq!(read("127.0.0.1:0").unwrap(), ["127.0.0.1:0".parse().unwrap()]);
-        assert_eq!(read("[::]:8080").unwrap(), ["[::]:8080".parse().unwrap()]);
-        assert!(read("localhost:8080").unwrap().iter().all(|address| address.ip().is_loopback()));
-        for text in ["8080", ":8080", "*:8080", "localhost", "a:b", "tls:0.0.0.0:443", "unix:/x", "fd:web", "::1:80"] {
+        assert_eq!(read("127.0.0.1:0").unwrap(), [Listen::Tcp("127.0.0.1:0".parse().unwrap())]);
+        assert_eq!(read("[::]:8080").unwrap(), [Listen::Tcp("[::]:8080".parse().unwrap())]);
+        let is_loopback = |listen: &Listen| matches!(listen, Listen::Tcp(address) if address.ip().is_loopback());
+        assert!(read("localhost:8080").unwrap().iter().all(is_loopback));
+        for text in ["8080", ":8080", "*:8080", "localhost", "a:b", "tls:0.0.0.0:443", "::1:80"] {
             assert!(read(text).is_err(), "{text}");
         }
+    }
+    #[test]
+    fn sockets_have_an_absolute_path_or_a_name() {
+        let read = |text: &str| listen(&Value::new(None, text));
+        assert_eq!(read("unix:/run/a.sock").unwrap(), [Listen::Unix("/run/a.sock".into())]);
+        assert_eq!(read("fd:web").unwrap(), [Listen::Passed("web".into())]);
+        let too_long = format!("unix:/{}", "x".repeat(SOCKET_PATH_MAX));
+        for text in ["unix:", "unix:a.sock", "unix:/run/", &too_long, "fd:", "fd:a:b", "fd:ä"] {
+            assert!(read(text).is_err(), "{text}");
+        }
+        let (protocol, endpoint, base) = url(&Value::new(None, "unix:///run/api.sock")).unwrap();
+        assert_eq!(
+            (protocol, endpoint.to_string(), base),
+            (Protocol::Http1, "unix:/run/api.sock".into(), String::new())
+        );
+        assert_eq!(endpoint.as_unix(), Some(Path::new("/run/api.sock")));
     }
 }

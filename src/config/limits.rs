@@ -8,7 +8,7 @@ use http::StatusCode;
 
 use super::fairness::Fairness;
 use super::report::{Report, problem};
-use super::section::Section;
+use super::section::{Section, closest};
 use super::server::{TIMEOUT, TIMEOUT_OR_ZERO};
 use super::units::show_duration;
 use super::value::{
@@ -29,8 +29,16 @@ const LONG_WAIT: Duration = Duration::from_secs(60);
 /// The value of `limit`.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Limit {
-    Permits(NonZeroU32),
+    Permits(Permits),
     None,
+}
+
+/// How many permits there are.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Permits {
+    Number(NonZeroU32),
+    /// As many as the upstream's endpoints have slots.
+    Slots,
 }
 
 /// What a table says about a limit beside the number of its permits. What it does not say is `None`.
@@ -46,8 +54,18 @@ pub(super) struct Keys {
     fairness: Fairness,
 }
 
-/// A limit, and how it tells whose a request is.
-pub(super) type Limited = (Settings, Option<KeyRules>);
+/// A limit.
+#[derive(Debug, Clone)]
+pub(super) struct Limited {
+    pub(super) settings: Settings,
+    /// How it tells whose a request is.
+    pub(super) keys: Option<KeyRules>,
+    /// Whether its permits are slots, and then whether its queue goes by them.
+    pub(super) slots: Option<QueueFollows>,
+}
+
+/// Whether as many may wait as belongs to the number of permits: nobody has said how many.
+pub(super) type QueueFollows = bool;
 
 /// Reads the keys of a shared limit. `None` if it has no number of permits that could be used.
 pub(super) fn read(name: &str, mut section: Section<'_>, defaults: &Keys, report: &Report) -> Option<Limited> {
@@ -97,11 +115,17 @@ impl Keys {
     pub(super) fn settings(
         &self,
         name: &str,
-        permits: NonZeroU32,
+        permits: Permits,
         defaults: &Keys,
         section: &Section<'_>,
         report: &Report,
     ) -> Limited {
+        let slots = matches!(permits, Permits::Slots);
+        let permits = match permits {
+            Permits::Number(permits) => permits,
+            // Until it is known which upstream's.
+            Permits::Slots => NonZeroU32::new(LIMIT_MAX).expect("a large number"),
+        };
         let default = Settings::new(name, permits);
         let (how, rules) = self.fairness.over(&defaults.fairness, permits, section, report).unzip();
         let settings = Settings {
@@ -116,7 +140,8 @@ impl Keys {
             ..default
         };
         warn_of_long_queue(&settings, section, report);
-        (settings, how)
+        let follows = self.queue.or(defaults.queue).is_none();
+        Limited { settings, keys: how, slots: slots.then_some(follows) }
     }
 }
 
@@ -129,27 +154,25 @@ const HOLD: [(&str, Hold); 2] = [("response", Hold::Response), ("head", Hold::He
 pub(super) fn limit(value: &Value) -> Taken<Limit> {
     match as_text(value) {
         Some("none") => Ok(Limit::None),
-        _ => number(value, " or \"none\"").map(Limit::Permits),
+        _ => number(value, ", \"slots\" or \"none\"").map(Limit::Permits),
     }
 }
 
 /// A number of permits.
-fn permits(value: &Value) -> Taken<NonZeroU32> {
+fn permits(value: &Value) -> Taken<Permits> {
     match as_text(value) {
         Some("none") => {
             let help = "a route that takes no permit says limit = \"none\" itself";
             wrong_with_help(format!("must be a whole number from 1 to {LIMIT_MAX}"), help)
         }
-        _ => number(value, ""),
+        _ => number(value, " or \"slots\""),
     }
 }
 
 /// A number of permits; `or` names what else the key takes.
-fn number(value: &Value, or: &str) -> Taken<NonZeroU32> {
+fn number(value: &Value, or: &str) -> Taken<Permits> {
     match (&value.kind, as_text(value)) {
-        (_, Some("slots")) => {
-            return wrong(format!("must be a number{or}: \"slots\" is not supported by this version"));
-        }
+        (_, Some("slots")) => return Ok(Permits::Slots),
         (ValueKind::Table(_), _) => {
             return wrong(format!("must be a number{or}: an adaptive limit is not supported by this version"));
         }
@@ -157,10 +180,14 @@ fn number(value: &Value, or: &str) -> Taken<NonZeroU32> {
     }
     let permits = as_integer(value).and_then(|permits| u32::try_from(permits).ok());
     match permits.filter(|permits| *permits <= LIMIT_MAX).and_then(NonZeroU32::new) {
-        Some(permits) => Ok(permits),
+        Some(permits) => Ok(Permits::Number(permits)),
         None => {
-            let comma = if or.is_empty() { "" } else { "," };
-            not_an_integer(value, format!("must be a whole number from 1 to {LIMIT_MAX}{comma}{or}"))
+            let message = format!("must be a whole number from 1 to {LIMIT_MAX}{or}");
+            let none = ["none", "unlimited", "off", "infinite", "no"];
+            match as_text(value).filter(|text| or.contains("none") && closest(text, none).is_some()) {
+                Some(_) => wrong_with_help(message, "did you mean \"none\"?"),
+                None => not_an_integer(value, message),
+            }
         }
     }
 }
@@ -181,11 +208,8 @@ fn warn_of_long_queue(settings: &Settings, section: &Section<'_>, report: &Repor
     let (queue, limit) = (u64::from(settings.queue), u64::from(settings.limit.get()));
     if queue > 50 * limit {
         let message = format!("lets {queue} requests wait for {limit} permits, more than 50 for each");
-        let problem = if section.was_written("queue") {
-            section.problem("queue", message)
-        } else {
-            problem(&report.place_of("defaults.queue"), format!("{}.queue", section.path()), message)
-        };
+        let place = |key| report.place_of_overridable(section.path(), key);
+        let problem = problem(&place("queue"), format!("{}.queue", section.path()), message).also(&place("limit"));
         report.warning(problem.help("the last in line will hardly be served before queue_timeout"));
     }
 }

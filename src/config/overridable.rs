@@ -1,17 +1,17 @@
 //! The keys that stand on a route or in `[defaults]`: which limits, and what becomes of a client that leaves.
 
-use std::num::NonZeroU32;
 use std::time::Duration;
 
 use super::claims::Claims;
 use super::handling;
-use super::limits::{self, Keys, Limit, Limited};
+use super::limits::{self, Keys, Limit, Limited, Permits};
 use super::report::Report;
+use super::rewriting;
 use super::section::Section;
 use super::server::TIMEOUT_OR_ZERO;
 use super::shared::SharedLimits;
 use super::value::{choice, duration};
-use crate::proxy::{ClaimRules, Handling};
+use crate::proxy::{ClaimRules, Handling, Rewrite};
 use crate::upstream::OnClientGone;
 
 /// What a route or `[defaults]` says.
@@ -25,6 +25,7 @@ pub(super) struct Overridable {
     abort_grace: Option<Duration>,
     claims: Claims,
     handling: handling::Keys,
+    rewriting: rewriting::Keys,
 }
 
 /// What a table says about a key.
@@ -47,6 +48,7 @@ pub(super) struct Effective {
     pub abort_grace: Duration,
     pub claim: ClaimRules,
     pub handling: Handling,
+    pub rewrite: Rewrite,
 }
 
 impl Overridable {
@@ -62,10 +64,12 @@ impl Overridable {
             abort_grace: section.take("abort_grace", duration(TIMEOUT_OR_ZERO)),
             claims: Claims::take(section),
             handling: handling::Keys::take(section),
+            rewriting: rewriting::Keys::take(section, report),
         };
         if matches!(overridable.limit, Said::This(Limit::None)) && section.was_written("limits") {
             let message = "says nothing beside limit = \"none\", which takes no permit of any kind";
-            report.error(section.problem("limits", message).help("remove one of the two"));
+            let limit = section.problem("limit", "").place;
+            report.error(section.problem("limits", message).also(&limit).help("remove one of the two"));
         }
         overridable
     }
@@ -92,8 +96,10 @@ impl Overridable {
                 let message = "says nothing without a `limit` beside it: shared limits have queues of their own";
                 (message, "move it to [limits.NAME], or give the route a `limit`")
             };
+            let limit = report.place_of_overridable(section.path(), "limit");
             for key in Keys::names().filter(|key| section.was_written(key)) {
-                report.error(section.problem(key, message).help(help));
+                let problem = section.problem(key, message).help(help);
+                report.error(if shared.is_empty() { problem.also(&limit) } else { problem });
             }
         }
         Some(Effective {
@@ -103,6 +109,7 @@ impl Overridable {
             abort_grace: self.abort_grace.or(defaults.abort_grace).unwrap_or(Duration::from_secs(30)),
             claim: self.claims.over(&defaults.claims),
             handling: self.handling.over(&defaults.handling),
+            rewrite: self.rewriting.over(&defaults.rewriting),
         })
     }
 
@@ -112,7 +119,7 @@ impl Overridable {
         defaults: &Overridable,
         section: &Section<'_>,
         report: &Report,
-    ) -> Option<(Option<NonZeroU32>, Vec<usize>)> {
+    ) -> Option<(Option<Permits>, Vec<usize>)> {
         let limit = match (&self.limit, &defaults.limit) {
             // The defaults' "none" is for routes that name no limits.
             (Said::Nothing, Said::This(Limit::None)) if section.was_written("limits") => &Said::Nothing,

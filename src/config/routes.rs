@@ -1,25 +1,24 @@
 //! `[routes.NAME]`.
 
-use std::collections::HashSet;
 use std::num::NonZeroU32;
 
 use config::{Value, ValueKind};
 use http::{HeaderName, HeaderValue, Method};
 
+use super::fields;
 use super::limits::{self, Limited};
 use super::overridable::{Effective, Overridable};
 use super::report::{Report, problem};
 use super::section::{Section, closest};
 use super::shared::SharedLimits;
+use super::slots;
 use super::value::{Taken, as_text, integer, list, parsed, some, text, wrong, wrong_with_help};
 use crate::admission::LIMIT_MAX;
 use crate::proxy::{Plan, Preflight, RouteSettings, Upgrade};
 use crate::route::{Conditions, HeaderCondition, Table};
 use crate::upstream::{self, Ending};
 
-pub(super) const NOT_YET: &[&str] = &["strip_prefix", "set_headers", "set_response_headers"];
-
-/// Keys that only a route itself can have so far, not the defaults.
+/// Keys that only a route itself can have, not the defaults.
 pub(super) const OWN_KEYS: &[&str] = &["host", "path", "method", "header", "upstream", "upgrade"];
 
 /// A route as far as it could be read, and where it was written.
@@ -58,7 +57,7 @@ pub(super) fn read(
     let upstream = upstream_index(upstream, upstreams, &section, report);
     let effective = own.over(defaults, &name, shared, &section, report);
     let place = section.place();
-    section.finish(&[NOT_YET, limits::NOT_YET].concat());
+    section.finish(limits::NOT_YET);
     Route { name, place, conditions, upgrade, rest: upstream.zip(effective) }
 }
 
@@ -73,6 +72,9 @@ fn upgrade(value: &Value) -> Taken<Upgrade> {
                 let places: u32 = integer(1..=LIMIT_MAX)(places)?;
                 Ok(NonZeroU32::new(places).map_or(Upgrade::Deny, Upgrade::Separate))
             }
+            None if table.keys().any(|key| closest(key, ["separate"]).is_some()) => {
+                wrong_with_help(EXPECTED, "did you mean `separate`?")
+            }
             None => wrong(EXPECTED),
         },
         _ => wrong(EXPECTED),
@@ -82,11 +84,13 @@ fn upgrade(value: &Value) -> Taken<Upgrade> {
 impl Route {
     /// The settings, if nothing was wrong, with the shared limits that it takes, and its own limit.
     fn settings(self) -> Option<(RouteSettings, Option<Limited>)> {
-        let (upstream, Effective { inline, shared, on_client_gone, abort_grace, claim, handling }) = self.rest?;
+        let (upstream, effective) = self.rest?;
+        let Effective { inline, shared, on_client_gone, abort_grace, claim, handling, rewrite } = effective;
         let conditions = self.conditions?;
         let ending = Ending { on_client_gone, abort_grace };
         let Route { name, upgrade, .. } = self;
-        let settings = RouteSettings { name, conditions, upstream, limits: shared, claim, upgrade, ending, handling };
+        let limits = shared;
+        let settings = RouteSettings { name, conditions, upstream, limits, claim, upgrade, ending, handling, rewrite };
         Some((settings, inline))
     }
 }
@@ -98,6 +102,7 @@ pub(super) fn plan(
     routes: Vec<Route>,
     shared: Vec<Limited>,
     preflight: Preflight,
+    report: &Report,
 ) -> Plan {
     let (mut routes, inline): (Vec<_>, Vec<_>) = routes.into_iter().filter_map(Route::settings).unzip();
     let first_shared = inline.iter().flatten().count();
@@ -106,8 +111,15 @@ pub(super) fn plan(
         let shared = route.limits.iter().map(|index| first_shared + index);
         route.limits = inline.as_ref().and_then(|_| own.next()).into_iter().chain(shared).collect();
     }
-    let (limits, keys) = inline.into_iter().flatten().chain(shared).unzip();
-    Plan { upstreams, limits, keys, routes, preflight }
+    let mut plan = Plan { upstreams, routes, preflight, ..Plan::default() };
+    let mut measured = Vec::new();
+    for (index, Limited { settings, keys, slots }) in inline.into_iter().flatten().chain(shared).enumerate() {
+        measured.extend(slots.map(|queue_follows| (index, queue_follows)));
+        plan.limits.push(settings);
+        plan.keys.push(keys);
+    }
+    slots::measure(&mut plan, measured, report);
+    plan
 }
 
 /// Reports every two routes that one request can match equally.
@@ -165,7 +177,8 @@ fn method(value: &Value) -> Taken<Method> {
             wrong_with_help(EXPECTED, format!("methods are in upper case: \"{}\"", text.to_ascii_uppercase()))
         }
         Ok(Method::CONNECT | Method::TRACE) => {
-            wrong("must be a method that is forwarded, which CONNECT and TRACE are not")
+            let help = "a proxy in front of an API has no use for them: they are refused on every route";
+            wrong_with_help("must be a method that is forwarded, which CONNECT and TRACE are not", help)
         }
         Ok(method) => Ok(method),
         Err(_) => wrong(EXPECTED),
@@ -173,19 +186,11 @@ fn method(value: &Value) -> Taken<Method> {
 }
 
 fn headers(section: &mut Section<'_>, report: &Report) -> Vec<(HeaderName, HeaderCondition)> {
-    let entries = section.entries("header", header);
-    let mut seen = HashSet::new();
-    for (written, (name, _)) in &entries {
-        if !seen.insert(name.clone()) {
-            let message = "is there twice: names of headers are the same in upper and lower case";
-            report.error(section.problem(&format!("header.{written}"), message));
-        }
-    }
-    entries.into_iter().map(|(_, condition)| condition).collect()
+    fields::distinct(section, "header", report, header)
 }
 
 fn header(name: &str, value: &Value) -> Taken<(HeaderName, HeaderCondition)> {
-    let Ok(name) = HeaderName::from_bytes(name.as_bytes()) else { return wrong("is not the name of a header") };
+    let name = fields::field_name(name)?;
     match as_text(value) {
         Some("*") => Ok((name, HeaderCondition::Present)),
         Some(text) => match HeaderValue::from_str(text) {

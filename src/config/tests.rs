@@ -7,7 +7,10 @@ mod keys;
 mod layers;
 mod limits;
 mod mistakes;
+mod reference;
 mod reports;
+mod rewriting;
+mod slots;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 

@@ -9,7 +9,7 @@ use std::time::SystemTime;
 
 use http::header::{ACCEPT_ENCODING, CONTENT_LENGTH, EXPECT, HOST, HeaderValue, TE, TRANSFER_ENCODING};
 use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{HeaderMap, Request, Response, Uri, Version};
+use http::{HeaderMap, Request, Response, StatusCode, Uri, Version};
 use http_body::Body as _;
 use tokio::time::Instant;
 use tower_service::Service;
@@ -17,6 +17,7 @@ use tower_service::Service;
 use super::body::{Body, UpstreamBody};
 use super::claim::subtract_time;
 use super::client::Client;
+use super::cors::Reader;
 use super::deadline::{Deadlines, within};
 use super::headers::{X_REQUEST_ID, append_via, requested_host, set_forwarded, set_request_start};
 use super::negotiate::Form;
@@ -26,19 +27,22 @@ use super::refusal::Refusal;
 use super::reply::{About, Reply, X_LIMIT, X_QUEUE, X_REASON, queue_value};
 use super::request_ahead::{Ahead, ForwardedBody};
 use super::request_body::{RequestBody, RequestBodyError};
+use super::rewrite::{Rewrite, set, set_on_request};
 use super::shared::Route;
 use super::tunnel::Tunnel;
 use crate::admission::{Admitted, Limits, Permit, Reason, Spool, Waited};
 use crate::upstream::headers::{
     accept_trailers, accepts_trailers, remove_hop_by_hop, requested_upgrade, upgrade as upgrade_to,
 };
-use crate::upstream::{Answer, Failure, HostHeader, Protocol, Upgraded};
+use crate::upstream::{Answer, Failure, HostHeader, How, Protocol, Upgraded};
 
 /// What is known of a request on arrival, and needed once it has been admitted or turned away.
 #[derive(Debug, Clone)]
 pub(super) struct Arrival {
     pub(super) client: Arc<Client>,
     pub(super) request_id: HeaderValue,
+    /// The origin that asks, if it may read answers of ours.
+    pub(super) reader: Option<Reader>,
     /// Its first `Accept`, which is looked at only if the answer is ours.
     pub(super) accept: Option<HeaderValue>,
     /// Its content type, if that is one of gRPC's.
@@ -91,7 +95,7 @@ impl Forward {
         let bodiless = request.body().is_end_stream();
         let Route { names, .. } = &*self.route;
         let limit = permit.as_ref().and(names.limit.as_ref());
-        self.arrival.record.admitted(permit.as_ref(), limit, &names.endpoint);
+        self.arrival.record.admitted(permit.as_ref(), limit);
         let request = match self.prepare(request, late) {
             Ok(request) => request,
             Err(refusal) => {
@@ -103,10 +107,12 @@ impl Forward {
         // Boxed here, and only what is needed from here on: hyper moves the whole future of every request once.
         Box::pin(async move {
             let Route { upstream, settings, .. } = &*self.route;
-            let sent = upstream.send(self.worker, request, settings.ending, permit);
+            let told = |endpoint: &Arc<str>| self.arrival.record.sent_to(endpoint);
+            let how = How { worker: self.worker, ending: settings.ending, slot: permit.is_some() };
+            let sent = upstream.send(how, request, permit, told);
             Ok(match within(deadlines.exchange, sent).await.unwrap_or(Err(Failure::Overdue)) {
                 Ok(Answer::Response(response)) => {
-                    let response = pass_on(response, &self.arrival.record, waited);
+                    let response = pass_on(response, &self.arrival.record, waited, &settings.rewrite);
                     let (ahead, record) = (settings.handling.buffer_response, self.arrival.record);
                     response.map(|body| Body::upstream(body, ahead, deadlines.exchange, record))
                 }
@@ -129,12 +135,12 @@ impl Forward {
     /// Agrees to another protocol. The tunnel goes with the answer; the server runs it.
     fn tunnel(
         self,
-        upgraded: Upgraded<Option<Permit>>,
+        upgraded: Upgraded<ForwardedBody, Option<Permit>>,
         deadline: Option<Instant>,
         waited: Option<Waited>,
     ) -> Response<Body> {
         let Route { upstream, settings, .. } = &*self.route;
-        let Upgraded { head, io, held } = upgraded;
+        let Upgraded { head, io, mut seat, held } = upgraded;
         let permit = match self.route.upgrades() {
             None => held.map(|mut permit| {
                 permit.release_at_head();
@@ -142,8 +148,14 @@ impl Forward {
             }),
             // Its own place takes the place of the request's permits.
             Some(upgrades) => match upgrades.try_acquire() {
-                Some(place) => Some(place),
+                Some(place) => {
+                    seat.leave_slot();
+                    drop(held);
+                    Some(place)
+                }
                 None => {
+                    drop(seat);
+                    drop(held);
                     self.route.count_rejection(Reason::NoPermit);
                     let full = Reply::no_place(upgrades.settings().reject_status, waited);
                     return full.into_response(&self.arrival.about(Some(&self.route)));
@@ -155,6 +167,7 @@ impl Forward {
         record.headed(head.status().as_u16(), false, 0);
         let (mut parts, ()) = head.into_parts();
         clean(&mut parts.headers, waited);
+        set(&mut parts.headers, &settings.rewrite.set_response_headers);
         if let Some(protocol) = protocol {
             upgrade_to(&mut parts.headers, protocol);
         }
@@ -164,7 +177,7 @@ impl Forward {
         let grace = settings.ending.abort_grace;
         Response::from_parts(
             parts,
-            Body::tunnel(Tunnel { upstream: io, idle_timeout, deadline, grace, permit, record }),
+            Body::tunnel(Tunnel { upstream: io, idle_timeout, deadline, grace, seat, permit, record }),
         )
     }
 
@@ -188,17 +201,21 @@ impl Forward {
             // The head that would name the coding has been sent.
             headers.remove(ACCEPT_ENCODING);
         }
-        set_forwarded(headers, client, host.as_ref());
+        set_forwarded(headers, client, host.as_ref(), upstream.forwarded);
         set_request_start(headers, client, *arrived);
         headers.insert(X_REQUEST_ID, request_id.clone());
-        append_via(headers, parts.version);
+        if upstream.via {
+            append_via(headers, parts.version);
+        }
+        let rewrite = &self.route.settings.rewrite;
+        set_on_request(headers, upstream, rewrite);
         let host = match &upstream.host {
             HostHeader::Preserve => host.filter(|host| !host.is_empty()),
             HostHeader::Fixed(host) => Some(host.clone()),
             HostHeader::Upstream => None,
         };
         let host = host.unwrap_or_else(|| self.route.authority.clone());
-        parts.uri = target(parts.uri, &upstream.base_path)?;
+        parts.uri = target(parts.uri, rewrite, &upstream.base_path)?;
         match upstream.protocol {
             Protocol::Http1 => {
                 headers.insert(HOST, host);
@@ -247,16 +264,18 @@ fn is_client_gone(failure: &Failure) -> bool {
     error.downcast_ref::<RequestBodyError>().is_some_and(RequestBodyError::is_client_gone)
 }
 
-/// The request's target in origin form, behind the upstream's own path.
-fn target(uri: Uri, base_path: &str) -> Result<Uri, Refusal> {
-    if base_path.is_empty() && uri.authority().is_none() {
+/// The request's target in origin form, without what its route takes off, behind the upstream's own path.
+fn target(uri: Uri, rewrite: &Rewrite, base_path: &str) -> Result<Uri, Refusal> {
+    let own = uri.path_and_query().map_or("/", PathAndQuery::as_str);
+    let stripped = rewrite.strip_prefix.as_ref().and_then(|prefix| prefix.strip(own));
+    if base_path.is_empty() && uri.authority().is_none() && stripped.is_none() {
         return Ok(uri);
     }
-    let own = uri.path_and_query().map_or("/", PathAndQuery::as_str);
+    let own = stripped.unwrap_or(own);
     let target = match own {
         "*" => own.to_owned(),
-        // An absolute form may have a query and no path.
-        own if own.starts_with('?') => format!("{base_path}/{own}"),
+        // An absolute form may have a query and no path, and so may what is left of a path.
+        own if own.is_empty() || own.starts_with('?') => format!("{base_path}/{own}"),
         own => format!("{base_path}{own}"),
     };
     // Two valid paths make a valid path, or one that is too long.
@@ -264,13 +283,23 @@ fn target(uri: Uri, base_path: &str) -> Result<Uri, Refusal> {
 }
 
 /// Makes the upstream's response ours.
-fn pass_on(mut response: Response<UpstreamBody>, record: &Record, waited: Option<Waited>) -> Response<UpstreamBody> {
+fn pass_on(
+    mut response: Response<UpstreamBody>,
+    record: &Record,
+    waited: Option<Waited>,
+    rewrite: &Rewrite,
+) -> Response<UpstreamBody> {
     record.headed(response.status().as_u16(), response.body().reused(), response.body().retries());
     if let Some(Some(permit)) = response.body_mut().held_mut() {
         permit.release_at_head();
     }
     *response.version_mut() = Version::HTTP_11;
+    if response.status() == StatusCode::NO_CONTENT {
+        // It says no length (RFC 9110 §8.6), whatever the upstream thinks.
+        response.headers_mut().remove(CONTENT_LENGTH);
+    }
     clean(response.headers_mut(), waited);
+    set(response.headers_mut(), &rewrite.set_response_headers);
     response
 }
 
@@ -297,12 +326,15 @@ impl Arrival {
     pub(super) fn about<'a>(&'a self, route: Option<&'a Route>) -> About<'a> {
         About {
             route: route.map(|route| route.settings.name.as_str()),
+            on: route,
             limit: route.and_then(|route| route.limits.as_ref()).map(Limits::name),
             request_id: &self.request_id,
             form: if self.has_begun() { Form::ProblemJson } else { Form::wanted(self.accept.as_ref()) },
             grpc: self.grpc.as_ref(),
             close: self.large,
             record: &self.record,
+            reader: self.reader.as_ref(),
+            fields: route.map_or(&[], |route| &route.settings.rewrite.set_response_headers),
         }
     }
 }

@@ -8,8 +8,9 @@ use std::task::Poll;
 use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
-use http::header::ACCEPT;
-use http::{Request, Response};
+use bytes::Bytes;
+use http::header::{ACCEPT, CONNECTION};
+use http::{HeaderValue, Request, Response, StatusCode};
 use http_body::Body as _;
 
 use super::body::Body;
@@ -17,7 +18,9 @@ use super::claim::RouteKeys;
 use super::client::Client;
 use super::forward::{Arrival, Forward};
 use super::grpc;
-use super::headers::{new_request_id, request_id};
+use super::headers::{X_REQUEST_ID, new_request_id, request_id};
+use super::matched::matched;
+use super::max_forwards::{self, Step};
 use super::negotiate::Form;
 use super::preflight::{Preflight, is_preflight};
 use super::queue_events::{self, Told};
@@ -75,7 +78,18 @@ impl Proxy {
         let request_id = &new_request_id();
         let record = &Record::of_refused(&self.in_force.load().log, client, request_id);
         let form = Form::ProblemJson;
-        let about = About { route: None, limit: None, request_id, form, grpc: None, close: true, record };
+        let about = About {
+            route: None,
+            on: None,
+            limit: None,
+            request_id,
+            form,
+            grpc: None,
+            close: true,
+            record,
+            reader: None,
+            fields: &[],
+        };
         Reply::refused(refusal).into_response(&about)
     }
 
@@ -96,10 +110,12 @@ impl Proxy {
 
     fn arrival(&self, client: &Arc<Client>, request: &Request<RequestBody>) -> Arrival {
         let request_id = request_id(request.headers());
+        let in_force = self.in_force.load();
         Arrival {
             client: client.clone(),
-            record: Record::begin(&self.in_force.load().log, request, client, &request_id),
+            record: Record::begin(&in_force.log, request, client, &request_id),
             request_id,
+            reader: in_force.response_headers.cors.reader(request.headers()),
             accept: request.headers().get(ACCEPT).cloned(),
             grpc: grpc::content_type(request),
             arrived: SystemTime::now(),
@@ -109,6 +125,9 @@ impl Proxy {
     }
 
     async fn pass(&self, mut request: Request<RequestBody>, mut arrival: Arrival) -> Response<Body> {
+        if max_forwards::step(&mut request) == Step::Last {
+            return end_of_the_way(&arrival);
+        }
         let Some(route) = &self.route(&request) else {
             return Reply::no_route().into_response(&arrival.about(None));
         };
@@ -159,18 +178,14 @@ impl Proxy {
         let Some(told) = forward.arrival.told.clone() else {
             return admit(route, limits, claim, request, forward).await;
         };
+        let fields = &route.settings.rewrite.set_response_headers;
         let (route, limits, arrival) = (route.clone(), limits.clone(), forward.arrival.clone());
         let answering = Box::pin(async move { admit(&route, &limits, claim, request, forward).await });
-        Box::pin(queue_events::answer(answering, told, arrival)).await
+        Box::pin(queue_events::answer(answering, told, arrival, fields)).await
     }
 
     fn route(&self, request: &Request<RequestBody>) -> Option<Arc<Route>> {
-        let uri = request.uri();
-        let host = match uri.authority() {
-            Some(authority) => Some(authority.as_str()),
-            None => request.headers().get(http::header::HOST).and_then(|host| host.to_str().ok()),
-        };
-        self.in_force.load().routes.find(request.method(), host, uri.path(), request.headers()).cloned()
+        matched(&self.in_force.load().routes, request).cloned()
     }
 }
 
@@ -220,6 +235,19 @@ async fn admit(
         Err(Error::Inner(never)) => match never {},
     };
     reply.into_response(&about)
+}
+
+/// Answers a request that may go no further. It has asked about the way, and takes no permit.
+fn end_of_the_way(arrival: &Arrival) -> Response<Body> {
+    let status = StatusCode::NO_CONTENT;
+    arrival.record.answered(status.as_u16());
+    let mut response = Response::new(Body::own(Bytes::new(), arrival.record.clone()));
+    *response.status_mut() = status;
+    response.headers_mut().insert(X_REQUEST_ID, arrival.request_id.clone());
+    if arrival.large {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
 }
 
 /// Answers a request that asks in vain, in the name of the limit that said so, if the route has one.

@@ -6,6 +6,7 @@ use http::header::{FORWARDED, HOST, VIA};
 use http::{HeaderMap, HeaderName, HeaderValue, Request};
 
 use super::client::Client;
+use crate::upstream::Forwarded;
 
 pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub(super) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -13,11 +14,16 @@ const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host")
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_REQUEST_START: HeaderName = HeaderName::from_static("x-request-start");
 
-/// Writes the forwarded fields: appended to what a trusted peer sent, in place of what anybody else did.
+/// Writes the forwarded fields as `mode` says: by default, appended to what a trusted peer sent, and in place of what
+/// anybody else did.
 ///
 /// `host` is what the client asked for.
-pub(super) fn set_forwarded(headers: &mut HeaderMap, client: &Client, host: Option<&HeaderValue>) {
-    if client.is_trusted() {
+pub(super) fn set_forwarded(headers: &mut HeaderMap, client: &Client, host: Option<&HeaderValue>, mode: Forwarded) {
+    if mode == Forwarded::Off {
+        for name in [X_FORWARDED_FOR, X_FORWARDED_PROTO, X_FORWARDED_HOST, FORWARDED] {
+            headers.remove(name);
+        }
+    } else if mode == Forwarded::Append && client.is_trusted() {
         let chain = match joined(headers, &X_FORWARDED_FOR) {
             Some(chain) => concat(&[&chain, b", ", client.address.as_bytes()]),
             None => client.address.clone(),
@@ -126,7 +132,7 @@ mod tests {
     #[test]
     fn fields_of_an_untrusted_peer_are_replaced() {
         let mut headers = spoofed();
-        set_forwarded(&mut headers, &client(false), Some(&HeaderValue::from_static("api.test")));
+        set_forwarded(&mut headers, &client(false), Some(&HeaderValue::from_static("api.test")), Forwarded::Append);
         assert_eq!(headers["x-forwarded-for"], "192.0.2.1");
         assert_eq!(headers.get_all("x-forwarded-for").iter().count(), 1);
         assert_eq!(headers["x-forwarded-proto"], "http");
@@ -137,10 +143,22 @@ mod tests {
     #[test]
     fn fields_of_a_trusted_peer_are_appended_to() {
         let mut headers = spoofed();
-        set_forwarded(&mut headers, &client(true), Some(&HeaderValue::from_static("api.test")));
+        set_forwarded(&mut headers, &client(true), Some(&HeaderValue::from_static("api.test")), Forwarded::Append);
         assert_eq!(headers["x-forwarded-for"], "203.0.113.9, 198.51.100.1, 192.0.2.1");
         assert_eq!(headers["x-forwarded-proto"], "https");
         assert_eq!(headers["forwarded"], "for=203.0.113.9");
+    }
+
+    #[test]
+    fn fields_of_a_trusted_peer_are_replaced_or_removed_where_that_is_asked_for() {
+        let mut headers = spoofed();
+        set_forwarded(&mut headers, &client(true), Some(&HeaderValue::from_static("api.test")), Forwarded::Replace);
+        assert_eq!((&headers["x-forwarded-for"], headers.len()), (&HeaderValue::from_static("192.0.2.1"), 3));
+        for trusted in [true, false] {
+            let mut headers = spoofed();
+            set_forwarded(&mut headers, &client(trusted), None, Forwarded::Off);
+            assert!(headers.is_empty(), "{headers:?}");
+        }
     }
 
     #[test]

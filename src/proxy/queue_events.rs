@@ -23,6 +23,7 @@ use super::deadline::{timer, within};
 use super::forward::Arrival;
 use super::headers::X_REQUEST_ID;
 use super::reply::X_REASON;
+use super::rewrite::{Fields, set};
 use crate::access_log::Outcome;
 use crate::admission::Forecast;
 use crate::timer::Timer;
@@ -79,7 +80,7 @@ impl Told {
 }
 
 /// What `answering` answers, or a stream of events with its answer behind them, if it still waits after 5 s.
-pub(super) async fn answer(mut answering: Answering, told: Told, arrival: Arrival) -> Response<Body> {
+pub(super) async fn answer(mut answering: Answering, told: Told, arrival: Arrival, fields: &Fields) -> Response<Body> {
     if let Some(answer) = within(Instant::now().checked_add(EVERY), &mut answering).await {
         return answer;
     }
@@ -87,10 +88,14 @@ pub(super) async fn answer(mut answering: Answering, told: Told, arrival: Arriva
         return answering.await;
     }
     told.0.begun.store(true, Relaxed);
-    let (request_id, record) = (arrival.request_id.clone(), arrival.record.clone());
+    let (request_id, record, reader) = (arrival.request_id.clone(), arrival.record.clone(), arrival.reader.clone());
     let waiting = Waiting { answering, told, timer: timer(Some(Instant::now())), arrival };
     let mut response = Response::new(Body::events(QueueEvents::Waiting(Box::new(waiting)), record));
     let headers = response.headers_mut();
+    set(headers, fields);
+    if let Some(reader) = reader {
+        reader.admit(headers);
+    }
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(X_REQUEST_ID, request_id);

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::client::Client;
 use super::headers::requested_host;
+use super::recent::Asked;
 use crate::access_log::{Entry, Left, Log, Open, Outcome};
 use crate::admission::{Permit, Waited};
 use crate::upstream::Failure;
@@ -54,6 +55,13 @@ impl Record {
         }
     }
 
+    /// Who asked for what, if anybody wants to know.
+    pub(super) fn asked(&self) -> Option<Asked> {
+        let open = &mut *self.0.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
+        let entry = open.entry();
+        Some(Asked { client_ip: entry.client_ip, method: entry.method.clone(), target: entry.target.clone() })
+    }
+
     /// Its route has no access log.
     pub(super) fn silence(&self) {
         if let Some(open) = &self.0 {
@@ -68,17 +76,21 @@ impl Record {
         });
     }
 
-    pub(super) fn admitted(&self, permit: Option<&Permit>, limit: Option<&Arc<str>>, endpoint: &Arc<str>) {
+    pub(super) fn admitted(&self, permit: Option<&Permit>, limit: Option<&Arc<str>>) {
         self.note(|entry| {
             entry.left = Some(Left::Upstream);
             entry.admitted = Some(Instant::now());
             entry.limit = limit.cloned();
-            entry.endpoint = Some(endpoint.clone());
             entry.in_flight = permit.map(Permit::in_flight);
             if let Some(waited) = permit.and_then(Permit::waited) {
                 waited_in(entry, waited);
             }
         });
+    }
+
+    /// It goes to this endpoint.
+    pub(super) fn sent_to(&self, endpoint: &Arc<str>) {
+        self.note(|entry| entry.endpoint = Some(endpoint.clone()));
     }
 
     /// The upstream's head has come; its body is on its way.
@@ -89,6 +101,13 @@ impl Record {
             entry.left = Some(Left::Response);
             entry.reused = Some(reused);
             entry.retries = retries;
+        });
+    }
+
+    /// It was a question to us, and got its answer.
+    pub(super) fn answered(&self, status: u16) {
+        self.note(|entry| {
+            (entry.status, entry.reason, entry.outcome, entry.left) = (status, None, Outcome::Completed, None);
         });
     }
 

@@ -10,11 +10,15 @@ use http::{HeaderName, HeaderValue, Response, StatusCode};
 use serde::Serialize;
 
 use super::body::Body;
+use super::cors::Reader;
 use super::grpc;
 use super::headers::X_REQUEST_ID;
 use super::negotiate::Form;
+use super::recent;
 use super::record::Record;
 use super::refusal::Refusal;
+use super::rewrite::set;
+use super::shared::Route;
 use crate::access_log::Outcome;
 use crate::admission::{self, Rejection, Waited};
 use crate::upstream::Failure;
@@ -41,6 +45,8 @@ pub(super) struct Reply {
 #[derive(Debug, Clone)]
 pub(super) struct About<'a> {
     pub(super) route: Option<&'a str>,
+    /// The same, where it is kept for those who ask why.
+    pub(super) on: Option<&'a Route>,
     pub(super) limit: Option<&'a str>,
     pub(super) request_id: &'a HeaderValue,
     pub(super) form: Form,
@@ -50,6 +56,10 @@ pub(super) struct About<'a> {
     pub(super) close: bool,
     /// Where it is noted.
     pub(super) record: &'a Record,
+    /// Whose script may read it.
+    pub(super) reader: Option<&'a Reader>,
+    /// What its route adds to answers.
+    pub(super) fields: &'a [(HeaderName, HeaderValue)],
 }
 
 impl Reply {
@@ -163,10 +173,16 @@ impl Reply {
                 (self.status, HeaderValue::from_static(content_type), body)
             }
         };
+        recent::keep(&self, about);
         about.record.replied(status.as_u16(), self.reason, self.outcome, self.waited);
         let mut response = Response::new(Body::own(body, about.record.clone()));
         *response.status_mut() = status;
         let headers = response.headers_mut();
+        // First, since what is said of this answer is not the route's.
+        set(headers, about.fields);
+        if let Some(reader) = about.reader {
+            reader.admit(headers);
+        }
         headers.insert(CONTENT_TYPE, content_type);
         if about.grpc.is_some() {
             grpc::set_status(headers, self.reason, self.retry_after);

@@ -4,7 +4,9 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use super::claim::{ClaimRules, KeyRules};
+use super::cors::Cors;
 use super::preflight::Preflight;
+use super::rewrite::Rewrite;
 use crate::{admission, route, upstream};
 
 /// One route: which requests, which limits, which upstream.
@@ -27,6 +29,8 @@ pub struct RouteSettings {
     pub ending: upstream::Ending,
     /// What is spooled, and how long an exchange may take.
     pub handling: Handling,
+    /// What is changed about its requests and answers.
+    pub rewrite: Rewrite,
 }
 
 /// How exchanges are handled between client and upstream, beside what the limits say. By default there is nothing to do.
@@ -58,6 +62,17 @@ pub enum Upgrade {
     Separate(NonZeroU32),
 }
 
+/// A limit whose permits are the slots of an upstream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Measured {
+    /// Index into the plan's limits.
+    pub limit: usize,
+    /// Index into its upstreams.
+    pub upstream: usize,
+    /// Whether as many may wait as belongs to so many permits.
+    pub queue_follows: bool,
+}
+
 /// Everything that decides what becomes of a request: the checked configuration but for the client side.
 #[derive(Debug, Clone, Default)]
 pub struct Plan {
@@ -69,6 +84,17 @@ pub struct Plan {
     pub keys: Vec<Option<KeyRules>>,
     /// The routes, in the order of their names.
     pub routes: Vec<RouteSettings>,
+    /// Which limits have the slots of an upstream for their permits.
+    pub measured: Vec<Measured>,
     /// What CORS preflights take, on all routes.
     pub preflight: Preflight,
+    /// What answers say, on all routes and without one.
+    pub response_headers: ResponseHeaders,
+}
+
+/// What answers say beside what they must.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ResponseHeaders {
+    /// Whose scripts may read answers of our own.
+    pub cors: Cors,
 }

@@ -8,12 +8,13 @@ use http::HeaderValue;
 
 use super::claim::KeyRules;
 use super::preflight::Preflight;
+use super::recent::Recent;
 use super::request_ahead::ForwardedBody;
-use super::settings::{Plan, RouteSettings, Upgrade};
+use super::settings::{Measured, Plan, ResponseHeaders, RouteSettings, Upgrade};
 use crate::access_log::Log;
-use crate::admission::{self, Limiter, Limits, Reason};
+use crate::admission::{self, Limiter, Limits, Reason, default_queue};
 use crate::route::{Conflict, Table};
-use crate::upstream::{self, Upstream};
+use crate::upstream::{self, EndpointStatus, Upstream};
 
 /// What the workers share: the routes with their limits, and the upstreams with their connections.
 #[derive(Debug)]
@@ -27,6 +28,8 @@ pub struct Shared {
     retired: Vec<Limiter>,
     pub(super) upstreams: Vec<Arc<Upstream<ForwardedBody>>>,
     pub(super) preflight: Preflight,
+    pub(super) response_headers: ResponseHeaders,
+    recent: Arc<Recent>,
 }
 
 /// A route with its limit and its way upstream.
@@ -38,13 +41,15 @@ pub(super) struct Route {
     /// How each of them tells whose a request is. Empty where none does.
     pub(super) keys: Vec<Option<KeyRules>>,
     pub(super) upstream: Arc<Upstream<ForwardedBody>>,
-    /// The upstream's own `host:port`.
+    /// The `host:port` of the upstream's first endpoint; a socket's is `localhost`.
     pub(super) authority: HeaderValue,
     pub(super) names: Names,
     /// The places of upgraded connections, where they have or once had their own.
     upgrades: Option<Limiter>,
     /// Rejections by its limits, by reason. It outlives the plan.
     rejected: Arc<[AtomicU64; Reason::ALL.len()]>,
+    /// Where those that were turned away are kept for a while; one for all routes.
+    pub(super) recent: Arc<Recent>,
 }
 
 /// What the access log calls it, and what belongs to it.
@@ -53,7 +58,6 @@ pub(super) struct Names {
     pub(super) route: Arc<str>,
     pub(super) upstream: Arc<str>,
     pub(super) limit: Option<Arc<str>>,
-    pub(super) endpoint: Arc<str>,
 }
 
 impl Shared {
@@ -74,6 +78,8 @@ impl Shared {
             retired: Vec::new(),
             upstreams: Vec::new(),
             preflight: plan.preflight,
+            response_headers: ResponseHeaders::default(),
+            recent: Arc::default(),
         };
         nothing.follow(plan)
     }
@@ -83,15 +89,17 @@ impl Shared {
     ///
     /// # Errors
     /// As [`try_new`](Shared::try_new); nothing has changed then.
-    pub fn follow(&self, plan: Plan) -> Result<Self, Vec<Conflict>> {
-        let upstreams: Vec<_> = plan.upstreams.into_iter().map(|settings| self.upstream(settings)).collect();
+    pub fn follow(&self, mut plan: Plan) -> Result<Self, Vec<Conflict>> {
+        let secrets: Vec<_> = plan.upstreams.iter().map(|settings| settings.secret_headers.clone()).collect();
+        let upstreams: Vec<_> =
+            std::mem::take(&mut plan.upstreams).into_iter().map(|settings| self.upstream(settings)).collect();
         let limiters: Vec<_> = plan.limits.iter().map(|settings| self.limiter(settings)).collect();
-        let routes: Vec<_> = plan
-            .routes
+        let routes: Vec<_> = std::mem::take(&mut plan.routes)
             .into_iter()
             .map(|settings| {
                 let before = self.all_routes.iter().find(|route| route.settings.name == settings.name);
-                Arc::new(Route::new(settings, &limiters, &plan.keys, &upstreams, before.map(|route| &**route)))
+                let recent = self.recent.clone();
+                Arc::new(Route::new(settings, &limiters, &plan.keys, &upstreams, before.map(|route| &**route), recent))
             })
             .collect();
         let table = routes.iter().map(|route| (route.settings.conditions.clone(), route.clone())).collect();
@@ -109,18 +117,49 @@ impl Shared {
             retired,
             upstreams,
             preflight: plan.preflight,
+            response_headers: plan.response_headers,
+            recent: self.recent.clone(),
         };
         // Nothing can fail any more.
         next.all_routes.iter().for_each(|route| route.reconfigure_upgrades());
+        for (upstream, read) in next.upstreams.iter().zip(secrets) {
+            upstream.settings().secret_headers.iter().zip(&read).for_each(|(secret, read)| secret.adopt(read));
+        }
+        let is_new = |upstream: &&Arc<_>| !self.upstreams.iter().any(|before| Arc::ptr_eq(before, upstream));
+        next.upstreams.iter().filter(is_new).for_each(|upstream| upstream.put_in_force());
+        for Measured { limit, upstream, queue_follows } in &plan.measured {
+            let settings = &mut plan.limits[*limit];
+            settings.limit = next.upstreams[*upstream].slots();
+            settings.queue = if *queue_follows { default_queue(settings.limit) } else { settings.queue };
+        }
         for (limiter, settings) in next.limiters.iter().zip(plan.limits) {
             limiter.reconfigure(settings);
         }
+        next.measure(&plan.measured);
         Ok(next)
     }
 
     fn upstream(&self, settings: upstream::Settings) -> Arc<Upstream<ForwardedBody>> {
         let same = self.upstreams.iter().find(|upstream| *upstream.settings() == settings);
-        same.cloned().unwrap_or_else(|| Arc::new(Upstream::new(settings, self.workers)))
+        let before = self.upstreams.iter().find(|upstream| upstream.settings().name == settings.name);
+        same.cloned().unwrap_or_else(|| {
+            Arc::new(match before {
+                Some(before) => before.with(settings),
+                None => Upstream::new(settings, self.workers),
+            })
+        })
+    }
+
+    /// Has the limits that are measured follow their upstreams.
+    fn measure(&self, measured: &[Measured]) {
+        for (index, upstream) in self.upstreams.iter().enumerate() {
+            let ours = measured.iter().filter(|each| each.upstream == index);
+            let limiters: Vec<_> = ours.map(|each| (self.limiters[each.limit].clone(), each.queue_follows)).collect();
+            let tell = move |slots| {
+                limiters.iter().for_each(|(limiter, queue_follows)| limiter.set_measured(slots, *queue_follows));
+            };
+            upstream.tell_slots(Box::new(tell));
+        }
     }
 
     fn limiter(&self, settings: &admission::Settings) -> Limiter {
@@ -141,6 +180,25 @@ impl Shared {
         })
     }
 
+    /// The last requests that were turned away. One ring for all plans.
+    pub fn recent(&self) -> &Arc<Recent> {
+        &self.recent
+    }
+
+    /// Reads the files again that hold values of headers. What is wrong with one is logged, and what it held stays.
+    /// It blocks on the file system.
+    pub fn refresh_secrets(&self) {
+        self.upstreams
+            .iter()
+            .flat_map(|upstream| &upstream.settings().secret_headers)
+            .for_each(|secret| secret.refresh());
+    }
+
+    /// All upstreams, in the order of the plan: their names, and how their endpoints are.
+    pub fn upstreams(&self) -> impl Iterator<Item = (&str, Vec<EndpointStatus>)> {
+        self.upstreams.iter().map(|upstream| (upstream.settings().name.as_str(), upstream.endpoints()))
+    }
+
     /// Ends every wait with the reason `draining`. Returns how many there were.
     pub fn close_limits(&self) -> u32 {
         self.limiters.iter().chain(&self.retired).map(Limiter::close).sum()
@@ -154,15 +212,10 @@ impl Route {
         keys: &[Option<KeyRules>],
         upstreams: &[Arc<Upstream<ForwardedBody>>],
         before: Option<&Route>,
+        recent: Arc<Recent>,
     ) -> Self {
         let upstream = upstreams[settings.upstream].clone();
-        let endpoint = &upstream.settings().endpoint;
-        let authority = if endpoint.port == 80 && !endpoint.host.contains(':') {
-            endpoint.host.clone()
-        } else {
-            endpoint.to_string()
-        };
-        let authority = HeaderValue::try_from(authority).expect("a checked host is a valid field value");
+        let authority = upstream.settings().endpoints[0].authority();
         let limits = Limits::new(settings.limits.iter().map(|limit| limiters[*limit].clone()).collect());
         let keys: Vec<_> = settings.limits.iter().map(|limit| keys.get(*limit).cloned().flatten()).collect();
         let keys = if keys.iter().any(Option::is_some) { keys } else { Vec::new() };
@@ -176,9 +229,8 @@ impl Route {
             route: settings.name.as_str().into(),
             upstream: upstream.settings().name.as_str().into(),
             limit: limits.as_ref().map(|limits| limits.name().into()),
-            endpoint: upstream.settings().endpoint.to_string().into(),
         };
-        Route { settings, limits, keys, upstream, authority, names, upgrades, rejected }
+        Route { settings, limits, keys, upstream, authority, names, upgrades, rejected, recent }
     }
 
     /// The places of upgraded connections, where they have their own.

@@ -13,8 +13,9 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, split};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::record::Record;
+use super::request_ahead::ForwardedBody;
 use crate::admission::Permit;
-use crate::upstream::Failure;
+use crate::upstream::{Failure, Seat};
 
 /// The upstream's end of a connection that is about to become something else. It comes with the 101.
 #[derive(Debug)]
@@ -26,6 +27,8 @@ pub struct Tunnel {
     pub(super) deadline: Option<Instant>,
     /// How long the upstream may go on after its client has left.
     pub(super) grace: Duration,
+    // Free before the permit is.
+    pub(super) seat: Seat<ForwardedBody>,
     pub(super) permit: Option<Permit>,
     pub(super) record: Record,
 }
@@ -73,6 +76,7 @@ impl Tunnel {
         } else {
             self.record.completed(received.load(Relaxed));
         }
+        drop(self.seat);
         drop(self.permit);
     }
 }

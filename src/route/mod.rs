@@ -11,12 +11,14 @@ mod conditions;
 mod host;
 mod normalize;
 mod path;
+mod prefix;
 mod table;
 #[cfg(test)]
 mod tests;
 
-pub use conditions::{Conditions, HeaderCondition};
+pub use conditions::{Conditions, HeaderCondition, Mismatch};
 pub use host::{HostPattern, HostPatternError, name_of as host_name};
 pub use normalize::normalize;
 pub use path::{PathPattern, PathPatternError};
+pub use prefix::{PathPrefix, PathPrefixError};
 pub use table::{Conflict, Table};

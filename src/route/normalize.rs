@@ -73,7 +73,7 @@ fn decode_unreserved(path: &str) -> String {
 }
 
 /// The byte that an escape at the start of `text` stands for.
-fn escape(text: &[u8]) -> Option<u8> {
+pub(super) fn escape(text: &[u8]) -> Option<u8> {
     let [b'%', high, low, ..] = text else { return None };
     let digit = |byte: &u8| char::from(*byte).to_digit(16);
     // Two hexadecimal digits always fit.
@@ -81,7 +81,7 @@ fn escape(text: &[u8]) -> Option<u8> {
 }
 
 /// RFC 3986 §2.3.
-fn is_unreserved(byte: u8) -> bool {
+pub(super) fn is_unreserved(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~".contains(&byte)
 }
 

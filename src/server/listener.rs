@@ -1,11 +1,17 @@
-//! Listening sockets, one per worker and address.
+//! Listening sockets, one per worker and place.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::os::unix::net::UnixListener;
+use std::sync::Arc;
 
-use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 
+use super::listen::Listen;
+use super::passed::Passed;
 use super::settings::Settings;
+use super::socket_file::SocketFile;
+use crate::socket::Stream;
 
 /// How many connections the kernel keeps for us until we accept them; it caps this at its own limit.
 const BACKLOG: i32 = 4096;
@@ -14,13 +20,94 @@ const BACKLOG: i32 = 4096;
 /// we know that a client reads.
 const UNSENT: u32 = 16 << 10;
 
-/// Binds `count` sockets to `address`, among which the kernel spreads the connections, and says where: port 0 becomes
-/// a free port.
-pub(super) fn bind(
-    address: SocketAddr,
-    count: usize,
-    settings: &Settings,
-) -> io::Result<(SocketAddr, Vec<TcpListener>)> {
+/// The socket's file may be written, and so connected to, by everybody, as a port may.
+const SOCKET_MODE: u32 = 0o666;
+
+/// Where a client's connection is from that has no address: it is on this machine.
+const LOCAL: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+/// A place that is listened at.
+pub(super) struct Bound {
+    /// Where it is, with the real port.
+    pub(super) listening: Listening,
+    /// One for each worker.
+    pub(super) listeners: Vec<Listener>,
+}
+
+/// Where a server listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listening {
+    /// The place that was asked for.
+    pub listen: Listen,
+    /// The address, where it has one, with the real port.
+    pub address: Option<SocketAddr>,
+}
+
+impl std::fmt::Display for Listening {
+    /// As a URL, or as near to one as there is.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match (&self.listen, self.address) {
+            (Listen::Passed(_), Some(address)) => write!(f, "http://{address} ({})", self.listen),
+            (_, Some(address)) => write!(f, "http://{address}"),
+            (listen, None) => listen.fmt(f),
+        }
+    }
+}
+
+/// One worker's listening socket.
+#[derive(Debug)]
+pub(super) struct Listener {
+    pub(super) incoming: Incoming,
+    /// Shared by the workers, who remove it before they close.
+    pub(super) file: Option<Arc<SocketFile>>,
+}
+
+/// A listening socket of either kind, which does not block.
+#[derive(Debug)]
+pub(super) enum Incoming {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+/// The same, as the runtime has it.
+pub(super) enum Accepting {
+    Tcp(tokio::net::TcpListener),
+    Unix(tokio::net::UnixListener),
+}
+
+/// Binds sockets for `workers` workers to each place.
+///
+/// # Errors
+/// The place that can't be listened at, and why. Nothing is left of the others then.
+pub(super) fn bind_all(settings: &Settings, workers: usize) -> Result<Vec<Bound>, (Listen, io::Error)> {
+    let mut passed = None;
+    let mut bound = Vec::new();
+    for listen in &settings.listen {
+        let failed = |error| (listen.clone(), error);
+        match listen {
+            Listen::Tcp(address) => bound.push(bind(*address, workers, settings).map_err(failed)?),
+            Listen::Unix(path) => {
+                let (listener, file) = SocketFile::listen(path, SOCKET_MODE).map_err(failed)?;
+                let listening = Listening { listen: listen.clone(), address: None };
+                let file = Some(Arc::new(file));
+                bound.push(share(listening, Incoming::Unix(listener), file, workers).map_err(failed)?);
+            }
+            Listen::Passed(name) => {
+                let passed = passed.get_or_insert_with(Passed::from_env);
+                for incoming in passed.take(name).map_err(failed)? {
+                    let address = incoming.prepare(settings).map_err(failed)?;
+                    let listening = Listening { listen: listen.clone(), address };
+                    bound.push(share(listening, incoming, None, workers).map_err(failed)?);
+                }
+            }
+        }
+    }
+    Ok(bound)
+}
+
+/// Binds a socket for each worker to `address`, among which the kernel spreads the connections. Port 0 becomes a free
+/// port.
+fn bind(address: SocketAddr, workers: usize, settings: &Settings) -> io::Result<Bound> {
     if address.port() != 0 {
         // SO_REUSEPORT would let us share a port with another process of the same user, which then takes half of the
         // requests past our limits. Without it the kernel says that the port is taken.
@@ -28,11 +115,22 @@ pub(super) fn bind(
     }
     let first = listener(address, settings)?;
     let address = first.local_addr()?;
-    let mut listeners = vec![first];
-    for _ in 1..count {
-        listeners.push(listener(address, settings)?);
+    let mut listeners = vec![Listener { incoming: Incoming::Tcp(first), file: None }];
+    for _ in 1..workers {
+        listeners.push(Listener { incoming: Incoming::Tcp(listener(address, settings)?), file: None });
     }
-    Ok((address, listeners))
+    Ok(Bound { listening: Listening { listen: Listen::Tcp(address), address: Some(address) }, listeners })
+}
+
+/// One socket for all workers: whoever is first accepts.
+fn share(listening: Listening, incoming: Incoming, file: Option<Arc<SocketFile>>, workers: usize) -> io::Result<Bound> {
+    incoming.set_nonblocking()?;
+    let mut listeners = Vec::with_capacity(workers);
+    for _ in 1..workers {
+        listeners.push(Listener { incoming: incoming.try_clone()?, file: file.clone() });
+    }
+    listeners.push(Listener { incoming, file });
+    Ok(Bound { listening, listeners })
 }
 
 fn probe(address: SocketAddr) -> io::Result<()> {
@@ -45,12 +143,85 @@ fn listener(address: SocketAddr, settings: &Settings) -> io::Result<TcpListener>
     let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(true)?;
-    // Accepted sockets inherit all of these. The last one keeps what the kernel takes from us ahead of a slow reader
-    // small, so that in-flight stays true, and a client that reads slowly is seen to read.
-    socket.set_tcp_nodelay(true)?;
-    socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(settings.tcp_keepalive))?;
-    socket.set_tcp_notsent_lowat(UNSENT)?;
+    set_options(&socket, settings)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
+}
+
+/// Accepted sockets inherit all of these. The last one keeps what the kernel takes from us ahead of a slow reader small, so
+/// that in-flight stays true, and a client that reads slowly is seen to read.
+fn set_options(socket: &Socket, settings: &Settings) -> io::Result<()> {
+    socket.set_tcp_nodelay(true)?;
+    socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(settings.tcp_keepalive))?;
+    socket.set_tcp_notsent_lowat(UNSENT)
+}
+
+impl Incoming {
+    /// Makes a socket of others what one of ours would be, and says where it listens.
+    fn prepare(&self, settings: &Settings) -> io::Result<Option<SocketAddr>> {
+        match self {
+            Incoming::Tcp(listener) => {
+                set_options(&SockRef::from(listener), settings)?;
+                listener.local_addr().map(Some)
+            }
+            Incoming::Unix(_) => Ok(None),
+        }
+    }
+
+    fn set_nonblocking(&self) -> io::Result<()> {
+        match self {
+            Incoming::Tcp(listener) => listener.set_nonblocking(true),
+            Incoming::Unix(listener) => listener.set_nonblocking(true),
+        }
+    }
+
+    fn try_clone(&self) -> io::Result<Self> {
+        Ok(match self {
+            Incoming::Tcp(listener) => Incoming::Tcp(listener.try_clone()?),
+            Incoming::Unix(listener) => Incoming::Unix(listener.try_clone()?),
+        })
+    }
+
+    /// Hands it to the current runtime.
+    pub(super) fn into_accepting(self) -> io::Result<Accepting> {
+        Ok(match self {
+            Incoming::Tcp(listener) => Accepting::Tcp(tokio::net::TcpListener::from_std(listener)?),
+            Incoming::Unix(listener) => Accepting::Unix(tokio::net::UnixListener::from_std(listener)?),
+        })
+    }
+
+    /// Accepts what is there, without the runtime's knowledge.
+    pub(super) fn accept(&self) -> io::Result<(Stream, IpAddr)> {
+        match self {
+            Incoming::Tcp(listener) => {
+                let (stream, peer) = listener.accept()?;
+                stream.set_nonblocking(true)?;
+                Ok((tokio::net::TcpStream::from_std(stream)?.into(), peer.ip()))
+            }
+            Incoming::Unix(listener) => {
+                let (stream, _) = listener.accept()?;
+                stream.set_nonblocking(true)?;
+                Ok((tokio::net::UnixStream::from_std(stream)?.into(), LOCAL))
+            }
+        }
+    }
+}
+
+impl Accepting {
+    /// The next connection, and where it is from.
+    pub(super) async fn accept(&self) -> io::Result<(Stream, IpAddr)> {
+        match self {
+            Accepting::Tcp(listener) => listener.accept().await.map(|(stream, peer)| (stream.into(), peer.ip())),
+            Accepting::Unix(listener) => listener.accept().await.map(|(stream, _)| (stream.into(), LOCAL)),
+        }
+    }
+
+    /// Takes it back from the runtime.
+    pub(super) fn into_incoming(self) -> io::Result<Incoming> {
+        Ok(match self {
+            Accepting::Tcp(listener) => Incoming::Tcp(listener.into_std()?),
+            Accepting::Unix(listener) => Incoming::Unix(listener.into_std()?),
+        })
+    }
 }

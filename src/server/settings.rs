@@ -4,13 +4,14 @@ use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
+use super::listen::Listen;
 use crate::proxy::TrustedProxies;
 
 /// The client side: addresses, patience and bounds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
-    /// Addresses to listen on.
-    pub listen: Vec<SocketAddr>,
+    /// Where to listen.
+    pub listen: Vec<Listen>,
     /// Worker threads, each with a runtime, a listening socket and upstream pools of its own.
     pub threads: NonZeroUsize,
     /// TCP keep-alive probes start after this much silence. Default 30 s.
@@ -39,7 +40,7 @@ impl Settings {
     /// The defaults: one address, one worker per processor that we may use.
     pub fn new(listen: SocketAddr) -> Self {
         Settings {
-            listen: vec![listen],
+            listen: vec![Listen::Tcp(listen)],
             threads: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
             tcp_keepalive: Duration::from_secs(30),
             header_timeout: Duration::from_secs(10),

@@ -10,7 +10,8 @@ use arc_swap::ArcSwap;
 
 use super::drain::{Control, Drained};
 use super::handle::Handle;
-use super::listener::bind;
+use super::listen::Listen;
+use super::listener::{Listening, bind_all};
 use super::settings::Settings;
 use super::worker::Worker;
 use crate::access_log::Log;
@@ -19,7 +20,7 @@ use crate::proxy::{Conflict, Plan, Proxy, Shared};
 /// A running server. Dropped without [`drain`](Server::drain), it goes on until the process ends.
 #[derive(Debug)]
 pub struct Server {
-    addresses: Vec<SocketAddr>,
+    listening: Vec<Listening>,
     settings: Arc<Settings>,
     in_force: Arc<ArcSwap<Shared>>,
     control: Arc<Control>,
@@ -32,11 +33,11 @@ pub enum StartError {
     /// Routes that one request could match equally well.
     #[error("{} pairs of routes can match the same request equally", .0.len())]
     Routes(Vec<Conflict>),
-    /// An address can't be listened on.
-    #[error("cannot listen on {address}")]
+    /// A place can't be listened at.
+    #[error("cannot listen on {listen}")]
     Listen {
         /// Which.
-        address: SocketAddr,
+        listen: Listen,
         /// Why.
         source: io::Error,
     },
@@ -49,7 +50,7 @@ impl Server {
     /// Listens, and starts the workers' threads. What becomes of requests goes to `log`.
     ///
     /// # Errors
-    /// When an address is taken, or a worker can't be started.
+    /// When an address or a socket's file is taken, or a worker can't be started.
     pub fn start(settings: Settings, plan: Plan, log: Option<Log>) -> Result<Self, StartError> {
         let workers = settings.threads.get();
         let settings = Arc::new(settings);
@@ -57,16 +58,15 @@ impl Server {
         let in_force = Arc::new(ArcSwap::from_pointee(shared));
         let control = Arc::new(Control::new());
 
-        let mut addresses = Vec::new();
+        let bound = bind_all(&settings, workers).map_err(|(listen, source)| StartError::Listen { listen, source })?;
+        let mut listening = Vec::new();
         let mut listeners: Vec<Vec<_>> = (0..workers).map(|_| Vec::new()).collect();
-        for address in &settings.listen {
-            let (bound, sockets) = bind(*address, workers, &settings)
-                .map_err(|source| StartError::Listen { address: *address, source })?;
-            addresses.push(bound);
-            listeners.iter_mut().zip(sockets).for_each(|(worker, socket)| worker.push(socket));
+        for place in bound {
+            listening.push(place.listening);
+            listeners.iter_mut().zip(place.listeners).for_each(|(worker, listener)| worker.push(listener));
         }
         // Counted here, so that a drain that begins at once waits for workers that have not begun.
-        control.listeners.store(addresses.len() * workers, Relaxed);
+        control.listeners.store(listening.len() * workers, Relaxed);
 
         let mut threads = Vec::new();
         let failed = |error| {
@@ -87,7 +87,7 @@ impl Server {
                 .map_err(failed)?;
             threads.push(thread);
         }
-        Ok(Server { addresses, settings, in_force, control, threads })
+        Ok(Server { listening, settings, in_force, control, threads })
     }
 
     /// A handle to watch and steer it with.
@@ -95,9 +95,14 @@ impl Server {
         Handle::new(self.in_force.clone(), self.control.clone())
     }
 
-    /// Where it listens, with the real ports.
-    pub fn addresses(&self) -> &[SocketAddr] {
-        &self.addresses
+    /// Where it listens, in the order of the settings.
+    pub fn listening(&self) -> &[Listening] {
+        &self.listening
+    }
+
+    /// The addresses among the places where it listens, with the real ports.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.listening.iter().filter_map(|listening| listening.address).collect()
     }
 
     /// Stops accepting, finishes what is in flight or waiting, and ends. What has not finished `drain_timeout` from now

@@ -1,20 +1,20 @@
 //! One worker: a thread that accepts and serves.
 
-use std::net::SocketAddr;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::connection::Connection;
 use super::drain::{Control, Stage};
+use super::listener::{Incoming, Listener};
 use super::register::Register;
 use super::settings::Settings;
 use super::wire::Signals;
 use crate::proxy::{Client, Proxy};
-use crate::socket::Socket;
+use crate::socket::{Socket, Stream};
 
 /// What a worker's connections share.
 #[derive(Debug)]
@@ -36,10 +36,10 @@ impl Worker {
     }
 
     /// Serves until the server has stopped.
-    pub(super) async fn run(self, listeners: Vec<std::net::TcpListener>) {
+    pub(super) async fn run(self, listeners: Vec<Listener>) {
         let this = Arc::new(self);
         for listener in listeners {
-            tokio::spawn(this.clone().listen(Listening { listener: Some(listener), control: this.control.clone() }));
+            tokio::spawn(this.clone().listen(listener, Listening { control: this.control.clone() }));
         }
         let mut stage = this.control.changes();
         let mut prune = interval(PRUNE);
@@ -57,9 +57,8 @@ impl Worker {
         }
     }
 
-    async fn listen(self: Arc<Self>, mut listening: Listening) {
-        let listener = listening.listener.take().expect("the listener was just made");
-        let listener = match TcpListener::from_std(listener) {
+    async fn listen(self: Arc<Self>, Listener { incoming, file }: Listener, _listening: Listening) {
+        let listener = match incoming.into_accepting() {
             Ok(listener) => listener,
             Err(error) => {
                 tracing::error!(%error, "a listener can't be registered");
@@ -82,20 +81,20 @@ impl Worker {
                 }
             }
         }
-        if let Ok(listener) = listener.into_std() {
-            self.empty_backlog(&listener);
+        if let Some(file) = file {
+            // Nobody comes any more once those who are in the backlog have been accepted.
+            file.remove();
+        }
+        if let Ok(incoming) = listener.into_incoming() {
+            self.empty_backlog(&incoming);
         }
     }
 
     /// Those in the backlog believe that they are connected; closing the listener would reset them. The runtime knows
     /// of them only when it looks again, so the kernel is asked.
-    fn empty_backlog(self: &Arc<Self>, listener: &std::net::TcpListener) {
+    fn empty_backlog(self: &Arc<Self>, incoming: &Incoming) {
         loop {
-            let accepted = listener.accept().and_then(|(stream, peer)| {
-                stream.set_nonblocking(true)?;
-                Ok((TcpStream::from_std(stream)?, peer))
-            });
-            match accepted {
+            match incoming.accept() {
                 Ok((stream, peer)) => self.serve(stream, peer),
                 Err(error) if is_one_connections(&error) => {}
                 // The backlog is empty, or there is no file left for what is in it.
@@ -104,8 +103,8 @@ impl Worker {
         }
     }
 
-    fn serve(self: &Arc<Self>, stream: TcpStream, peer: SocketAddr) {
-        let client = Arc::new(Client::new(peer.ip(), &self.settings.trusted_proxies));
+    fn serve(self: &Arc<Self>, stream: Stream, peer: IpAddr) {
+        let client = Arc::new(Client::new(peer, &self.settings.trusted_proxies));
         let signals = Arc::<Signals>::default();
         let registered = self.register.enter(&self.control, signals.clone());
         tokio::spawn(Connection::new(self.clone(), Socket::new(stream), client, signals, registered).run());
@@ -120,7 +119,6 @@ fn is_one_connections(error: &std::io::Error) -> bool {
 
 /// Counts a listener until it has closed.
 struct Listening {
-    listener: Option<std::net::TcpListener>,
     control: Arc<Control>,
 }
 

@@ -10,6 +10,7 @@ use http::{Response, StatusCode};
 use tokio::time::Instant;
 
 use super::abandon::{Phase, abandon};
+use super::eject::Eject;
 use super::error::Failure;
 use super::exchange::Exchange;
 use super::received::Received;
@@ -31,12 +32,20 @@ pub(super) enum Unanswered<B> {
     Ended(Failure),
 }
 
+impl<B> Unanswered<B> {
+    fn is_reset(&self) -> bool {
+        let (Unanswered::Unprocessed { failure, .. } | Unanswered::Closed(failure) | Unanswered::Ended(failure)) = self;
+        matches!(failure, Failure::Reset(_))
+    }
+}
+
 /// Resolves to the head, with the exchange that goes on behind it. Dropped before that, it abandons the exchange.
 pub(super) struct AwaitHead<B: Send + 'static, H: Send + 'static> {
     /// Both are present until it resolves.
     head: Option<HeadFuture<B>>,
     exchange: Option<Exchange<B, H>>,
     patience: Patience,
+    eject: Option<Eject>,
 }
 
 /// How it can fail, and what is left of the request then.
@@ -51,9 +60,14 @@ pub(super) enum HeadFailed<B, H> {
 type Begun<B, H> = (Response<Received>, Exchange<B, H>);
 
 impl<B: Send + 'static, H: Send + 'static> AwaitHead<B, H> {
-    pub(super) fn new(head: HeadFuture<B>, exchange: Exchange<B, H>, response_timeout: Duration) -> Self {
+    pub(super) fn new(
+        head: HeadFuture<B>,
+        exchange: Exchange<B, H>,
+        response_timeout: Duration,
+        eject: Option<Eject>,
+    ) -> Self {
         let patience = Patience { timeout: response_timeout, timer: Timer::default(), progress_seen: None };
-        AwaitHead { head: Some(head), exchange: Some(exchange), patience }
+        AwaitHead { head: Some(head), exchange: Some(exchange), patience, eject }
     }
 
     fn abandon(&mut self) {
@@ -73,7 +87,7 @@ impl<B: Send + Unpin + 'static, H: Send + Unpin + 'static> Future for AwaitHead<
             Poll::Ready(result) => {
                 this.head = None;
                 let exchange = this.exchange.take().expect("the exchange is present until it resolves");
-                return Poll::Ready(settle(result, exchange));
+                return Poll::Ready(settle(result, exchange, this.eject));
             }
             Poll::Pending => {}
         }
@@ -121,7 +135,11 @@ fn is_acceptable(response: &Response<Received>, upgrade: bool) -> bool {
 fn settle<B: Send + 'static, H: Send + 'static>(
     result: Result<Response<Received>, Unanswered<B>>,
     exchange: Exchange<B, H>,
+    eject: Option<Eject>,
 ) -> Result<Begun<B, H>, HeadFailed<B, H>> {
+    if result.is_ok() {
+        exchange.seat.answered();
+    }
     match result {
         // Where the request has not ended, what follows it can't have begun.
         Ok(response) if !is_acceptable(&response, exchange.upgrade && exchange.is_upload_complete()) => {
@@ -131,6 +149,11 @@ fn settle<B: Send + 'static, H: Send + 'static>(
         }
         Ok(response) => Ok((response, exchange)),
         Err(unanswered) => {
+            // A connection that ends after it was used may only have been idle for too long.
+            let idled = matches!(unanswered, Unanswered::Unprocessed { .. }) && exchange.connection.reused();
+            if unanswered.is_reset() && !idled {
+                exchange.seat.failed(eject);
+            }
             exchange.stop();
             Err(HeadFailed::Unanswered(Box::new(unanswered), exchange.held))
         }

@@ -8,23 +8,25 @@ use http_body::Body;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use socket2::{SockRef, TcpKeepalive};
-use tokio::net::{TcpStream, lookup_host};
+use tokio::net::{TcpStream, UnixStream, lookup_host};
 use tokio::time::timeout;
 
 use super::error::BoxError;
 use super::pool::Connection;
-use super::settings::Settings;
+use super::settings::{Endpoint, Settings};
 use super::socket_io::SocketIo;
 use super::upload::Upload;
 use crate::socket::Socket;
 
 /// Resolves, connects and starts the task that drives the connection, on this worker.
-pub(super) async fn connect<B>(settings: &Settings, home: usize) -> io::Result<Connection<B>>
+pub(super) async fn connect<B>(settings: &Settings, endpoint: &Endpoint, home: usize) -> io::Result<Connection<B>>
 where
     B: Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<BoxError>,
 {
-    let socket = timeout(settings.connect_timeout, dial(settings)).await.unwrap_or_else(|_| Err(too_slow(settings)))?;
+    let socket = timeout(settings.connect_timeout, dial(settings, endpoint))
+        .await
+        .unwrap_or_else(|_| Err(too_slow(settings)))?;
     let (sender, connection) = http1::Builder::new()
         .handshake::<_, Upload<B>>(TokioIo::new(SocketIo(socket.clone())))
         .await
@@ -44,8 +46,10 @@ where
 const DEFAULT_IDLE: Duration = Duration::from_secs(4);
 
 /// Resolves and connects. How long that may take is up to the caller.
-pub(super) async fn dial(settings: &Settings) -> io::Result<Socket> {
-    let endpoint = &settings.endpoint;
+pub(super) async fn dial(settings: &Settings, endpoint: &Endpoint) -> io::Result<Socket> {
+    if let Some(path) = endpoint.as_unix() {
+        return UnixStream::connect(path).await.map(Socket::new);
+    }
     let mut last = None;
     for address in lookup_host((endpoint.host.as_str(), endpoint.port)).await? {
         match TcpStream::connect(address).await {
@@ -92,7 +96,6 @@ pub(super) fn too_slow(settings: &Settings) -> io::Error {
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
     use super::*;
-    use crate::upstream::settings::Endpoint;
 
     #[tokio::test]
     async fn the_kernel_looks_for_a_dead_peer_and_is_more_patient_than_we_are() {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::connection::Connection;
+use super::endpoint::Seat;
 use super::upload::Progress;
 
 /// What happens upstream when the client has left, or a timeout of ours has ended its wait.
@@ -42,6 +43,8 @@ pub(super) struct Exchange<B, H> {
     /// Whether the request asked for another protocol.
     pub(super) upgrade: bool,
     // Behind the connection, and dropped after it.
+    pub(super) seat: Seat<B>,
+    // The last to be dropped: whoever gets the permit next must find the seat free.
     pub(super) held: H,
 }
 
@@ -53,7 +56,7 @@ impl<B, H> Exchange<B, H> {
     /// The response has ended. The connection is used again unless the upload has not ended with it.
     pub(super) fn finish(self) -> H {
         if self.is_upload_complete() {
-            self.connection.give_back();
+            self.connection.give_back(&self.seat);
         } else {
             // The answer is complete, and nothing else of it can be lost. What the upstream does not read would stand
             // before an orderly end for as long as it likes.

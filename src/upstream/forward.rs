@@ -1,49 +1,51 @@
 //! Sending a request and waiting for the head of its response.
 
 use std::future::poll_fn;
+use std::io;
+use std::num::NonZeroU32;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::UPGRADE;
+use http::header::{HOST, HeaderValue, UPGRADE};
 use http::request::Parts;
-use http::{Method, Request, Response, StatusCode};
+use http::uri::Authority;
+use http::{Method, Request, Response, StatusCode, Uri};
 use http_body::Body;
 use hyper::upgrade::OnUpgrade;
-use tokio::time::timeout;
 
 use super::await_head::{AwaitHead, HeadFailed, HeadFuture, Unanswered};
-use super::connect::connect;
 use super::connection::Connection;
+use super::endpoint::{EndpointStatus, Member, Ready, Seat};
 use super::error::{BoxError, Failure};
 use super::exchange::{Ending, Exchange};
 use super::http2::{self, Lease, Pump};
-use super::pool::{self, Pools};
+use super::members::Members;
+use super::pool;
 use super::received::Received;
 use super::response_body::ResponseBody;
-use super::settings::{Protocol, Settings};
+use super::settings::{HostHeader, Settings};
 use super::source::{Shared, Source};
 use super::upload::{Progress, Upload};
 
-/// An upstream and its connections. `B` is the type of request bodies.
+/// An upstream and its endpoints. `B` is the type of request bodies.
 #[derive(Debug)]
 pub struct Upstream<B> {
     settings: Settings,
-    connections: Connections<B>,
+    members: Arc<Members<B>>,
+    workers: usize,
 }
 
-#[derive(Debug)]
-enum Connections<B> {
-    Http1(Arc<Pools<B>>),
-    Http2(http2::Pool),
-}
-
-/// A connection, or a place on one, that the next request can have.
-enum Ready<B> {
-    Http1(pool::Connection<B>, Arc<Pools<B>>),
-    Http2(Lease),
+/// How a request is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct How {
+    /// From which worker.
+    pub worker: usize,
+    /// How it ends when nobody waits for it any more.
+    pub ending: Ending,
+    /// Whether what is held stands for one of the upstream's [slots](Upstream::slots).
+    pub slot: bool,
 }
 
 /// A request that is on its way.
@@ -55,16 +57,18 @@ pub enum Answer<B: Send + 'static, H: Send + 'static> {
     /// A response.
     Response(Response<ResponseBody<B, H>>),
     /// Another protocol, where the request asked for one.
-    Upgraded(Upgraded<H>),
+    Upgraded(Upgraded<B, H>),
 }
 
 /// A connection that has become something else.
 #[derive(Debug)]
-pub struct Upgraded<H> {
+pub struct Upgraded<B, H> {
     /// The 101.
     pub head: Response<()>,
     /// The connection.
     pub io: OnUpgrade,
+    /// The seat at the endpoint, to be dropped before what is held.
+    pub seat: Seat<B>,
     /// What was handed over with the request. Holding it is up to whoever uses the connection.
     pub held: H,
 }
@@ -76,11 +80,37 @@ where
 {
     /// An upstream without connections, for `workers` workers.
     pub fn new(settings: Settings, workers: usize) -> Self {
-        let connections = match settings.protocol {
-            Protocol::Http1 => Connections::Http1(Arc::new(Pools::new(workers))),
-            Protocol::H2c => Connections::Http2(http2::Pool::new(&settings, workers)),
-        };
-        Upstream { settings, connections }
+        let upstream = Upstream { settings, members: Arc::new(Members::new()), workers };
+        upstream.put_in_force();
+        upstream
+    }
+
+    /// The same upstream with other settings, once they are [in force](Upstream::put_in_force). Its endpoints are one list
+    /// for both, so that what is under way counts for both, unless they do not even speak the same protocol.
+    pub fn with(&self, settings: Settings) -> Self {
+        if settings.protocol != self.settings.protocol {
+            return Upstream::new(settings, self.workers);
+        }
+        Upstream { settings, members: self.members.clone(), workers: self.workers }
+    }
+
+    /// Makes the endpoints of its settings the ones that requests go to, those included that came before.
+    pub fn put_in_force(&self) {
+        let slots = self.settings.slots.iter().copied().map(Some).chain(std::iter::repeat(None));
+        let endpoints: Vec<_> = self.settings.endpoints.iter().cloned().zip(slots).collect();
+        self.members.put(&self.settings, &endpoints, self.workers);
+    }
+
+    /// How many requests may have a slot, at least one: the slots of the endpoints that get requests, and what still runs
+    /// at the others.
+    pub fn slots(&self) -> NonZeroU32 {
+        NonZeroU32::new(self.members.slots()).unwrap_or(NonZeroU32::MIN)
+    }
+
+    /// Tells [how many](Upstream::slots) there are, now and whenever that changes, in place of whoever was told before.
+    /// Nobody may send anything in `tell`.
+    pub fn tell_slots(&self, tell: Box<dyn Fn(NonZeroU32) + Send + Sync>) {
+        self.members.tell_slots(tell);
     }
 
     /// What it was made with.
@@ -90,13 +120,16 @@ where
 
     /// Closes connections of this worker that have idled for too long. To be called now and then.
     pub fn prune(&self, worker: usize) {
-        match &self.connections {
-            Connections::Http1(pools) => pools.prune(worker),
-            Connections::Http2(pool) => pool.prune(worker),
-        }
+        self.members.prune(worker);
     }
 
-    /// Sends `request` from `worker`, and holds `held` until the exchange has ended.
+    /// Its endpoints, and how they are.
+    pub fn endpoints(&self) -> Vec<EndpointStatus> {
+        self.members.status()
+    }
+
+    /// Sends `request`, and holds `held` until the exchange has ended. `told` hears which endpoint it goes to,
+    /// each time that it is sent.
     ///
     /// The request is sent as it is, its fields ready for the upstream: its target in origin form, or with HTTP/2 in
     /// absolute form.
@@ -109,18 +142,33 @@ where
     /// `ending` says, and `held` is dropped then.
     pub async fn send<H: Send + Unpin + 'static>(
         &self,
-        worker: usize,
+        how: How,
         request: Request<B>,
-        ending: Ending,
         mut held: H,
+        told: impl Fn(&Arc<str>) + Send,
     ) -> Result<Answer<B, H>, Failure> {
+        let How { worker, ending, slot } = how;
         let idempotent = request.method().is_idempotent();
         let (mut parts, body) = request.into_parts();
         let mut body = (!body.is_end_stream()).then(|| Source::new(body));
         let bodiless = body.is_none();
-        let mut again = Again::default();
+        let mut again = Again::new(self.settings.retries);
         loop {
-            let ready = self.ready(worker, idempotent).await?;
+            let seat = self.members.seat(self.settings.balance, &again.tried, slot).ok_or_else(nowhere)?;
+            told(seat.endpoint());
+            let ready = match seat.ready(&self.settings, worker, idempotent).await {
+                Ok(ready) => ready,
+                // Nothing was sent, and another endpoint may be reached.
+                Err(failure) => {
+                    seat.failed(self.settings.eject);
+                    again.tried.push(seat.member().clone());
+                    if !again.may_detour() || !self.members.has_untried(&again.tried) {
+                        return Err(failure);
+                    }
+                    again.count(true);
+                    continue;
+                }
+            };
             let reused = ready.reused();
             // What may be done about what comes of it:
             //
@@ -134,10 +182,11 @@ where
             // All of that at most `retries` times, and with the one permit. A connection that ended before the upstream
             // had looked at the request is no word on the request and no work for the upstream: it costs no retry until
             // there have been many.
-            let retry = again.retries < self.settings.retries && ready.may_turn_away();
+            let retry = again.retries < again.most && ready.may_turn_away();
             let resend = retry && reused && idempotent && bodiless;
             let spare = (retry && ready.takes_the_head(resend)).then(|| parts.clone());
-            let failed = match self.exchange(ready, parts, body, ending, held, again.times()).await {
+            let member = (retry && self.members.are_several()).then(|| seat.member().clone());
+            let failed = match self.exchange((seat, ready), parts, body, ending, held, again.times()).await {
                 Ok(answer) => return Ok(answer),
                 Err(HeadFailed::Abandoned(failure)) => return Err(failure),
                 Err(HeadFailed::Unanswered(unanswered, again)) => {
@@ -155,6 +204,7 @@ where
                     _,
                 ) => return Err(failure),
             };
+            again.tried.extend(member);
             again.count(detour);
         }
     }
@@ -162,31 +212,36 @@ where
     /// One attempt, on one connection.
     async fn exchange<H: Send + Unpin + 'static>(
         &self,
-        ready: Ready<B>,
-        parts: Parts,
+        (seat, ready): (Seat<B>, Ready<B>),
+        mut parts: Parts,
         body: Option<Source<B>>,
         ending: Ending,
         held: H,
         retried: u32,
     ) -> Result<Answer<B, H>, HeadFailed<B, H>> {
+        if self.settings.host == HostHeader::Upstream && self.settings.endpoints.len() > 1 {
+            name_host(&mut parts, &seat.member().authority);
+        }
         let upgrade = parts.headers.contains_key(UPGRADE);
         let head_only = parts.method == Method::HEAD;
         let (connection, upload, head) = match ready {
-            Ready::Http1(connection, pools) => begin(connection, pools, parts, body),
+            Ready::Http1(connection) => begin(connection, parts, body),
             Ready::Http2(lease) => match Box::pin(begin_stream(lease, parts, body)).await {
                 Ok(sent) => sent,
                 Err(unsent) => return Err(HeadFailed::Unanswered(Box::new(unsent), held)),
             },
         };
-        let exchange = Exchange { connection, upload, ending, upgrade, held };
-        let (mut response, mut exchange) = AwaitHead::new(head, exchange, self.settings.response_timeout).await?;
+        let exchange = Exchange { connection, upload, ending, upgrade, seat, held };
+        let (mut response, mut exchange) =
+            AwaitHead::new(head, exchange, self.settings.response_timeout, self.settings.eject).await?;
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             // hyper's task of this connection hands it over and ends; it is in no pool any more.
             let io = hyper::upgrade::on(&mut response);
             exchange.connection.upgraded();
-            return Ok(Answer::Upgraded(Upgraded { head: response.map(drop), io, held: exchange.held }));
+            let Exchange { seat, held, .. } = exchange;
+            return Ok(Answer::Upgraded(Upgraded { head: response.map(drop), io, seat, held }));
         }
-        if let Connection::Http1(connection, _) = &mut exchange.connection
+        if let Connection::Http1(connection) = &mut exchange.connection
             && !connection.reused
             && self.settings.idle_timeout.is_none()
         {
@@ -203,46 +258,10 @@ where
             }
         })))
     }
-
-    /// A connection that is ready: one that is there, else a new one.
-    async fn ready(&self, worker: usize, idempotent: bool) -> Result<Ready<B>, Failure> {
-        let pools = match &self.connections {
-            Connections::Http1(pools) => pools,
-            Connections::Http2(pool) => return Ok(Ready::Http2(Box::pin(pool.lease(worker)).await?)),
-        };
-        while let Some(mut connection) = pools.take(worker, idempotent) {
-            if is_ready(&mut connection).await {
-                return Ok(Ready::Http1(connection, pools.clone()));
-            }
-        }
-        // Boxed, as is all that is seldom needed: the future of every request has room for it.
-        let connection = Box::pin(connect(&self.settings, worker)).await.map_err(Failure::Connect)?;
-        Ok(Ready::Http1(connection, pools.clone()))
-    }
-}
-
-impl<B> Ready<B> {
-    fn reused(&self) -> bool {
-        match self {
-            Ready::Http1(connection, _) => connection.reused,
-            Ready::Http2(lease) => lease.reused(),
-        }
-    }
-
-    /// Whether a request can come back unprocessed for a reason that has nothing to do with it: over HTTP/1.1 only where the
-    /// connection was there before; over HTTP/2 the peer can turn away any stream.
-    fn may_turn_away(&self) -> bool {
-        self.reused() || matches!(self, Ready::Http2(_))
-    }
-
-    /// Whether the head has to be copied for a second attempt. hyper gives back what it has not sent; a stream does not.
-    fn takes_the_head(&self, resend: bool) -> bool {
-        resend || matches!(self, Ready::Http2(_))
-    }
 }
 
 /// Hands a request to the task of an HTTP/1.1 connection.
-fn begin<B>(mut connection: pool::Connection<B>, pools: Arc<Pools<B>>, parts: Parts, body: Option<Source<B>>) -> Sent<B>
+fn begin<B>(mut connection: pool::Connection<B>, parts: Parts, body: Option<Source<B>>) -> Sent<B>
 where
     B: Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<BoxError>,
@@ -265,7 +284,7 @@ where
             }
         })
     });
-    (Connection::Http1(connection, pools), progress, head)
+    (Connection::Http1(connection), progress, head)
 }
 
 /// Opens a stream, and sends what there is of the body at once; a task sends the rest.
@@ -291,23 +310,25 @@ where
     Ok((Connection::Stream(begun.stream), progress, begun.response.head(source)))
 }
 
-/// Whether the task of `connection` takes another request. A connection is put back with the last frame of its response,
-/// and its task may need a turn to see that; one that still has an upload to write off may never be done with it.
-async fn is_ready<B>(connection: &mut pool::Connection<B>) -> bool {
-    match poll_fn(|cx| Poll::Ready(connection.sender.poll_ready(cx))).await {
-        Poll::Ready(ready) => ready.is_ok(),
-        Poll::Pending => Box::pin(timeout(TURN, connection.sender.ready())).await.is_ok_and(|ready| ready.is_ok()),
-    }
-}
-
 /// How often a request was sent again.
-#[derive(Debug, Default)]
-struct Again {
+#[derive(Debug)]
+struct Again<B> {
     retries: u32,
+    most: u32,
     detours: u32,
+    /// Where it was sent, or was to be sent, in vain.
+    tried: Vec<Arc<Member<B>>>,
 }
 
-impl Again {
+impl<B> Again<B> {
+    fn new(most: u32) -> Self {
+        Again { retries: 0, most, detours: 0, tried: Vec::new() }
+    }
+
+    fn may_detour(&self) -> bool {
+        self.detours < DETOURS || self.retries < self.most
+    }
+
     fn times(&self) -> u32 {
         self.retries + self.detours
     }
@@ -321,9 +342,22 @@ impl Again {
     }
 }
 
-/// How many connections may end under one request. An upstream that takes a hundred requests on each, of which fifty come
+/// There is no endpoint at all.
+fn nowhere() -> Failure {
+    Failure::Connect(io::Error::new(io::ErrorKind::NotFound, "there is no endpoint"))
+}
+
+/// Has the upstream see its endpoint's own name for its host.
+fn name_host(parts: &mut Parts, authority: &HeaderValue) {
+    if parts.uri.authority().is_none() {
+        parts.headers.insert(HOST, authority.clone());
+        return;
+    }
+    let mut uri = std::mem::take(&mut parts.uri).into_parts();
+    uri.authority = Some(Authority::try_from(authority.as_bytes()).expect("a host and port"));
+    parts.uri = Uri::from_parts(uri).expect("one authority is as good as another");
+}
+
+/// How many connections may end under one request, or not be made. An upstream that takes a hundred requests on each, of which fifty come
 /// at once, ends two in a row now and then.
 const DETOURS: u32 = 3;
-
-/// Far more than a turn of a busy worker; hardly more than a new connection.
-const TURN: Duration = Duration::from_millis(50);

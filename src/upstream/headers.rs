@@ -36,7 +36,8 @@ pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
     }
 }
 
-fn is_hop_by_hop(name: &HeaderName) -> bool {
+/// Whether a field is connection-specific, `Connection` naming it or not.
+pub fn is_hop_by_hop(name: &HeaderName) -> bool {
     let name = name.as_str();
     match name.len() {
         2 => name == "te",

@@ -1,6 +1,6 @@
 //! How is it sent?
 //!
-//! An [`Upstream`] sends requests over HTTP/1.1 connections of its own pools, one exchange at a time on each, or as
+//! An [`Upstream`] chooses an endpoint and sends requests there over HTTP/1.1 connections of its own pools, one exchange at a time on each, or as
 //! streams of a few HTTP/2 connections. What the caller hands over with a request (its permit) is held until the
 //! *exchange* has ended, which may be long after the caller has lost interest. Promised: a request is sent again only
 //! where that is safe, its body with it; an idle connection that the upstream closed in the meantime is nobody's error; a response that was
@@ -8,23 +8,33 @@
 
 mod abandon;
 mod await_head;
+mod balance;
 mod connect;
 mod connection;
+mod eject;
+mod endpoint;
 mod error;
 mod exchange;
 mod forward;
 pub mod headers;
 mod http2;
+mod load;
+mod members;
 mod pool;
 mod received;
 mod response_body;
+mod secret;
 mod settings;
 mod socket_io;
 mod source;
 mod upload;
 
+pub use balance::Balance;
+pub use eject::Eject;
+pub use endpoint::{EndpointStatus, Seat};
 pub use error::{BoxError, Failure};
 pub use exchange::{Ending, OnClientGone};
-pub use forward::{Answer, Upgraded, Upstream};
+pub use forward::{Answer, How, Upgraded, Upstream};
 pub use response_body::ResponseBody;
-pub use settings::{Endpoint, HostHeader, Protocol, Settings};
+pub use secret::{SecretError, SecretHeader};
+pub use settings::{Endpoint, Forwarded, HostHeader, Protocol, Settings};

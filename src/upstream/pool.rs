@@ -22,7 +22,7 @@ pub(super) struct Connection<B> {
     pub(super) reused: bool,
 }
 
-/// The idle connections of every worker to one upstream.
+/// The idle connections of every worker to one endpoint.
 ///
 /// A worker takes from its own pool, where nobody contends for the lock. One whose pool is empty takes from another's
 /// before it dials: at small limits the permit often goes to a worker other than the one with the idle connection, and

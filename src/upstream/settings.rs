@@ -1,8 +1,14 @@
 //! What an upstream is, once the configuration has been checked.
 
+use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use http::HeaderValue;
+use http::{HeaderName, HeaderValue};
+
+use super::balance::Balance;
+use super::eject::Eject;
+use super::secret::SecretHeader;
 
 /// One upstream: where it is and how patient we are with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,8 +17,12 @@ pub struct Settings {
     pub name: String,
     /// What is spoken there. Default HTTP/1.1.
     pub protocol: Protocol,
-    /// Where to connect.
-    pub endpoint: Endpoint,
+    /// Where to connect: one endpoint at least.
+    pub endpoints: Vec<Endpoint>,
+    /// How many requests each of them takes at once, in the same order. Empty: as many as come.
+    pub slots: Vec<NonZeroU32>,
+    /// Which of them gets the next request. Default: the one of two that has less in flight.
+    pub balance: Balance,
     /// A path put before the path of every request: empty, or `/api` without a slash at its end.
     pub base_path: String,
     /// Which `Host` the upstream sees.
@@ -28,8 +38,18 @@ pub struct Settings {
     /// How long an idle connection may be reused. `None`: the upstream's `Keep-Alive: timeout` less a
     /// second, else 4 s; with HTTP/2 55 s. Zero: connections are not reused.
     pub idle_timeout: Option<Duration>,
+    /// When an endpoint that fails gets no requests for a while. `None`: never.
+    pub eject: Option<Eject>,
     /// How often a request may be sent again (only where that is safe). Default 1.
     pub retries: u32,
+    /// Fields that every request gets, in place of the client's of the same name.
+    pub set_headers: Vec<(HeaderName, HeaderValue)>,
+    /// The same with values from files. They come last.
+    pub secret_headers: Vec<SecretHeader>,
+    /// What the upstream hears of the client's address. Default append.
+    pub forwarded: Forwarded,
+    /// Whether we add ourselves to `Via`. Default true.
+    pub via: bool,
 }
 
 impl Settings {
@@ -38,7 +58,9 @@ impl Settings {
         Settings {
             name: name.into(),
             protocol: Protocol::default(),
-            endpoint,
+            endpoints: vec![endpoint],
+            slots: Vec::new(),
+            balance: Balance::default(),
             base_path: String::new(),
             host: HostHeader::Preserve,
             connect_timeout: Duration::from_secs(2),
@@ -46,7 +68,22 @@ impl Settings {
             read_idle_timeout: Duration::from_secs(60),
             upgrade_idle_timeout: Duration::from_secs(3600),
             idle_timeout: None,
+            eject: Some(Eject::default()),
             retries: 1,
+            set_headers: Vec::new(),
+            secret_headers: Vec::new(),
+            forwarded: Forwarded::default(),
+            via: true,
+        }
+    }
+
+    /// Where it is, as the configuration has it; several endpoints are joined with commas.
+    pub fn url(&self) -> String {
+        let all: Vec<String> = self.endpoints.iter().map(ToString::to_string).collect();
+        let all = all.join(",");
+        match self.endpoints.first().and_then(Endpoint::as_unix) {
+            Some(_) => all,
+            None => format!("{}://{all}{}", self.protocol.scheme(), self.base_path),
         }
     }
 }
@@ -71,18 +108,48 @@ impl Protocol {
     }
 }
 
-/// A host (name or address) and port to connect to.
+/// Where to connect: a host (name or address) and port, or a socket in the file system.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint {
-    /// Name or address, IPv6 without its brackets.
+    /// Name or address, IPv6 without its brackets. What begins with a slash, as no name does, is the path of a socket.
     pub host: String,
-    /// TCP port.
+    /// TCP port; none of a socket.
     pub port: u16,
+}
+
+impl Endpoint {
+    /// Its `Host`. A path is no host: a socket is `localhost`, as curl and others say.
+    pub fn authority(&self) -> HeaderValue {
+        let authority = if self.as_unix().is_some() {
+            "localhost".to_owned()
+        } else if self.port == 80 && !self.host.contains(':') {
+            self.host.clone()
+        } else {
+            self.to_string()
+        };
+        HeaderValue::try_from(authority).expect("a checked host is a valid field value")
+    }
+
+    /// The socket at a path, which must be absolute.
+    ///
+    /// # Panics
+    /// When the path is not, or is not UTF-8.
+    pub fn unix(path: PathBuf) -> Self {
+        assert!(path.is_absolute(), "a socket's path is absolute");
+        Endpoint { host: path.into_os_string().into_string().expect("a path in UTF-8"), port: 0 }
+    }
+
+    /// The path, if it is a socket.
+    pub fn as_unix(&self) -> Option<&Path> {
+        self.host.starts_with('/').then(|| Path::new(&self.host))
+    }
 }
 
 impl std::fmt::Display for Endpoint {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        if self.host.contains(':') {
+        if self.as_unix().is_some() {
+            write!(f, "unix:{}", self.host)
+        } else if self.host.contains(':') {
             write!(f, "[{}]:{}", self.host, self.port)
         } else {
             write!(f, "{}:{}", self.host, self.port)
@@ -95,8 +162,20 @@ impl std::fmt::Display for Endpoint {
 pub enum HostHeader {
     /// The one that the client sent.
     Preserve,
-    /// The endpoint's own `host:port`.
+    /// The endpoint's own `host:port`; a socket's is `localhost`.
     Upstream,
     /// A fixed name.
     Fixed(HeaderValue),
+}
+
+/// What becomes of `X-Forwarded-For`, `-Proto`, `-Host` and `Forwarded`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Forwarded {
+    /// Those of a trusted peer are continued, those of anybody else replaced.
+    #[default]
+    Append,
+    /// They are replaced, whoever sent them.
+    Replace,
+    /// The upstream gets none: who asks is not its business.
+    Off,
 }

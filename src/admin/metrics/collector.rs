@@ -9,6 +9,7 @@ use prometheus_client::encoding::{
 };
 use prometheus_client::metrics::MetricType;
 
+use super::endpoints::encode_endpoints;
 use crate::admission::{Counts, Limiter, WAIT_BOUNDS, WaitCounts};
 use crate::server::Handle;
 
@@ -42,6 +43,7 @@ impl collector::Collector for Collector {
         encode_counters(encoder, &limits)?;
         encode_waits(encoder, &limits)?;
         self.encode_routes(encoder)?;
+        encode_endpoints(encoder, &proxy)?;
         let mut connections = family(encoder, "connections", "Open client connections.", MetricType::Gauge)?;
         connections.encode_gauge(&(self.server.connections() as u64))?;
         let mut build = family(encoder, "build", "What is running.", MetricType::Info)?;
@@ -133,7 +135,7 @@ fn encode_waits(encoder: &mut DescriptorEncoder<'_>, limits: &[Snapshot<'_>]) ->
     Ok(())
 }
 
-fn family<'e>(
+pub(super) fn family<'e>(
     encoder: &'e mut DescriptorEncoder<'_>,
     name: &'e str,
     help: &str,
@@ -142,7 +144,7 @@ fn family<'e>(
     encoder.encode_descriptor(name, help, None, kind)
 }
 
-fn gauge(
+pub(super) fn gauge(
     family: &mut MetricEncoder<'_>,
     labels: &impl EncodeLabelSet,
     value: &impl EncodeGaugeValue,

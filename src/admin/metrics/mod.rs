@@ -2,6 +2,7 @@
 
 mod classic;
 mod collector;
+mod endpoints;
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};

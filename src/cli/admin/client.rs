@@ -4,19 +4,21 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
-use http::uri::Authority;
 use http::{HeaderValue, Request, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
+
+use super::target::Address;
 
 /// Asks the admin listener at an address.
 #[derive(Debug)]
 pub(super) struct Client {
-    address: Authority,
+    address: Address,
     authorization: Option<HeaderValue>,
 }
 
@@ -26,7 +28,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const ANSWER_MAX: usize = 16 << 20;
 
 impl Client {
-    pub(super) fn new(address: Authority, token: Option<String>) -> Result<Self, String> {
+    pub(super) fn new(address: Address, token: Option<String>) -> Result<Self, String> {
         let authorization = match token {
             None => None,
             Some(token) => {
@@ -51,6 +53,9 @@ impl Client {
         let word = str::from_utf8(&answer).map_or("", str::trim);
         let detail = detail.or(Some(word).filter(|word| !word.is_empty() && word.len() < 80));
         let detail = detail.map_or_else(|| format!("the answer was {status}"), str::to_owned);
+        // A refused configuration comes with all that is wrong with it.
+        let problems = problem.as_ref().and_then(|problem| problem["problems"].as_array()).into_iter().flatten();
+        let detail = problems.filter_map(Value::as_str).fold(detail, |all, each| format!("{all}\n\n{each}"));
         Err(match status {
             StatusCode::UNAUTHORIZED => format!("{detail} Say where the token is with --token-file FILE."),
             _ => detail,
@@ -64,7 +69,11 @@ impl Client {
     }
 
     fn exchange(&self, method: &str, path: &str, body: Option<&Value>) -> Result<(StatusCode, Vec<u8>), String> {
-        let mut request = Request::builder().method(method).uri(path).header(HOST, self.address.as_str());
+        let host = match &self.address {
+            Address::Tcp(authority) => authority.as_str(),
+            Address::Unix(_) => "localhost",
+        };
+        let mut request = Request::builder().method(method).uri(path).header(HOST, host);
         if let Some(authorization) = &self.authorization {
             request = request.header(AUTHORIZATION, authorization);
         }
@@ -75,34 +84,45 @@ impl Client {
         let request = request.body(Full::new(body)).map_err(|error| error.to_string())?;
         let address = &self.address;
         block_on(async {
-            match timeout(PATIENCE, exchange(address.as_str(), request)).await {
+            match timeout(PATIENCE, exchange(address, request)).await {
                 Ok(Ok(answer)) => Ok(answer),
                 Ok(Err(error)) => Err(format!(
-                    "the admin listener at http://{address} does not answer ({error}); is sluicegate running? \
+                    "the admin listener at {address} does not answer ({error}); is sluicegate running? \
                      Say where it is with --admin URL"
                 )),
-                Err(_) => Err(format!("the admin listener at http://{address} has not answered within {PATIENCE:?}")),
+                Err(_) => Err(format!("the admin listener at {address} has not answered within {PATIENCE:?}")),
             }
         })
     }
 }
 
 /// Whether something at this address takes connections.
-pub(super) fn try_connect(address: &Authority) -> Result<(), String> {
+pub(super) fn try_connect(address: &Address) -> Result<(), String> {
+    let connect = async {
+        match address {
+            Address::Tcp(authority) => TcpStream::connect(authority.as_str()).await.map(drop),
+            Address::Unix(path) => UnixStream::connect(path).await.map(drop),
+        }
+    };
     block_on(async {
-        match timeout(PATIENCE, TcpStream::connect(address.as_str())).await {
-            Ok(Ok(_)) => Ok(()),
+        match timeout(PATIENCE, connect).await {
+            Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => Err(format!("nobody listens on {address} ({error}); say where with SLUICEGATE_LISTEN")),
             Err(_) => Err(format!("{address} has not taken a connection within {PATIENCE:?}")),
         }
     })
 }
 
-async fn exchange(
-    address: &str,
-    request: Request<Full<Bytes>>,
-) -> Result<(StatusCode, Vec<u8>), Box<dyn std::error::Error + Send + Sync>> {
-    let stream = TcpStream::connect(address).await?;
+type Exchanged = Result<(StatusCode, Vec<u8>), Box<dyn std::error::Error + Send + Sync>>;
+
+async fn exchange(address: &Address, request: Request<Full<Bytes>>) -> Exchanged {
+    match address {
+        Address::Tcp(authority) => exchange_on(TcpStream::connect(authority.as_str()).await?, request).await,
+        Address::Unix(path) => exchange_on(UnixStream::connect(path).await?, request).await,
+    }
+}
+
+async fn exchange_on<S: AsyncRead + AsyncWrite + Unpin>(stream: S, request: Request<Full<Bytes>>) -> Exchanged {
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     let receive = async {
         let (head, body) = sender.send_request(request).await?.into_parts();

@@ -3,7 +3,7 @@
 use http::uri::Authority;
 
 use super::client::try_connect;
-use super::target::{Target, reachable};
+use super::target::{Address, Target, reachable};
 use super::{Client, Reach};
 
 const DEFAULT_LISTEN: &str = "127.0.0.1:8080";
@@ -25,10 +25,13 @@ pub(super) fn check(reach: &Reach, ready: bool) -> Result<String, String> {
 }
 
 /// Where to connect to of the addresses that are listened on.
-fn first(listen: &str) -> Result<Authority, String> {
+fn first(listen: &str) -> Result<Address, String> {
     let first = listen.split(',').next().unwrap_or_default().trim();
+    if let Some(path) = first.strip_prefix("unix:") {
+        return Ok(Address::Unix(path.into()));
+    }
     let authority: Authority = first.parse().map_err(|_| format!("SLUICEGATE_LISTEN is no address: {listen:?}"))?;
-    Ok(reachable(&authority, 8080))
+    Ok(Address::Tcp(reachable(&authority, 8080)))
 }
 
 #[cfg(test)]
@@ -37,10 +40,13 @@ mod tests {
 
     #[test]
     fn the_first_address_is_tried() {
-        for (listen, address) in
-            [("0.0.0.0:80", "127.0.0.1:80"), ("[::]:80, 10.0.0.1:81", "[::1]:80"), ("10.0.0.1:81", "10.0.0.1:81")]
-        {
-            assert_eq!(first(listen).unwrap(), address);
+        for (listen, address) in [
+            ("0.0.0.0:80", "http://127.0.0.1:80"),
+            ("[::]:80, 10.0.0.1:81", "http://[::1]:80"),
+            ("10.0.0.1:81", "http://10.0.0.1:81"),
+            ("unix:/run/a.sock,10.0.0.1:81", "unix:/run/a.sock"),
+        ] {
+            assert_eq!(first(listen).unwrap().to_string(), address);
         }
         assert!(first("").is_err() && first("a b").is_err());
     }

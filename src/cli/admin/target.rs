@@ -1,7 +1,8 @@
 //! Where the admin listener is, and what opens it.
 
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use http::uri::{Authority, Uri};
 
@@ -10,8 +11,26 @@ use http::uri::{Authority, Uri};
 pub(super) enum Target {
     /// Nowhere.
     Off,
-    /// At this host and port.
-    At(Authority),
+    /// Somewhere.
+    At(Address),
+}
+
+/// What to connect to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Address {
+    /// A host and port.
+    Tcp(Authority),
+    /// A socket's file.
+    Unix(PathBuf),
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Address::Tcp(authority) => write!(f, "http://{authority}"),
+            Address::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
 }
 
 const DEFAULT: &str = "127.0.0.1:9901";
@@ -33,7 +52,10 @@ impl Target {
         if written == "off" {
             return Ok(Target::Off);
         }
-        let wrong = || format!("must be like http://127.0.0.1:9901, not {written:?}");
+        if let Some(path) = written.strip_prefix("unix:").filter(|path| path.starts_with('/')) {
+            return Ok(Target::At(Address::Unix(path.into())));
+        }
+        let wrong = || format!("must be like http://127.0.0.1:9901 or unix:/path, not {written:?}");
         if written.starts_with("https://") {
             return Err(format!("{}: the admin listener speaks no TLS", wrong()));
         }
@@ -46,7 +68,7 @@ impl Target {
         if has_bad_port || authority.as_str().contains('@') || authority.host().is_empty() {
             return Err(wrong());
         }
-        Ok(Target::At(reachable(authority, DEFAULT_PORT)))
+        Ok(Target::At(Address::Tcp(reachable(authority, DEFAULT_PORT))))
     }
 }
 
@@ -88,7 +110,8 @@ mod tests {
         let target = Target::find(flag, |name| variable.filter(|_| name == "SLUICEGATE_ADMIN").map(str::to_owned));
         target.map(|target| match target {
             Target::Off => "off".to_owned(),
-            Target::At(authority) => authority.to_string(),
+            Target::At(Address::Tcp(authority)) => authority.to_string(),
+            Target::At(address) => address.to_string(),
         })
     }
 
@@ -99,6 +122,7 @@ mod tests {
         assert_eq!(find(None, Some("")).unwrap(), DEFAULT);
         assert_eq!(find(None, None).unwrap(), DEFAULT);
         assert_eq!(find(None, Some("off")).unwrap(), "off");
+        assert_eq!(find(Some("unix:/run/admin.sock"), None).unwrap(), "unix:/run/admin.sock");
     }
 
     #[test]
@@ -116,7 +140,9 @@ mod tests {
 
     #[test]
     fn what_is_no_address_is_refused_by_the_name_that_it_came_under() {
-        for written in ["https://a:1", "ftp://a:1", "http://", "http://a:1/path", "a b", "user@a:1", ":1", "a:99999"] {
+        for written in
+            ["https://a:1", "ftp://a:1", "http://", "http://a:1/path", "a b", "user@a:1", ":1", "a:99999", "unix:a"]
+        {
             assert!(find(Some(written), None).unwrap_err().starts_with("--admin must be like"), "{written}");
         }
         assert!(find(None, Some("a b")).unwrap_err().starts_with("SLUICEGATE_ADMIN must be like"));

@@ -5,8 +5,8 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::upstream::HostHeader;
-use crate::upstream::OnClientGone;
+use crate::server::Listen;
+use crate::upstream::{Balance, Eject, HostHeader, OnClientGone, Protocol};
 
 const WHOLE: &str = r#"
 [server]
@@ -68,7 +68,7 @@ format = "text"
 fn every_key_is_read() {
     let given = Given::default().file(WHOLE);
     let Settings { server, plan, admin, log_level, access_log, log_format } = given.settings();
-    assert_eq!(server.listen, ["127.0.0.1:8080".parse().unwrap(), "[::1]:8080".parse().unwrap()]);
+    assert_eq!(server.listen, ["127.0.0.1:8080", "[::1]:8080"].map(|address| Listen::Tcp(address.parse().unwrap())));
     assert_eq!(server.threads.get(), 3);
     assert_eq!(server.tcp_keepalive, Duration::from_secs(60));
     assert_eq!(server.header_timeout, Duration::from_secs(5));
@@ -81,20 +81,20 @@ fn every_key_is_read() {
     assert!(!server.trusted_proxies.contains("192.0.3.9".parse().unwrap()));
     assert_eq!(server.drain_delay, Duration::from_secs(2));
     assert_eq!(server.drain_timeout, Duration::from_secs(60));
-    assert_eq!(admin.listen, Some("[::1]:9902".parse().unwrap()));
+    assert_eq!(admin.listen, Some(crate::admin::Listen::Tcp("[::1]:9902".parse().unwrap())));
     assert!(admin.token.unwrap().matches(b"s3cret"));
     assert_eq!(log_level.as_deref(), Some("info,sluicegate=debug"));
     assert_eq!(access_log, AccessLog::File("/var/log/access.log".into()));
     assert_eq!(log_format, LogFormat::Text);
 
     let [api, other] = &plan.upstreams[..] else { panic!("{plan:?}") };
-    assert_eq!((api.endpoint.to_string().as_str(), api.base_path.as_str()), ("api:3000", "/base"));
+    assert_eq!((api.endpoints[0].to_string().as_str(), api.base_path.as_str()), ("api:3000", "/base"));
     assert_eq!(api.host, HostHeader::Upstream);
     assert_eq!(api.connect_timeout, Duration::from_millis(250));
     assert_eq!(api.response_timeout, Duration::from_secs(3600));
     assert_eq!(api.read_idle_timeout, Duration::from_secs(8));
     assert_eq!((api.idle_timeout, api.retries), (Some(Duration::ZERO), 0));
-    assert_eq!(other.endpoint.to_string(), "[::1]:80");
+    assert_eq!(other.endpoints[0].to_string(), "[::1]:80");
     assert_eq!(other.host, HostHeader::Fixed("other.example.com".parse().unwrap()));
 
     let [api, free] = &plan.routes[..] else { panic!("{plan:?}") };
@@ -111,9 +111,42 @@ fn every_key_is_read() {
 }
 
 #[test]
+fn an_upstream_can_have_several_endpoints() {
+    let list = |upstream: &str| {
+        let given = Given::default().file(&format!("[upstreams.a]\n{upstream}\n[routes.a]\nlimit = 1\n"));
+        given.load().map(|loaded| loaded.settings.plan.upstreams[0].clone()).map_err(|_| given.problems())
+    };
+    let read =
+        list("endpoints = [\"h2c://a:1/x\", \"h2c://b/x\"]\nbalance = \"round_robin\"\neject = { failures = 2 }")
+            .unwrap();
+    let endpoints: Vec<_> = read.endpoints.iter().map(ToString::to_string).collect();
+    assert_eq!((endpoints, read.base_path.as_str()), (vec!["a:1".to_owned(), "b:80".to_owned()], "/x"));
+    assert_eq!((read.protocol, read.balance), (Protocol::H2c, Balance::RoundRobin));
+    assert_eq!(read.eject, Some(Eject { failures: 2, ..Eject::default() }));
+    assert_eq!(list("url = \"http://a\"\neject = \"off\"").unwrap().eject, None);
+    for (lines, expected) in [
+        ("endpoints = []", "0:2:13 upstreams.a.endpoints must not be empty"),
+        ("endpoints = [\"http://a\", \"b\"]", "0:2:26 upstreams.a.endpoints must be a URL"),
+        ("endpoints = [\"http://a\", \"http://a:80/\"]", "0:2:26 upstreams.a.endpoints is there twice"),
+        ("endpoints = [\"http://a\", \"h2c://b\"]", "0:2:26 upstreams.a.endpoints has another scheme or path"),
+        ("endpoints = [\"http://a\", \"http://b/x\"]", "0:2:26 upstreams.a.endpoints has another scheme or path"),
+        ("endpoints = \"http://a\"\nurl = \"http://b\"", "0:3:1 upstreams.a.url stands beside `endpoints`"),
+        (
+            "url = \"http://a\"\neject = 5",
+            "0:3:9 upstreams.a.eject must be { failures = 5, for = \"10s\" }, or \"off\"",
+        ),
+        ("balance = \"random\"", "upstreams.a.balance must be one of \"least_inflight\", \"round_robin\""),
+        ("retries = 1", "0:1:12 upstreams.a.url is missing"),
+    ] {
+        let problems = list(lines).unwrap_err();
+        assert!(problems.iter().any(|problem| problem.contains(expected)), "{lines}: {problems:?}");
+    }
+}
+
+#[test]
 fn a_single_address_is_a_list_of_one() {
     let given = Given::minimal().file("[server]\nlisten = \"127.0.0.1:9\"\ntrusted_proxies = \"private\"");
-    assert_eq!(given.settings().server.listen, ["127.0.0.1:9".parse().unwrap()]);
+    assert_eq!(given.settings().server.listen, [Listen::Tcp("127.0.0.1:9".parse().unwrap())]);
     assert!(given.settings().server.trusted_proxies.contains("127.0.0.1".parse().unwrap()));
 }
 

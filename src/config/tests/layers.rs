@@ -7,10 +7,10 @@ use super::*;
 #[test]
 fn an_upstream_and_a_limit_are_enough() {
     let Settings { server, plan, admin, log_level, access_log, log_format } = Given::minimal().settings();
-    assert_eq!(server.listen, ["0.0.0.0:8080".parse().unwrap()]);
+    assert_eq!(server.listen, [tcp("0.0.0.0:8080")]);
     assert_eq!((log_level, access_log, log_format), (None, AccessLog::Stdout, LogFormat::Auto));
-    assert_eq!((admin.listen, admin.token.is_none()), (Some("127.0.0.1:9901".parse().unwrap()), true));
-    assert_eq!(plan.upstreams[0].endpoint.to_string(), "127.0.0.1:3000");
+    assert_eq!((admin.listen, admin.token.is_none()), (Some(admin_tcp("127.0.0.1:9901")), true));
+    assert_eq!(plan.upstreams[0].endpoints[0].to_string(), "127.0.0.1:3000");
     let [route] = &plan.routes[..] else { panic!("{plan:?}") };
     assert_eq!(route.name, "default");
     assert_eq!(route.limits, [0]);
@@ -28,10 +28,10 @@ fn short_variables_do_as_well_as_flags() {
         .variable("SLUICEGATE_ADMIN", "127.0.0.1:3")
         .variable("SLUICEGATE_LOG", "debug");
     let Settings { server, plan, admin, log_level, .. } = given.settings();
-    assert_eq!(server.listen, ["127.0.0.1:1".parse().unwrap(), "127.0.0.1:2".parse().unwrap()]);
+    assert_eq!(server.listen, ["127.0.0.1:1", "127.0.0.1:2"].map(tcp));
     let limit = &plan.limits[0];
     assert_eq!((limit.limit.get(), limit.queue, limit.queue_timeout), (7, 9, Duration::from_secs(4)));
-    assert_eq!(admin.listen, Some("127.0.0.1:3".parse().unwrap()));
+    assert_eq!(admin.listen, Some(admin_tcp("127.0.0.1:3")));
     assert_eq!(log_level.as_deref(), Some("debug"));
 }
 
@@ -85,7 +85,7 @@ fn files_can_be_named_by_a_variable_unless_flags_name_some() {
 fn flags_stand_over_the_default_tables_of_a_file() {
     let file = "[upstreams.default]\nurl = \"http://a\"\nretries = 3\n[routes.default]\nlimit = 1\nqueue = 2\n";
     let plan = Given::minimal().file(file).settings().plan;
-    assert_eq!((plan.upstreams[0].endpoint.to_string().as_str(), plan.upstreams[0].retries), ("127.0.0.1:3000", 3));
+    assert_eq!((plan.upstreams[0].endpoints[0].to_string().as_str(), plan.upstreams[0].retries), ("127.0.0.1:3000", 3));
     let limit = &plan.limits[0];
     assert_eq!((limit.limit.get(), limit.queue), (20, 2));
 }
@@ -113,4 +113,12 @@ fn variables_of_kubernetes_are_passed_over_in_silence() {
         .variable("SLUICEGATE_PORT", "tcp://10.0.0.1:80")
         .variable("SLUICEGATE_PORT_80_TCP_ADDR", "10.0.0.1");
     assert_eq!(given.warnings(), Vec::<String>::new());
+}
+
+fn tcp(address: &str) -> crate::server::Listen {
+    crate::server::Listen::Tcp(address.parse().unwrap())
+}
+
+fn admin_tcp(address: &str) -> crate::admin::Listen {
+    crate::admin::Listen::Tcp(address.parse().unwrap())
 }

@@ -164,7 +164,7 @@ fn a_mistake_about_shared_limits_is_reported_with_its_place_and_key() {
         ),
         (
             "[routes.a]\nlimits = [\"db\"]\n[limits.db]\nlimit = \"slots\"\n",
-            "0:6:9 limits.db.limit must be a number: \"slots\" is not supported by this version",
+            "0:6:1 limits.db.limit is \"slots\", and the endpoints of upstreams.a have none",
         ),
         (
             "[routes.a]\nlimits = [\"db\"]\n[limits.db]\nlimit = 1\nfleet = true\n",

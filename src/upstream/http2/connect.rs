@@ -16,7 +16,7 @@ use super::watched::Watched;
 use crate::socket::Socket;
 use crate::upstream::connect::{dial, too_slow};
 use crate::upstream::error::Failure;
-use crate::upstream::settings::Settings;
+use crate::upstream::settings::{Endpoint, Settings};
 
 /// Why there is no connection. Everybody who waited for it gets it.
 #[derive(Debug, Clone)]
@@ -50,8 +50,8 @@ const SMALL_FRAMES: usize = 16 << 20;
 
 /// Connects, and starts the task that drives the connection on this worker. All of it within `connect_timeout`, the
 /// peer's settings included: before them nobody knows how many streams there may be.
-pub(super) async fn connect(settings: &Settings) -> Result<Connection, NoConnection> {
-    let connected = timeout(settings.connect_timeout, async { handshake(dial(settings).await?).await });
+pub(super) async fn connect(settings: &Settings, endpoint: &Endpoint) -> Result<Connection, NoConnection> {
+    let connected = timeout(settings.connect_timeout, async { handshake(dial(settings, endpoint).await?).await });
     let (sender, driver) = connected.await.unwrap_or_else(|_| Err(too_slow(settings).into()))?;
     let connection = Connection::new(sender, driver.state());
     tokio::spawn(driver);

@@ -1,4 +1,4 @@
-//! The connections to one upstream, and who dials.
+//! The connections to one endpoint, and who dials.
 
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,9 +9,9 @@ use tokio::sync::watch;
 use super::connect::{NoConnection, connect};
 use super::connection::{Connection, Lease, MAX_STREAMS};
 use crate::upstream::error::Failure;
-use crate::upstream::settings::Settings;
+use crate::upstream::settings::{Endpoint, Settings};
 
-/// The connections of every worker to one upstream.
+/// The connections of every worker to one endpoint.
 ///
 /// A request takes a place on a connection of its own worker, else on another worker's, else on one that is being made,
 /// and only where all of those are full it has another one made: a hundred requests at once dial once. Dialling is a
@@ -22,6 +22,7 @@ pub(in crate::upstream) struct Pool(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     settings: Settings,
+    endpoint: Endpoint,
     idle_timeout: Duration,
     workers: Box<[Mutex<Vec<Arc<Connection>>>]>,
     dials: Mutex<Dials>,
@@ -46,9 +47,10 @@ type Outcome = Option<Result<(), NoConnection>>;
 const IDLE: Duration = Duration::from_secs(55);
 
 impl Pool {
-    pub(in crate::upstream) fn new(settings: &Settings, workers: usize) -> Self {
+    pub(in crate::upstream) fn new(settings: &Settings, endpoint: &Endpoint, workers: usize) -> Self {
         Pool(Arc::new(Inner {
             settings: settings.clone(),
+            endpoint: endpoint.clone(),
             idle_timeout: settings.idle_timeout.unwrap_or(IDLE),
             workers: (0..workers.max(1)).map(|_| Mutex::default()).collect(),
             dials: Mutex::new(Dials { under_way: Vec::new(), room: MAX_STREAMS }),
@@ -65,7 +67,7 @@ impl Pool {
     pub(in crate::upstream) async fn lease(&self, worker: usize) -> Result<Lease, Failure> {
         if self.0.idle_timeout.is_zero() {
             // It is in no pool, and closes with its one stream.
-            let connection = Arc::new(connect(&self.0.settings).await?);
+            let connection = Arc::new(self.0.connect().await?);
             return connection.lease(Duration::MAX).ok_or_else(gone);
         }
         for _ in 0..ROUNDS {
@@ -131,6 +133,12 @@ impl Pool {
     }
 }
 
+impl Inner {
+    async fn connect(&self) -> Result<Connection, NoConnection> {
+        connect(&self.settings, &self.endpoint).await
+    }
+}
+
 /// A connection being made. Dropping it ends the wait for it.
 struct UnderWay {
     pool: Pool,
@@ -139,7 +147,7 @@ struct UnderWay {
 
 impl UnderWay {
     async fn run(self, worker: usize) {
-        let outcome = connect(&self.pool.0.settings).await.map(|connection| {
+        let outcome = self.pool.0.connect().await.map(|connection| {
             self.pool.dials().room = connection.room().max(1);
             let worker = worker % self.pool.0.workers.len();
             self.pool.connections(worker).push(Arc::new(connection));

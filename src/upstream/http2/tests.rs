@@ -14,12 +14,12 @@ use tokio::time::{Instant, pause, resume, sleep, timeout};
 
 use super::*;
 use crate::upstream::await_head::HeadFuture;
-use crate::upstream::{Ending, Endpoint, Failure, OnClientGone, Protocol, Settings, Upstream};
+use crate::upstream::{Ending, Endpoint, Failure, How, OnClientGone, Protocol, Settings, Upstream};
 
 #[tokio::test]
 async fn a_peer_that_is_silent_is_waited_for_and_gets_no_ping() {
     let (settings, mut peer) = silent().await;
-    let pool = Pool::new(&settings, 1);
+    let pool = Pool::new(&settings, &settings.endpoints[0], 1);
     let (_stream, head) = open(&pool).await;
     pause();
     assert!(timeout(Duration::from_secs(600), head).await.is_err(), "it was given up");
@@ -35,7 +35,7 @@ async fn a_request_to_a_silent_upstream_is_sent_once_and_ends_with_its_timeout()
     // The first one makes the connection one that is reused.
     for _ in 0..2 {
         let request = Request::get("http://a/").body(Empty::<Bytes>::new()).unwrap();
-        let failed = upstream.send(0, request, ENDING, ());
+        let failed = upstream.send(HOW, request, (), |_| ());
         pause();
         let start = Instant::now();
         let failed = failed.await;
@@ -60,7 +60,7 @@ async fn a_connection_without_streams_whose_peer_reads_nothing_is_reset() {
             stream
         });
         let body = Full::new(Bytes::from(vec![0; 50_000_000]));
-        let sending = upstream.send(0, Request::post("http://a/").body(body).unwrap(), ENDING, ());
+        let sending = upstream.send(HOW, Request::post("http://a/").body(body).unwrap(), (), |_| ());
         // More than the sockets hold, and then nobody wants it any more.
         assert!(timeout(Duration::from_millis(300), sending).await.is_err());
         let peer = peer.await.unwrap();
@@ -83,7 +83,8 @@ async fn a_connection_without_streams_whose_peer_reads_nothing_is_reset() {
 #[tokio::test]
 async fn an_upstream_that_greets_and_goes_is_dialled_a_few_times_only() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let pool = Pool::new(&settings(&listener), 1);
+    let settings = settings(&listener);
+    let pool = Pool::new(&settings, &settings.endpoints[0], 1);
     let connections = Arc::<AtomicUsize>::default();
     let count = connections.clone();
     tokio::spawn(async move {
@@ -104,6 +105,7 @@ async fn an_upstream_that_greets_and_goes_is_dialled_a_few_times_only() {
 }
 
 const ENDING: Ending = Ending { on_client_gone: OnClientGone::Abort, abort_grace: Duration::from_secs(30) };
+const HOW: How = How { worker: 0, ending: ENDING, slot: false };
 
 async fn open(pool: &Pool) -> (Stream, HeadFuture<()>) {
     let lease = pool.lease(0).await.unwrap();

@@ -57,6 +57,12 @@ impl Client {
         self.send(head_of(method, target, fields)).await;
     }
 
+    /// Sends a whole request as it is.
+    pub async fn send_request(&mut self, method: &str, bytes: impl AsRef<[u8]>) {
+        self.methods.push_back(method.to_owned());
+        self.send(bytes).await;
+    }
+
     /// Sends a POST in one go.
     pub async fn post(&mut self, target: &str, body: impl AsRef<[u8]>) {
         let body = body.as_ref();

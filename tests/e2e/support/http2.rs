@@ -21,7 +21,7 @@ pub struct Http2 {
 
 /// A request under way.
 pub struct Asked {
-    response: ResponseFuture,
+    pub response: ResponseFuture,
     /// What is left to send of it.
     pub body: SendStream<Bytes>,
 }

@@ -287,6 +287,11 @@ impl StreamCall {
         self.start(200, fields, false).expect("the stream takes a head");
     }
 
+    /// Sends a head with any fields, and nothing behind it if that is its end.
+    pub fn start_fields(&mut self, status: u16, fields: HeaderMap, end: bool) {
+        self.start_map(status, fields, end).expect("the stream takes a head");
+    }
+
     /// Sends a head with this status; its stream goes on.
     pub fn start_with(&mut self, status: u16, fields: &[(&str, &str)]) {
         self.start(status, fields, false).expect("the stream takes a head");
@@ -322,10 +327,23 @@ impl StreamCall {
         }
     }
 
+    /// Ends the answer with these trailers, or without any.
+    pub fn finish_fields(self, trailers: HeaderMap) {
+        if trailers.is_empty() {
+            return self.finish();
+        }
+        let mut this = self;
+        let _ = this.sending.as_mut().expect("it was begun").send_trailers(trailers);
+    }
+
     fn start(&mut self, status: u16, fields: &[(&str, &str)], end: bool) -> Result<(), h2::Error> {
+        self.start_map(status, map_of(fields), end)
+    }
+
+    fn start_map(&mut self, status: u16, fields: HeaderMap, end: bool) -> Result<(), h2::Error> {
         let mut response = Response::new(());
         *response.status_mut() = StatusCode::from_u16(status).expect("a status");
-        *response.headers_mut() = map_of(fields);
+        *response.headers_mut() = fields;
         self.sending = Some(self.answer.send_response(response, end)?);
         Ok(())
     }

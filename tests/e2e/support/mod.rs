@@ -4,6 +4,7 @@
 //! claimed ("nothing arrives"), it is watched for [`A_MOMENT`].
 
 pub mod admin;
+pub mod bridge;
 pub mod client;
 pub mod http2;
 pub mod http2_upstream;

@@ -39,6 +39,11 @@ impl Sluicegate {
         Setup::default().route(&format!("limit = {limit}"))
     }
 
+    /// The same with as many as the upstream has slots.
+    pub fn with_slots() -> Setup {
+        Setup::default().route("limit = \"slots\"")
+    }
+
     /// Runs with a configuration file.
     pub async fn configured(text: &str) -> Self {
         Self::configured_with(text, &[], &[]).await
@@ -60,8 +65,24 @@ impl Sluicegate {
 
     /// The same with variables.
     pub async fn run_with(args: &[&str], variables: &[(&str, &str)]) -> Self {
+        let mut command = binary();
+        command.envs(variables.iter().copied());
+        Self::listening(command, args).await
+    }
+
+    /// Started as systemd would, with two listening sockets: `web`, on a free port, and `local`, at a path.
+    pub async fn with_passed_sockets(path: &str, args: &[&str]) -> Self {
+        Self::listening(passing_sockets(path), args).await
+    }
+
+    /// The same where it must end by itself.
+    pub async fn with_passed_sockets_to_end(path: &str, args: &[&str]) -> Ended {
+        Self::ended(passing_sockets(path), args).await
+    }
+
+    async fn listening(command: Command, args: &[&str]) -> Self {
         let ticket = beside_others();
-        let mut child = spawn(args, variables);
+        let mut child = spawn(command, args);
         let mut stderr = collect(&mut child);
         let started = stderr.wait_for(|text| listening_on(text).is_some());
         let started = soon("the start line", started).await.is_ok();
@@ -74,7 +95,11 @@ impl Sluicegate {
 
     /// Runs it where it must end by itself.
     pub async fn run_to_end(args: &[&str]) -> Ended {
-        let mut child = spawn(args, &[]);
+        Self::ended(binary(), args).await
+    }
+
+    async fn ended(command: Command, args: &[&str]) -> Ended {
+        let mut child = spawn(command, args);
         let mut stderr = collect(&mut child);
         let status = soon("the process to end", child.wait()).await.expect("our child");
         while stderr.changed().await.is_ok() {}
@@ -158,9 +183,19 @@ impl Sluicegate {
         soon("word of the reload", heard).await.expect("it runs");
     }
 
+    /// Replaces its configuration file, and does not tell it.
+    pub fn rewrite(&self, text: &str) {
+        std::fs::write(self.config.as_ref().expect("it has a file"), text).expect("the file can be written");
+    }
+
     /// What it has written to its standard error.
     pub fn stderr(&self) -> String {
         self.stderr.borrow().clone()
+    }
+
+    /// Waits until it has said this on its standard error.
+    pub async fn said(&mut self, what: &str) {
+        self.stderr.wait_for(|text| text.contains(what)).await.expect("it runs");
     }
 
     /// Asks it to drain.
@@ -242,9 +277,24 @@ impl Setup {
     }
 
     pub async fn in_front_of_url(&self, url: &str) -> Sluicegate {
-        let Some((address, token)) = &self.admin else { return Sluicegate::configured(&self.text(url)).await };
+        self.start(&self.text(url)).await
+    }
+
+    /// With one upstream that has all of these for its endpoints.
+    pub async fn in_front_of_all(&self, urls: impl IntoIterator<Item = String>) -> Sluicegate {
+        self.start(&self.text_of_all(urls)).await
+    }
+
+    async fn start(&self, text: &str) -> Sluicegate {
+        let Some((address, token)) = &self.admin else { return Sluicegate::configured(text).await };
         let token = token.iter().map(|token| ("SLUICEGATE__ADMIN__TOKEN", token.as_str())).collect::<Vec<_>>();
-        Sluicegate::configured_with(&self.text(url), &["--admin", address], &token).await
+        Sluicegate::configured_with(text, &["--admin", address], &token).await
+    }
+
+    /// The configuration file that it makes for several endpoints.
+    pub fn text_of_all(&self, urls: impl IntoIterator<Item = String>) -> String {
+        let endpoints: Vec<_> = urls.into_iter().map(|url| format!("\"{url}\"")).collect();
+        self.text("URL").replace("url = \"URL\"", &format!("endpoints = [{}]", endpoints.join(", ")))
     }
 
     /// The configuration file that it makes.
@@ -270,17 +320,40 @@ pub fn write_config(text: &str) -> PathBuf {
 
 /// The binary, without the variables of whoever runs the tests.
 pub(super) fn binary() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_sluicegate"));
+    of_us(Command::new(env!("CARGO_BIN_EXE_sluicegate")))
+}
+
+/// A program that becomes the binary, once it has opened sockets for it.
+fn passing_sockets(path: &str) -> Command {
+    const SCRIPT: &str = "if True:
+        import fcntl, os, socket, sys
+        local = socket.socket(socket.AF_UNIX)
+        local.bind(sys.argv[1])
+        local.listen()
+        for fd, given in enumerate([socket.create_server(('127.0.0.1', 0)), local], 3):
+            # Far from where they have to be.
+            os.dup2(fcntl.fcntl(given, fcntl.F_DUPFD, 100), fd)
+        os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS='2', LISTEN_FDNAMES='web:local')
+        os.execv(sys.argv[2], sys.argv[2:])";
+    let mut command = of_us(Command::new("/usr/bin/python3"));
+    command.args(["-c", SCRIPT, path, env!("CARGO_BIN_EXE_sluicegate")]);
+    command
+}
+
+/// Without the variables of whoever runs the tests.
+fn of_us(mut command: Command) -> Command {
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("SLUICEGATE_")) {
         command.env_remove(name);
     }
     command
 }
 
-fn spawn(args: &[&str], variables: &[(&str, &str)]) -> Child {
-    let mut command = binary();
+fn spawn(mut command: Command, args: &[&str]) -> Child {
     // Tests run beside each other, and its default port is there once.
-    command.env("SLUICEGATE_ADMIN", "off").envs(variables.iter().copied()).args(args);
+    if !command.as_std().get_envs().any(|(name, value)| name == "SLUICEGATE_ADMIN" && value.is_some()) {
+        command.env("SLUICEGATE_ADMIN", "off");
+    }
+    command.args(args);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
     command.spawn().expect("the binary has been built")
 }

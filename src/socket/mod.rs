@@ -1,8 +1,10 @@
-//! A TCP stream shared by the one who reads and writes it and the one who watches it.
+//! A stream shared by the one who reads and writes it and the one who watches it.
 //!
 //! hyper owns the IO that it was given, and tells nobody what it sees there. The connection's own task has to know
 //! when a client hangs up behind unread bytes, and an exchange that has been given up has to tell its upstream so,
 //! while hyper goes on reading. Both need a second handle to the same stream; this is it.
+
+mod stream;
 
 use std::io::{self, IoSlice};
 use std::net::Shutdown;
@@ -14,22 +16,23 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use socket2::SockRef;
 use tokio::io::{Interest, ReadBuf};
-use tokio::net::TcpStream;
 
-/// A cheap handle to a TCP stream. The stream closes with its last handle.
+pub(crate) use self::stream::Stream;
+
+/// A cheap handle to a stream. The stream closes with its last handle.
 #[derive(Debug, Clone)]
 pub(crate) struct Socket(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    stream: TcpStream,
+    stream: Stream,
     closed_for_writing: AtomicBool,
 }
 
 impl Socket {
     /// Shares `stream`.
-    pub(crate) fn new(stream: TcpStream) -> Self {
-        Socket(Arc::new(Inner { stream, closed_for_writing: AtomicBool::new(false) }))
+    pub(crate) fn new(stream: impl Into<Stream>) -> Self {
+        Socket(Arc::new(Inner { stream: stream.into(), closed_for_writing: AtomicBool::new(false) }))
     }
 
     /// Reads into `buf`; zero bytes are the end of the stream. One task at a time may read.
@@ -37,16 +40,8 @@ impl Socket {
         let stream = &self.0.stream;
         loop {
             ready!(stream.poll_read_ready(cx))?;
-            let room = buf.remaining();
-            match stream.try_read_buf(buf) {
-                Ok(n) => {
-                    if 0 < n && n < room {
-                        // The kernel has no more: the next read would say so at the price of a system call. Clearing
-                        // the readiness says it for nothing; what arrives later raises an edge of its own.
-                        let _ = stream.try_io(Interest::READABLE, || Err::<(), _>(io::ErrorKind::WouldBlock.into()));
-                    }
-                    return Poll::Ready(Ok(n));
-                }
+            match stream.try_read(buf) {
+                Ok(n) => return Poll::Ready(Ok(n)),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => return Poll::Ready(Err(error)),
             }
@@ -86,10 +81,12 @@ impl Socket {
     }
 
     /// How long the peer may leave what was written unacknowledged, or its window closed, before the kernel gives up the
-    /// connection; `None` is as long as the kernel thinks right. Only Linux can be told.
+    /// connection; `None` is as long as the kernel thinks right. Only Linux can be told, and only TCP has such a time.
     pub(crate) fn set_user_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
         #[cfg(target_os = "linux")]
-        SockRef::from(&self.0.stream).set_tcp_user_timeout(timeout)?;
+        if let Stream::Tcp(stream) = &self.0.stream {
+            SockRef::from(stream).set_tcp_user_timeout(timeout)?;
+        }
         let _ = timeout;
         Ok(())
     }
@@ -107,7 +104,7 @@ impl Socket {
 }
 
 /// A head with a small body is put together and sent: that is cheaper than having the kernel gather the parts.
-fn try_write(stream: &TcpStream, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+fn try_write(stream: &Stream, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
     let mut whole = [0; SMALL];
     let mut len = 0;
     match bufs {

@@ -1,0 +1,107 @@
+//! What an endpoint has to do, and whether it gets more.
+
+use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+
+/// The counts of one endpoint. They outlive its connections, which a new configuration may have made anew.
+#[derive(Debug, Default)]
+pub(super) struct Load {
+    in_flight: AtomicU32,
+    /// Those of them that have a slot.
+    taken: AtomicU32,
+    /// How often it has failed since it last answered.
+    failures: AtomicU32,
+    /// Why it gets no new requests, one bit for each reason.
+    out: AtomicU8,
+}
+
+/// A reason for which an endpoint gets no new requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Out {
+    /// It is not among the upstream's endpoints any more.
+    Leaving = 1,
+    /// It has failed too often.
+    Ejected = 2,
+}
+
+impl Out {
+    const ALL: [(Out, &'static str); 2] = [(Out::Leaving, "leaving"), (Out::Ejected, "ejected")];
+}
+
+/// What an endpoint is called that gets new requests.
+pub(super) const UP: &str = "up";
+
+impl Load {
+    pub(super) fn in_flight(&self) -> u32 {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn taken(&self) -> u32 {
+        self.taken.load(Ordering::SeqCst)
+    }
+
+    pub(super) fn begin(&self) {
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn end(&self) {
+        self.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Another failure. How many there have been since the last answer.
+    pub(super) fn failed(&self) -> u32 {
+        self.failures.fetch_add(1, Ordering::Relaxed).saturating_add(1)
+    }
+
+    pub(super) fn answered(&self) {
+        // Written only where there is something to forget: every answer comes by here.
+        if self.failures.load(Ordering::Relaxed) > 0 {
+            self.failures.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// Takes one of `slots`, if one is free.
+    pub(super) fn take_slot(&self, slots: NonZeroU32) -> bool {
+        let more = |taken: u32| (taken < slots.get()).then_some(taken + 1);
+        self.taken.fetch_update(Ordering::SeqCst, Ordering::SeqCst, more).is_ok()
+    }
+
+    /// Takes one more than there are.
+    pub(super) fn force_slot(&self) {
+        self.taken.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Gives a slot back. Whether somebody has to be told.
+    ///
+    /// Whoever takes the endpoint out sets the bit and then reads the count; this changes the count and then reads the bit.
+    /// One of the two sees what the other has done, so the sum of the slots is never told with this one in it for good.
+    #[must_use]
+    pub(super) fn give_back_slot(&self) -> bool {
+        self.taken.fetch_sub(1, Ordering::SeqCst);
+        self.is_out()
+    }
+
+    pub(super) fn is_out(&self) -> bool {
+        self.out.load(Ordering::SeqCst) != 0
+    }
+
+    /// Whether this is one of the reasons.
+    pub(super) fn is(&self, why: Out) -> bool {
+        self.out.load(Ordering::SeqCst) & why as u8 != 0
+    }
+
+    /// Whether it has changed.
+    pub(super) fn set(&self, why: Out, out: bool) -> bool {
+        let bit = why as u8;
+        let before =
+            if out { self.out.fetch_or(bit, Ordering::SeqCst) } else { self.out.fetch_and(!bit, Ordering::SeqCst) };
+        (before & bit != 0) != out
+    }
+
+    /// `up`, or the first of the reasons why it gets nothing.
+    pub(super) fn state(&self) -> &'static str {
+        let out = self.out.load(Ordering::SeqCst);
+        Out::ALL.iter().find(|(why, _)| out & *why as u8 != 0).map_or(UP, |(_, word)| word)
+    }
+}
