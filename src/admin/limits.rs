@@ -14,7 +14,7 @@ use super::patch::Patch;
 use super::problem::Problem;
 use super::status::{LimitStatus, all, json};
 use super::timestamp::rfc3339;
-use crate::admission::Limiter;
+use crate::admission::{Limiter, Waiter};
 use crate::duration;
 
 #[derive(Serialize)]
@@ -91,7 +91,16 @@ fn twenty() -> usize {
     20
 }
 
-/// So many keys at most are shown at once: each is looked at under the lock of its limit.
+impl Top {
+    fn of(query: Result<Query<Top>, QueryRejection>) -> Result<usize, Problem> {
+        match query {
+            Ok(Query(Top { top })) => Ok(top.min(TOP_MAX)),
+            Err(_) => Err(Problem::new(StatusCode::BAD_REQUEST, "`top` is a whole number, such as top=20.")),
+        }
+    }
+}
+
+/// So many keys or waiters at most are shown at once: each is looked at under the lock of its limit.
 const TOP_MAX: usize = 1000;
 
 /// `GET /api/v1/limits/{name}/keys?top=20`: the keys with the most waiting, then the most in flight as far as that is
@@ -102,11 +111,46 @@ pub(super) async fn keys(
     top: Result<Query<Top>, QueryRejection>,
 ) -> Result<Response, Problem> {
     let limiter = find(&context, &name)?;
-    let Query(Top { top }) =
-        top.map_err(|_| Problem::new(StatusCode::BAD_REQUEST, "`top` is a whole number, such as top=20."))?;
-    let keys = top_keys(&limiter, top.min(TOP_MAX));
+    let keys = top_keys(&limiter, Top::of(top)?);
     let tracked = limiter.keys_tracked();
     Ok(json(StatusCode::OK, &serde_json::json!({ "name": name, "tracked": tracked, "keys": keys })))
+}
+
+#[derive(Serialize)]
+struct WaiterState {
+    position: u32,
+    key: String,
+    priority: &'static str,
+    cost: u32,
+    waited_seconds: f64,
+    /// `null` until it is known how fast the queue moves.
+    estimated_seconds: Option<f64>,
+}
+
+/// `GET /api/v1/limits/{name}/queue?top=20`: those who wait, in the order in which they would go if nobody else came.
+pub(super) async fn queue(
+    State(context): State<Context>,
+    Path(name): Path<String>,
+    top: Result<Query<Top>, QueryRejection>,
+) -> Result<Response, Problem> {
+    let limiter = find(&context, &name)?;
+    let top = Top::of(top)?;
+    let waiting: Vec<_> = limiter.line(top).into_iter().map(WaiterState::from).collect();
+    let length = limiter.queue_len();
+    Ok(json(StatusCode::OK, &serde_json::json!({ "name": name, "length": length, "waiting": waiting })))
+}
+
+impl From<Waiter> for WaiterState {
+    fn from(Waiter { position, key, level, seats, waited, wait }: Waiter) -> Self {
+        WaiterState {
+            position,
+            key,
+            priority: level.as_str(),
+            cost: seats,
+            waited_seconds: waited.as_secs_f64(),
+            estimated_seconds: wait.map(|wait| wait.as_secs_f64()),
+        }
+    }
 }
 
 /// The keys of a limit with the most to do.

@@ -44,6 +44,7 @@ pub(super) fn router(context: Context, dashboard: bool) -> Router {
         .route("/api/v1/limits/{name}", get(limits::show).patch(limits::change).delete(limits::reset))
         .route("/api/v1/limits/{name}/flush", post(limits::flush))
         .route("/api/v1/limits/{name}/keys", get(limits::keys))
+        .route("/api/v1/limits/{name}/queue", get(limits::queue))
         .route("/api/v1/limits/{name}/history", get(limits::history))
         .route("/api/v1/routes", get(routes::list))
         .route("/api/v1/upstreams", get(upstreams::list))

@@ -9,6 +9,7 @@ use super::arrive::{Arrival, Place, arrive};
 use super::claim::{Claim, Keyed};
 use super::gate::{Gate, now};
 use super::key::Key;
+use super::observe::Forecast;
 use super::permit::{Permit, Waited};
 use super::rejection::{Reason, Rejection};
 use super::waiting::Verdict;
@@ -101,6 +102,12 @@ impl Turn {
     /// What is left of the budget, for the next limit.
     pub(super) fn budget(&self) -> Budget {
         self.budget
+    }
+
+    /// Where it stands, while it waits.
+    pub(super) fn standing(&self) -> Option<Forecast> {
+        let State::Waiting(Place { ticket, .. }) = self.state else { return None };
+        self.gate.as_ref()?.standing(ticket)
     }
 
     pub(super) fn gate(&self) -> Option<&Arc<Gate>> {

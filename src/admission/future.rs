@@ -13,6 +13,7 @@ use tower_service::Service;
 use super::body::PermitBody;
 use super::claim::{Keys, NoKeys};
 use super::limits::Turns;
+use super::observe::Forecast;
 use super::permit::Permit;
 use super::service::{Admitted, Error};
 use super::spool::Spool;
@@ -34,6 +35,7 @@ pin_project! {
 
 pin_project! {
     #[project = StateProj]
+    #[project_ref = StateRef]
     #[project_replace = StateOwned]
     enum State<S, B, K, F> {
         Waiting { acquire: Turns, request: Request<Spool<B>>, keys: K, inner: S },
@@ -49,6 +51,15 @@ where
 {
     pub(super) fn new(acquire: Turns, request: Request<B>, keys: K, inner: S) -> Self {
         ResponseFuture { state: State::Waiting { acquire, request: request.map(Spool::new), keys, inner } }
+    }
+
+    /// Where the request stands in line now. `None` if it does not wait. Counts those before it, up to a thousand, under the
+    /// lock of the limit: not to be asked at every poll.
+    pub fn standing(self: Pin<&Self>) -> Option<Forecast> {
+        match self.project_ref().state.project_ref() {
+            StateRef::Waiting { acquire, .. } => acquire.standing(),
+            _ => None,
+        }
     }
 }
 

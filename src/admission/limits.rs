@@ -14,6 +14,7 @@ use super::gate::Gate;
 use super::judge::too_wide;
 use super::key::Key;
 use super::limiter::Limiter;
+use super::observe::Forecast;
 use super::permit::Permit;
 use super::rejection::{Reason, Rejection};
 use super::service::Admitted;
@@ -139,6 +140,11 @@ impl Turns {
         let mut later = self.limits.limiters().iter().enumerate().skip(1).filter(|_| looks_ahead);
         let (limit, limiter) = later.find(|(_, limiter)| !limiter.is_dry_run() && too_wide(&limiter.0, &self.claim))?;
         limiter.refuse(Reason::Cost).map(|rejection| Rejection { limit, ..rejection })
+    }
+
+    /// Where it stands at the limit that it waits for.
+    pub(super) fn standing(&self) -> Option<Forecast> {
+        self.turn.standing()
     }
 
     /// Where it waits.

@@ -55,7 +55,7 @@ pub use key::Key;
 pub use layer::AdmissionLayer;
 pub use limiter::Limiter;
 pub use limits::{AcquireAll, Limits};
-pub use observe::Forecast;
+pub use observe::{Forecast, Waiter};
 pub use permit::{Permit, Waited};
 pub use rejection::{Reason, Rejection};
 pub use service::{Admission, Admitted, Error, HoldPermit};

@@ -5,24 +5,60 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use super::counts::Counts;
-use super::gate::now;
+use super::gate::{Gate, now};
 use super::key::Key;
 use super::limiter::Limiter;
 use super::settings::Settings;
 use super::word::Mode;
-use crate::queue::Level;
+use crate::queue::{Level, Ticket};
 
-/// What a newcomer would find.
+/// What a newcomer would find, or where one stands who waits.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Forecast {
     /// Its place in line: 1 is next.
     pub position: u32,
-    /// How long those before it take, by the measured rate of completions. `None` until that has been measured.
+    /// How long it takes until its turn, by the measured rate of completions. `None` until that has been measured.
     pub wait: Option<Duration>,
 }
 
+/// One who waits.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Waiter {
+    /// Its place in line: 1 is next.
+    pub position: u32,
+    /// What may be shown of its key; `_` for all who have none of their own.
+    pub key: String,
+    /// How urgent it is.
+    pub level: Level,
+    /// How many permits it takes.
+    pub seats: u32,
+    /// How long it has waited, at earlier limits as well.
+    pub waited: Duration,
+    /// When its turn will be, by the measured rate of completions. `None` until that has been measured.
+    pub wait: Option<Duration>,
+}
+
+/// Places in line are counted up to here for the one who asks: each is looked at under the lock.
+const COUNTED: usize = 1000;
+
 /// What the configuration calls all who have no key of their own.
 const SHARED: &str = "_";
+
+impl Gate {
+    /// Where one stands who waits. Behind the first thousand, where it stands at most.
+    pub(super) fn standing(&self, ticket: Ticket) -> Option<Forecast> {
+        let mut waiting = self.lock();
+        waiting.line.waker_mut(ticket)?;
+        let (mut seats, mut position) = (0, 0);
+        for standing in waiting.line.upcoming(now()).take(COUNTED) {
+            (seats, position) = (seats + u64::from(standing.seats), position + 1);
+            if standing.ticket == ticket {
+                return Some(Forecast { position, wait: self.rate.guess(seats) });
+            }
+        }
+        Some(Forecast { position: waiting.line.len(), wait: self.rate.guess(waiting.line.seats()) })
+    }
+}
 
 impl Limiter {
     /// Its name, which never changes.
@@ -86,6 +122,27 @@ impl Limiter {
         let waiting = self.0.lock();
         let views = waiting.line.top_keys(top).into_iter();
         views.map(|view| (view.key.map_or(SHARED, Key::shown).to_owned(), view.waiting, view.in_flight)).collect()
+    }
+
+    /// The first `top` of those who wait, in the order in which they would go if nobody else came. Looks at each key, and at
+    /// each of those who are asked for, under the lock.
+    pub fn line(&self, top: usize) -> Vec<Waiter> {
+        let now = now();
+        let mut seats_before = 0;
+        let mut waiting = self.0.lock();
+        let mut line = Vec::with_capacity(top.min(waiting.line.len() as usize));
+        for (standing, position) in waiting.line.upcoming(now).take(top).zip(1..) {
+            seats_before += u64::from(standing.seats);
+            line.push(Waiter {
+                position,
+                key: standing.key.map_or(SHARED, Key::shown).to_owned(),
+                level: standing.level,
+                seats: standing.seats,
+                waited: now.saturating_duration_since(standing.since),
+                wait: self.0.rate.guess(seats_before),
+            });
+        }
+        line
     }
 
     /// How many keys it knows now: those with requests waiting, or counted in flight, or that have just had their turn.

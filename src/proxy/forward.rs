@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use tower_service::Service;
 
 use super::body::{Body, UpstreamBody};
-use super::claim::subtract_waited;
+use super::claim::subtract_time;
 use super::client::Client;
 use super::cors::Reader;
 use super::deadline::{Deadlines, within};
@@ -89,13 +89,14 @@ impl Forward {
     /// Always answers. The permit, if there is one, goes with the exchange.
     pub(super) fn forward(mut self, request: Request<Spool<RequestBody>>, permit: Option<Permit>) -> Forwarding {
         let ahead = self.ahead.take();
+        let late = ahead.is_some() || permit.as_ref().is_some_and(|permit| permit.waited().is_some());
         let request = request.map(|rest| ForwardedBody::new(ahead, rest));
         let waited = permit.as_ref().and_then(Permit::waited);
         let bodiless = request.body().is_end_stream();
         let Route { names, .. } = &*self.route;
         let limit = permit.as_ref().and(names.limit.as_ref());
         self.arrival.record.admitted(permit.as_ref(), limit);
-        let request = match self.prepare(request, waited) {
+        let request = match self.prepare(request, late) {
             Ok(request) => request,
             Err(refusal) => {
                 let reply = Reply { waited, ..Reply::refused(refusal) };
@@ -180,12 +181,8 @@ impl Forward {
         )
     }
 
-    /// Makes the client's request ours.
-    fn prepare(
-        &self,
-        request: Request<ForwardedBody>,
-        waited: Option<Waited>,
-    ) -> Result<Request<ForwardedBody>, Refusal> {
+    /// Makes the client's request ours. It is late if it has waited, for a permit or for its own body.
+    fn prepare(&self, request: Request<ForwardedBody>, late: bool) -> Result<Request<ForwardedBody>, Refusal> {
         let host = requested_host(&request);
         // HTTP/1.0 has no upgrades.
         let upgrade = (request.version() == Version::HTTP_11).then(|| requested_upgrade(request.headers())).flatten();
@@ -197,8 +194,8 @@ impl Forward {
         remove_hop_by_hop(headers);
         // Answered on the first read of the body, which is the upstream's.
         headers.remove(EXPECT);
-        if let Some(waited) = waited.filter(|_| self.route.settings.claim.deadline) {
-            subtract_waited(headers, waited.wait);
+        if late && self.route.settings.claim.deadline {
+            subtract_time(headers, || arrived.elapsed().unwrap_or_default());
         }
         if self.arrival.has_begun() {
             // The head that would name the coding has been sent.

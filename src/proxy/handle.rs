@@ -180,9 +180,8 @@ impl Proxy {
         };
         let fields = &route.settings.rewrite.set_response_headers;
         let (route, limits, arrival) = (route.clone(), limits.clone(), forward.arrival.clone());
-        let queue = limits.clone();
         let answering = Box::pin(async move { admit(&route, &limits, claim, request, forward).await });
-        Box::pin(queue_events::answer(answering, told, queue, arrival, fields)).await
+        Box::pin(queue_events::answer(answering, told, arrival, fields)).await
     }
 
     fn route(&self, request: &Request<RequestBody>) -> Option<Arc<Route>> {
@@ -205,7 +204,15 @@ async fn admit(
         let rejection = rejection.map(|rejection| Rejection { limit, ..rejection });
         return turn_away(route, &arrival, Reason::KeyLimit, rejection);
     }
-    let admitted = limits.admit(request, claim, keys, forward).await;
+    let mut admitting = pin!(limits.admit(request, claim, keys, forward));
+    let admitted = poll_fn(|cx| {
+        let polled = admitting.as_mut().poll(cx);
+        if let Some(told) = &arrival.told {
+            told.stands(|| admitting.as_ref().standing());
+        }
+        polled
+    })
+    .await;
     let mut about = arrival.about(Some(route));
     let reply = match admitted {
         Ok(response) => return response,

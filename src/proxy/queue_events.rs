@@ -7,9 +7,9 @@
 //! The request's own future goes on inside the answer's body: dropping that leaves the queue, or abandons the exchange.
 
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::task::{Context, Poll, ready};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -25,7 +25,7 @@ use super::headers::X_REQUEST_ID;
 use super::reply::X_REASON;
 use super::rewrite::{Fields, set};
 use crate::access_log::Outcome;
-use crate::admission::Limits;
+use crate::admission::Forecast;
 use crate::timer::Timer;
 use crate::upstream::Failure;
 
@@ -43,6 +43,9 @@ pub(super) struct Told(Arc<Progress>);
 struct Progress {
     admitted: AtomicBool,
     begun: AtomicBool,
+    /// Somebody wants to know where it stands.
+    asked: AtomicBool,
+    standing: Mutex<Option<Forecast>>,
 }
 
 impl Told {
@@ -54,6 +57,22 @@ impl Told {
         self.0.admitted.load(Relaxed)
     }
 
+    /// Notes where it stands, if somebody wants to know.
+    pub(super) fn stands(&self, standing: impl FnOnce() -> Option<Forecast>) {
+        if self.0.asked.swap(false, Relaxed) {
+            *self.0.standing.lock().unwrap_or_else(PoisonError::into_inner) = standing();
+        }
+    }
+
+    /// Has it noted at the next poll.
+    fn ask(&self) {
+        self.0.asked.store(true, Relaxed);
+    }
+
+    fn standing(&self) -> Option<Forecast> {
+        self.0.standing.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
     /// Whether its answer has begun, so that all that follows is an event.
     pub(super) fn has_begun(&self) -> bool {
         self.0.begun.load(Relaxed)
@@ -61,13 +80,7 @@ impl Told {
 }
 
 /// What `answering` answers, or a stream of events with its answer behind them, if it still waits after 5 s.
-pub(super) async fn answer(
-    mut answering: Answering,
-    told: Told,
-    limits: Limits,
-    arrival: Arrival,
-    fields: &Fields,
-) -> Response<Body> {
+pub(super) async fn answer(mut answering: Answering, told: Told, arrival: Arrival, fields: &Fields) -> Response<Body> {
     if let Some(answer) = within(Instant::now().checked_add(EVERY), &mut answering).await {
         return answer;
     }
@@ -76,7 +89,7 @@ pub(super) async fn answer(
     }
     told.0.begun.store(true, Relaxed);
     let (request_id, record, reader) = (arrival.request_id.clone(), arrival.record.clone(), arrival.reader.clone());
-    let waiting = Waiting { answering, told, limits, comment: timer(Some(Instant::now())), arrival };
+    let waiting = Waiting { answering, told, timer: timer(Some(Instant::now())), arrival };
     let mut response = Response::new(Body::events(QueueEvents::Waiting(Box::new(waiting)), record));
     let headers = response.headers_mut();
     set(headers, fields);
@@ -100,9 +113,8 @@ pub(super) enum QueueEvents {
 pub(super) struct Waiting {
     answering: Answering,
     told: Told,
-    limits: Limits,
     /// When the next one is due.
-    comment: Timer,
+    timer: Timer,
     arrival: Arrival,
 }
 
@@ -112,8 +124,12 @@ impl QueueEvents {
             match self {
                 // Waiting => Following | Ended
                 QueueEvents::Waiting(waiting) => {
+                    let due = waiting.is_comment_due(cx);
                     let Poll::Ready(answer) = waiting.answering.as_mut().poll(cx) else {
-                        return waiting.poll_comment(cx).map(|comment| Some(Ok(Frame::data(comment))));
+                        return match due.then(|| waiting.comment()).flatten() {
+                            Some(comment) => Poll::Ready(Some(Ok(Frame::data(comment)))),
+                            None => Poll::Pending,
+                        };
                     };
                     let (head, mut body) = answer.into_parts();
                     if is_events(&head) {
@@ -146,16 +162,22 @@ impl QueueEvents {
 }
 
 impl Waiting {
-    /// The next comment. Who has been admitted does not wait for us any more.
-    fn poll_comment(&mut self, cx: &mut Context<'_>) -> Poll<Bytes> {
-        if self.told.is_admitted() {
-            return Poll::Pending;
+    /// Whether it is time for a comment. Then its request is asked where it stands, which it says when it is polled.
+    fn is_comment_due(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.told.is_admitted() || self.timer.poll(cx).is_pending() {
+            return false;
         }
-        ready!(self.comment.poll(cx));
-        self.comment.set(Instant::now().checked_add(EVERY));
-        let (position, eta) = place(&self.limits);
-        let eta = eta.map_or_else(String::new, |eta| format!(" eta={eta}s"));
-        Poll::Ready(format!(": queued position={position}{eta}\n\n").into())
+        self.told.ask();
+        self.timer.set(Instant::now().checked_add(EVERY));
+        // So that we are woken for it.
+        self.timer.poll(cx).is_pending()
+    }
+
+    /// The next comment. Who has been admitted does not wait for us any more.
+    fn comment(&mut self) -> Option<Bytes> {
+        let Forecast { position, wait } = self.told.standing()?;
+        let eta = wait.map_or_else(String::new, |wait| format!(" eta={}s", wait.as_secs_f64().ceil()));
+        Some(format!(": queued position={position}{eta}\n\n").into())
     }
 }
 
@@ -167,14 +189,6 @@ impl std::fmt::Debug for QueueEvents {
             QueueEvents::Ended => "Ended",
         })
     }
-}
-
-/// Where a request stands at most, and in how many seconds it would be its turn, if that can be said.
-fn place(limits: &Limits) -> (u32, Option<u64>) {
-    let longest = limits.limiters().iter().max_by_key(|limiter| limiter.queue_len());
-    let position = longest.map_or(0, |limiter| limiter.queue_len()).max(1);
-    let rate = longest.and_then(|limiter| limiter.drain_rate());
-    (position, rate.map(|per_second| (f64::from(position) / per_second).ceil() as u64))
 }
 
 /// Whether an answer can go on where ours has begun: ours says nothing of a coding.

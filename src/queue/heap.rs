@@ -23,6 +23,11 @@ impl<R: Ord + Copy> Heap<R> {
         self.entries.first().copied()
     }
 
+    /// All of them, the first first.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (R, u32)> + '_ {
+        self.entries.iter().copied()
+    }
+
     /// A few members of small ranks: the first, its children and some of theirs.
     pub(super) fn near_the_first(&self) -> impl Iterator<Item = (R, u32)> + '_ {
         self.entries.iter().take(2 * CHILDREN).copied()

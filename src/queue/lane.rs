@@ -2,6 +2,7 @@
 
 use super::level::Level;
 use super::nodes::{NONE, Nodes};
+use super::turns::share;
 
 /// The waiters of one flow on one level, in order of arrival: what takes turns with its like. 72 bytes.
 #[derive(Debug)]
@@ -105,6 +106,19 @@ impl Lane {
             (NONE, false) => self.oldest,
             (pinned, _) => pinned,
         }
+    }
+
+    /// Who goes after this one; `NONE` behind the last.
+    pub(super) fn after<W, V>(&self, index: u32, newest_first: bool, nodes: &Nodes<W, V>) -> u32 {
+        let step = |from: u32| if newest_first { nodes[from].previous } else { nodes[from].next };
+        let end = if newest_first { self.newest } else { self.oldest };
+        let next = if index == self.pinned { end } else { step(index) };
+        if next != NONE && next == self.pinned { step(next) } else { next }
+    }
+
+    /// Its tag once so many seats have been charged to it.
+    pub(super) fn tag_after(&self, tag: u64, seats: u32) -> u64 {
+        tag + share(u64::from(seats), u64::from(self.weight)).max(1)
     }
 
     /// Who would go last; the one to give way.

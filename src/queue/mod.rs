@@ -5,8 +5,9 @@
 //! Three questions, each with a file: which **level** (`level.rs`: strict priority, a level is worth five seconds of
 //! waiting), whose **turn** on that level (`turns.rs`: keys take turns by the seats they get), and who within that turn
 //! (`order.rs`: oldest or newest first). `choose.rs` asks them in this order; `queue.rs` is the whole from outside.
-//! Beside them: who must go because time is over (`deadlines.rs`), who gives way when the queue is full (`room.rs`), and
-//! what a key may have at once (`flows.rs`). Waiters are kept in `nodes.rs`, in lists per key and level (`lane.rs`).
+//! Beside them: who must go because time is over (`deadlines.rs`), who gives way when the queue is full (`room.rs`), what
+//! a key may have at once (`flows.rs`), and in which order all of them would go (`upcoming.rs`). Waiters are kept in
+//! `nodes.rs`, in lists per key and level (`lane.rs`).
 //!
 //! Promised:
 //! - With one key or none, one level and [`Order::Fifo`], arrival order is admission order.
@@ -33,6 +34,7 @@ mod saving;
 #[cfg(test)]
 mod tests;
 mod turns;
+mod upcoming;
 mod view;
 
 pub use choose::{Choice, Next, Room};
@@ -43,4 +45,5 @@ pub use nodes::Ticket;
 pub use order::Order;
 pub use queue::{Queue, Waiter};
 pub use room::{Entry, Why};
+pub use upcoming::Standing;
 pub use view::{Ahead, KeyView};

@@ -10,6 +10,7 @@ mod levels;
 mod model;
 mod orders;
 mod simulation;
+mod upcoming;
 mod wide;
 
 /// A queue whose waiters are numbers, and a made-up clock. Room for so many seats, of which it keeps count.

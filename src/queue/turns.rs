@@ -100,7 +100,7 @@ impl Turns {
 
     /// An active lane takes its turn, or is let pass.
     pub(super) fn charge(&mut self, lane: u32, seats: u32) {
-        self.levels[self.lanes[lane].level as usize].charge(lane, &mut self.lanes, u64::from(seats));
+        self.levels[self.lanes[lane].level as usize].charge(lane, &mut self.lanes, seats);
     }
 
     /// Passes over a lane until [`unpark`](Turns::unpark), or until somebody joins or leaves it.
@@ -140,6 +140,16 @@ impl Turns {
     /// A few lanes whose turn comes soon, with their tags.
     pub(super) fn soon(&self, level: Level) -> impl Iterator<Item = (u64, u32)> + '_ {
         self.levels[level as usize].active.near_the_first().map(|((tag, _), lane)| (tag, lane))
+    }
+
+    /// All lanes in which somebody waits, with when their turns come, and in which order where that is the same. Those that
+    /// a cap holds back come where they would be if it ended now.
+    pub(super) fn all_on(&self, level: Level) -> impl Iterator<Item = ((u64, u64), u32)> + '_ {
+        let round = &self.levels[level as usize];
+        let held_back =
+            round.longest.iter().map(|(_, lane)| lane).filter(|lane| self.lanes[*lane].status == Status::Parked);
+        let held_back = held_back.map(|lane| ((self.lanes[lane].tag.max(round.now), u64::MAX / 2), lane));
+        round.active.iter().chain(held_back)
     }
 
     /// The longest lane for its weight, capped ones included.
@@ -225,10 +235,10 @@ impl Round {
     /// the pace of all who are active (as in WF2Q+, Bennett and Zhang 1996). Left at the start, it would stand still
     /// while one new key after another takes its first turn, and none of them would let an old key have its second. It
     /// stays before the turn's end: who comes now goes before the same lane's next turn.
-    fn charge(&mut self, lane: u32, lanes: &mut Pool<Lane>, seats: u64) {
+    fn charge(&mut self, lane: u32, lanes: &mut Pool<Lane>, seats: u32) {
         let (first, _) = self.active.first().map_or((0, 0), |(rank, _)| rank);
-        let end = lanes[lane].tag + share(seats, u64::from(lanes[lane].weight)).max(1);
-        let pace = self.now + share(seats, self.weight);
+        let end = lanes[lane].tag_after(lanes[lane].tag, seats);
+        let pace = self.now + share(u64::from(seats), self.weight);
         self.now = self.now.max(first).max(pace.min(end - 1));
         self.latest = self.latest.max(end);
         lanes[lane].tag = end;
@@ -258,7 +268,7 @@ impl Round {
 }
 
 /// So much for each of `weight`; without a division where there is only one.
-fn share(seats: u64, weight: u64) -> u64 {
+pub(super) fn share(seats: u64, weight: u64) -> u64 {
     if weight <= 1 { seats * SEAT } else { seats * SEAT / weight }
 }
 

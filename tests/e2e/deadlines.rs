@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use crate::support::client::head_of;
 use crate::support::{Sluicegate, Upstream, nothing_comes, permits_are_all_back, soon};
 
 async fn asks(gate: &Sluicegate, path: &str, fields: &[&str]) -> crate::support::Client {
@@ -87,6 +88,22 @@ async fn the_upstream_is_told_what_is_left() {
     assert_eq!(call.head.field("x-request-deadline").as_deref(), Some("99999999999999"));
     call.respond(200, "").await;
     waiting.answer().await;
+}
+
+#[tokio::test]
+async fn the_time_that_its_own_body_took_is_not_told_either() {
+    let mut upstream = Upstream::start().await;
+    let gate = Sluicegate::with_limit(1).route("buffer_request = \"64KiB\"").in_front_of(&upstream).await;
+    let mut client = gate.client().await;
+    let fields = ["x-envoy-expected-rq-timeout-ms: 5000", "Content-Length: 2"];
+    client.send(head_of("POST", "/", &fields) + "a").await;
+    tokio::time::sleep(Duration::from_millis(120)).await;
+    client.send("b").await;
+    let call = soon("the request", upstream.next()).await;
+    let left: u64 = call.head.field("x-envoy-expected-rq-timeout-ms").unwrap().parse().unwrap();
+    assert!((3000..=4880).contains(&left), "{left}");
+    call.respond(200, "").await;
+    assert_eq!(client.answer().await.status, 200);
 }
 
 #[tokio::test]

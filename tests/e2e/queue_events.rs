@@ -86,6 +86,25 @@ async fn a_waiter_is_told_every_5_s_and_then_gets_its_events() {
 }
 
 #[tokio::test]
+async fn a_waiter_is_told_where_it_stands_now() {
+    let full = Full::start(telling()).await;
+    let mut clients = Vec::new();
+    for _ in 0..3 {
+        let mut client = full.asking().await;
+        client.settled().await;
+        clients.push(client);
+    }
+    for (client, position) in clients.iter_mut().zip(1..) {
+        is_begun(&client.head().await);
+        assert_eq!(piece(client).await, format!(": queued position={position}\n\n"));
+    }
+    clients.remove(0).leave();
+    for (client, position) in clients.iter_mut().zip(1..) {
+        assert_eq!(piece(client).await, format!(": queued position={position}\n\n"));
+    }
+}
+
+#[tokio::test]
 async fn a_waiter_over_http_2_is_told_too() {
     let full = Full::start(telling()).await;
     let client = Http2::connect(full.gate.address).await;

@@ -21,11 +21,12 @@ pub(in crate::proxy) fn time_left(headers: &HeaderMap, now: SystemTime) -> Optio
     relative.chain(headers.get(REQUEST_DEADLINE).and_then(|value| until(value.to_str().ok()?, now))).min()
 }
 
-/// Takes `waited` off what the upstream is told, so that its own clock starts where ours stands.
-pub(in crate::proxy) fn subtract(headers: &mut HeaderMap, waited: Duration) {
+/// Takes the time that has passed off what the upstream is told, so that its own clock starts where ours stands. It is
+/// asked for only where something is told.
+pub(in crate::proxy) fn subtract(headers: &mut HeaderMap, passed: impl Fn() -> Duration) {
     for (name, timeout) in &TIMEOUTS {
         let Some(value) = headers.get_mut(name) else { continue };
-        let left = value.to_str().ok().and_then(timeout.read).map(|told| told.saturating_sub(waited));
+        let left = value.to_str().ok().and_then(timeout.read).map(|told| told.saturating_sub(passed()));
         if let Some(left) = left {
             *value = HeaderValue::try_from((timeout.write)(left)).expect("digits and a unit");
         }
@@ -165,7 +166,7 @@ mod tests {
             ("x-envoy-expected-rq-timeout-ms", "100"),
             ("x-request-deadline", "1500"),
         ]);
-        subtract(&mut said, Duration::from_millis(250));
+        subtract(&mut said, || Duration::from_millis(250));
         assert_eq!(said["grpc-timeout"], "1750000u");
         assert_eq!(said["x-request-timeout"], "2750ms");
         assert_eq!(said["x-envoy-expected-rq-timeout-ms"], "0");

@@ -14,7 +14,7 @@ use http::HeaderMap;
 use tokio::time::Instant;
 
 pub use cost::Cost;
-pub(super) use deadline::subtract as subtract_waited;
+pub(super) use deadline::subtract as subtract_time;
 pub(super) use key::Asking;
 pub use key::{KeyExpression, KeyExpressionError};
 pub(super) use keys::RouteKeys;

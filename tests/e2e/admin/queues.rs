@@ -49,3 +49,55 @@ async fn keys_are_shown_with_what_they_have_and_secrets_are_not() {
     let bad = gate.ask_admin("GET /api/v1/limits/default/keys?top=many", "").await;
     assert_eq!(bad.status, 400);
 }
+
+#[tokio::test]
+async fn those_who_wait_are_shown_in_the_order_in_which_they_would_go() {
+    let mut upstream = Upstream::start().await;
+    let rules = "key = \"bearer\"\npriority = \"header\"\ncost = \"header:x-cost\"\ntrust_headers = \"all\"";
+    let gate = Sluicegate::with_limit(3).queue(10).route(rules).admin().in_front_of(&upstream).await;
+    let asked = [
+        ("/holder", &["x-cost: 3"][..]),
+        ("/t1", &["authorization: Bearer t", "x-request-priority: low"]),
+        ("/t2", &["authorization: Bearer t", "x-cost: 2"]),
+        ("/t3", &["authorization: Bearer t"]),
+        ("/none", &[]),
+    ];
+    let mut clients = Vec::new();
+    for (n, (path, fields)) in asked.into_iter().enumerate() {
+        let mut client = gate.client().await;
+        client.request("GET", path, fields).await;
+        clients.push(client);
+        until("it to have come", async || {
+            let status = gate.limit_status().await;
+            status["queue_length"] == n && status["in_flight"] == 3
+        })
+        .await;
+    }
+    let told = gate.ask_admin("GET /api/v1/limits/default/queue", "").await.json();
+    assert_eq!((&told["name"], &told["length"]), (&"default".into(), &4.into()));
+    let waiting = told["waiting"].as_array().unwrap();
+    let expected = [
+        (1, "sha256:e3b98a4d", "normal", 2),
+        (2, "_", "normal", 1),
+        (3, "sha256:e3b98a4d", "normal", 1),
+        (4, "sha256:e3b98a4d", "low", 1),
+    ];
+    assert_eq!(waiting.len(), expected.len(), "{told}");
+    for (waiter, (position, key, priority, cost)) in waiting.iter().zip(expected) {
+        assert_eq!((&waiter["position"], &waiter["key"]), (&position.into(), &key.into()), "{told}");
+        assert_eq!((&waiter["priority"], &waiter["cost"]), (&priority.into(), &cost.into()), "{told}");
+        assert!(waiter["waited_seconds"].as_f64() > Some(0.0) && waiter["estimated_seconds"].is_null(), "{told}");
+    }
+    let first = gate.ask_admin("GET /api/v1/limits/default/queue?top=1", "").await.json();
+    assert_eq!((&first["length"], first["waiting"].as_array().unwrap().len()), (&4.into(), 1));
+    assert_eq!(gate.ask_admin("GET /api/v1/limits/default/queue?top=all", "").await.status, 400);
+    assert_eq!(gate.ask_admin("GET /api/v1/limits/nobody/queue", "").await.status, 404);
+    soon("the holder", upstream.next()).await.respond(200, "").await;
+    let mut order = Vec::new();
+    for _ in 0..2 {
+        order.push(soon("the first two", upstream.next()).await);
+    }
+    let mut paths: Vec<_> = order.iter().map(|call| call.path().to_owned()).collect();
+    paths.sort();
+    assert_eq!(paths, ["/none", "/t2"]);
+}
