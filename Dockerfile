@@ -16,6 +16,7 @@ RUN mkdir src benches && echo 'fn main() {}' >benches/gate.rs && echo '//! Stand
 
 # Cargo goes by time, and the sources may be older than what stood in for them.
 COPY src src
+COPY config config
 RUN touch src/lib.rs src/main.rs \
     && cargo build --release --locked --target "$(rustc --print host-tuple)" \
     && cp target/*/release/sluicegate .

@@ -9,5 +9,6 @@ fn main() -> ExitCode {
         Ending::Done => ExitCode::SUCCESS,
         Ending::Failed => ExitCode::from(1),
         Ending::Misused => ExitCode::from(2),
+        Ending::NoRoute => ExitCode::from(3),
     }
 }

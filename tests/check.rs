@@ -19,7 +19,7 @@ fn text(bytes: &[u8]) -> &str {
 
 #[test]
 fn a_right_configuration_is_summed_up_in_one_line() {
-    let file = example("sluicegate.toml");
+    let file = example("sidecar.toml");
     for arguments in [&["check", "-c", &file][..], &["-t", "-c", &file], &["check", "--strict", "-c", &file]] {
         let output = sluicegate(arguments, &[]);
         assert_eq!(text(&output.stderr), "");
@@ -30,18 +30,18 @@ fn a_right_configuration_is_summed_up_in_one_line() {
 
 #[test]
 fn routes_can_share_a_limit() {
-    let output = sluicegate(&["check", "--strict", "-c", &example("shared.toml")], &[]);
+    let output = sluicegate(&["check", "--strict", "-c", &example("db.toml")], &[]);
     assert_eq!(text(&output.stderr), "");
     assert_eq!(text(&output.stdout), "ok: 3 routes, 1 upstream, listening on 0.0.0.0:8080\n");
     let unknown = [("SLUICEGATE__ROUTES__SEARCH__LIMITS", "databse")];
-    let output = sluicegate(&["check", "-c", &example("shared.toml")], &unknown);
+    let output = sluicegate(&["check", "-c", &example("db.toml")], &unknown);
     assert!(text(&output.stderr).contains("= help: did you mean \"database\"?"), "{output:?}");
     assert_eq!(output.status.code(), Some(2));
 }
 
 #[test]
 fn a_wrong_configuration_is_explained_on_the_error_stream() {
-    let output = sluicegate(&["check", "-c", &example("sluicegate.toml")], &[("SLUICEGATE__LOG__LEVEL", "loud")]);
+    let output = sluicegate(&["check", "-c", &example("sidecar.toml")], &[("SLUICEGATE__LOG__LEVEL", "loud")]);
     assert_eq!(text(&output.stdout), "");
     assert!(text(&output.stderr).starts_with("error: log.level must be "), "{output:?}");
     assert_eq!(output.status.code(), Some(2));
@@ -50,7 +50,7 @@ fn a_wrong_configuration_is_explained_on_the_error_stream() {
 #[test]
 fn warnings_fail_only_a_strict_check() {
     let variables = [("SLUICEGATE_LIMITS", "1")];
-    let file = example("sluicegate.toml");
+    let file = example("sidecar.toml");
     let output = sluicegate(&["check", "-c", &file], &variables);
     assert!(text(&output.stderr).starts_with("warning: this variable is not known"), "{output:?}");
     assert_eq!(output.status.code(), Some(0));
@@ -62,7 +62,54 @@ fn warnings_fail_only_a_strict_check() {
 fn a_wrong_command_line_is_a_wrong_configuration() {
     assert_eq!(sluicegate(&["chekc"], &[]).status.code(), Some(2));
     assert_eq!(sluicegate(&["run", "--limit", "x", "--upstream", "http://a"], &[]).status.code(), Some(2));
-    assert_eq!(sluicegate(&["-t", "-c", &example("sluicegate.toml"), "--admin", "x"], &[]).status.code(), Some(2));
+    assert_eq!(sluicegate(&["-t", "-c", &example("sidecar.toml"), "--admin", "x"], &[]).status.code(), Some(2));
     assert_eq!(sluicegate(&["--help"], &[]).status.code(), Some(0));
     assert_eq!(sluicegate(&["--version"], &[]).status.code(), Some(0));
+}
+
+#[test]
+fn a_thousand_routes_are_checked_at_once() {
+    let mut file = String::from("[upstreams.api]\nurl = \"http://127.0.0.1:3000\"\n[limits.database]\nlimit = 50\n");
+    for n in 0..1000 {
+        file += &format!(
+            "[routes.route_{n}]\nhost = \"h{}.example.com\"\npath = \"/v1/things{n}/{{id}}/*\"\nmethod = [\"GET\", \"POST\"]\n\
+             limit = {}\nqueue = 20\nqueue_timeout = \"5s\"\nlimits = [\"database\"]\n",
+            n % 50,
+            n % 40 + 1
+        );
+    }
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("a-thousand-routes.toml");
+    std::fs::write(&path, file).expect("cargo's folder for tests can be written");
+    let path = path.display().to_string();
+    // Ten times as long where nothing was optimized. A machine that is busy gets three attempts.
+    let most = std::time::Duration::from_millis(if cfg!(debug_assertions) { 1000 } else { 100 });
+    let attempts = [(); 3].map(|()| {
+        let start = std::time::Instant::now();
+        let output = sluicegate(&["check", "--strict", "-c", &path], &[]);
+        assert_eq!(text(&output.stderr), "");
+        assert!(text(&output.stdout).starts_with("ok: 1000 routes, "), "{output:?}");
+        start.elapsed()
+    });
+    println!("{attempts:?}");
+    assert!(attempts.iter().any(|time| *time <= most), "{attempts:?}");
+}
+
+#[test]
+fn findings_can_be_had_as_json() {
+    let variables = [("SLUICEGATE__LOG__LEVEL", "inof"), ("SLUICEGATE_LIMITS", "1")];
+    for arguments in [&["check", "--format", "json", "-c"][..], &["-t", "--format", "json", "-c"]] {
+        let output = sluicegate(&[arguments, &[&example("sidecar.toml")]].concat(), &variables);
+        let found: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        assert_eq!((&found["ok"], &found["errors"], &found["warnings"]), (&false.into(), &1.into(), &1.into()));
+        let problem = &found["problems"][0];
+        assert_eq!(problem["severity"], "error");
+        assert_eq!(problem["key"], "log.level");
+        assert_eq!(problem["place"]["variable"], "SLUICEGATE__LOG__LEVEL");
+        assert_eq!(problem["help"], "did you mean \"info\"?");
+        assert_eq!(found["problems"][1]["severity"], "warning");
+        assert_eq!((text(&output.stderr), output.status.code()), ("", Some(2)));
+    }
+    let output = sluicegate(&["check", "--format", "json", "-c", &example("sidecar.toml")], &[]);
+    let found: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!((&found["ok"], &found["routes"], output.status.code()), (&true.into(), &1.into(), Some(0)));
 }

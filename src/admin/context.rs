@@ -6,6 +6,7 @@ use std::sync::Arc;
 use prometheus_client::registry::Registry;
 use tokio::time::Instant;
 
+use super::board::Board;
 use super::metrics;
 use super::overrides::Overrides;
 use super::settings::Token;
@@ -18,6 +19,7 @@ pub(super) struct Context {
     pub(super) server: Handle,
     pub(super) overrides: Arc<Overrides>,
     pub(super) metrics: Arc<Registry>,
+    pub(super) board: Arc<Board>,
     pub(super) token: Option<Token>,
     pub(super) started: Instant,
 }
@@ -31,10 +33,10 @@ pub(super) struct Connection {
 }
 
 impl Context {
-    pub(super) fn new(server: Handle, token: Option<Token>) -> Self {
+    pub(super) fn new(server: Handle, token: Option<Token>, board: Arc<Board>) -> Self {
         let overrides = Arc::default();
         let metrics = Arc::new(metrics::registry(server.clone()));
-        Context { server, overrides, metrics, token, started: Instant::now() }
+        Context { server, overrides, metrics, board, token, started: Instant::now() }
     }
 
     /// The limit of this name.

@@ -73,8 +73,9 @@ pub(super) async fn flush(
     Ok(json(StatusCode::OK, &serde_json::json!({ "name": name, "flushed": flushed })))
 }
 
-#[derive(Serialize)]
-struct KeyState {
+/// A key with requests.
+#[derive(Debug, Serialize)]
+pub(super) struct KeyState {
     key: String,
     waiting: u32,
     in_flight: u32,
@@ -103,10 +104,23 @@ pub(super) async fn keys(
     let limiter = find(&context, &name)?;
     let Query(Top { top }) =
         top.map_err(|_| Problem::new(StatusCode::BAD_REQUEST, "`top` is a whole number, such as top=20."))?;
-    let keys = limiter.keys(top.min(TOP_MAX)).into_iter();
-    let keys: Vec<_> = keys.map(|(key, waiting, in_flight)| KeyState { key, waiting, in_flight }).collect();
+    let keys = top_keys(&limiter, top.min(TOP_MAX));
     let tracked = limiter.keys_tracked();
     Ok(json(StatusCode::OK, &serde_json::json!({ "name": name, "tracked": tracked, "keys": keys })))
+}
+
+/// The keys of a limit with the most to do.
+pub(super) fn top_keys(limiter: &Limiter, top: usize) -> Vec<KeyState> {
+    let keys = limiter.keys(top).into_iter();
+    keys.map(|(key, waiting, in_flight)| KeyState { key, waiting, in_flight }).collect()
+}
+
+/// `GET /api/v1/limits/{name}/history`: the last five minutes, a sample a second and the oldest first.
+pub(super) async fn history(State(context): State<Context>, Path(name): Path<String>) -> Result<Response, Problem> {
+    let limiter = find(&context, &name)?;
+    // One that has just come has no samples yet.
+    let columns = context.board.columns(limiter.name()).unwrap_or_default();
+    Ok(json(StatusCode::OK, &serde_json::json!({ "name": name, "interval_seconds": 1, "samples": columns })))
 }
 
 fn state(context: &Context, limiter: &Limiter) -> Response {

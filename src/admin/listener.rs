@@ -19,6 +19,7 @@ use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
 use tower_service::Service;
 
+use super::board::{Board, FOLLOWERS_MAX};
 use super::context::{Connection, Context};
 use super::router::router;
 use super::settings::{Listen, Settings, Token};
@@ -30,6 +31,7 @@ pub struct Listener {
     incoming: Incoming,
     listen: Listen,
     token: Option<Token>,
+    dashboard: bool,
 }
 
 #[derive(Debug)]
@@ -53,13 +55,13 @@ pub struct BindError {
 pub struct Running {
     closing: watch::Sender<bool>,
     connections: Arc<Semaphore>,
-    tasks: [AbortHandle; 2],
+    tasks: [AbortHandle; 3],
     /// Removed with this.
     _file: Option<SocketFile>,
 }
 
-/// How many are served at once; further ones wait in the kernel.
-const MAX_CONNECTIONS: u32 = 256;
+/// How many are served at once; further ones wait in the kernel. Followers of the events don't use up what the others need.
+const MAX_CONNECTIONS: u32 = 256 + FOLLOWERS_MAX as u32;
 /// From the end of an answer to the end of the next request's head.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 /// When accepting fails for want of files or memory, waiting is all that can be done.
@@ -82,7 +84,8 @@ impl Listener {
     pub fn bind(settings: &Settings) -> Result<Option<Self>, BindError> {
         let Some(listen) = &settings.listen else { return Ok(None) };
         let incoming = Incoming::bind(listen).map_err(|source| BindError { listen: listen.clone(), source })?;
-        Ok(Some(Listener { incoming, listen: listen.clone(), token: settings.token.clone() }))
+        let (token, dashboard) = (settings.token.clone(), settings.dashboard);
+        Ok(Some(Listener { incoming, listen: listen.clone(), token, dashboard }))
     }
 
     /// Where it listens, as the commands take it: `http://` and an address with the real port, or `unix:` and a path.
@@ -102,12 +105,16 @@ impl Listener {
     /// Outside a tokio runtime.
     pub fn serve(self, server: Handle) -> io::Result<Running> {
         let (listener, file) = self.incoming.into_accepting()?;
-        let context = Context::new(server, self.token);
+        let (board, teller) = Board::new();
+        let sampling = tokio::spawn(board.clone().run(server.clone(), teller));
+        let context = Context::new(server, self.token, board);
         let connections = Arc::new(Semaphore::new(MAX_CONNECTIONS as usize));
         let closing = watch::Sender::new(false);
         let expiry = tokio::spawn(context.overrides.clone().expire());
-        let accepting = tokio::spawn(accept(listener, router(context), connections.clone(), closing.subscribe()));
-        Ok(Running { closing, connections, tasks: [expiry.abort_handle(), accepting.abort_handle()], _file: file })
+        let router = router(context, self.dashboard);
+        let accepting = tokio::spawn(accept(listener, router, connections.clone(), closing.subscribe()));
+        let tasks = [expiry, accepting, sampling].map(|task| task.abort_handle());
+        Ok(Running { closing, connections, tasks, _file: file })
     }
 }
 

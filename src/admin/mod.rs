@@ -8,16 +8,24 @@
 //! and refuses a foreign `Host` or `Origin`, since the browser of somebody on this machine is such a peer too. Every
 //! change is logged with its peer.
 
+mod board;
 mod context;
+mod dashboard;
+mod events;
+mod history;
 mod limits;
 mod listener;
 mod metrics;
+mod openapi;
 mod overrides;
 mod patch;
 mod probes;
 mod problem;
 mod protection;
+mod rejections;
+mod reload;
 mod router;
+mod routes;
 mod settings;
 mod status;
 mod timestamp;

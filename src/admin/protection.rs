@@ -33,7 +33,13 @@ pub(super) async fn protect(
     }
 }
 
-fn check(uri: &Uri, headers: &HeaderMap, connection: &Connection, token: Option<&Token>) -> Result<(), Problem> {
+/// Whether a request may see and change everything, or why not.
+pub(super) fn check(
+    uri: &Uri,
+    headers: &HeaderMap,
+    connection: &Connection,
+    token: Option<&Token>,
+) -> Result<(), Problem> {
     let forbidden = |detail: &str| Err(Problem::new(StatusCode::FORBIDDEN, detail));
     let Some(host) = own_host(uri, headers, connection.local) else {
         return forbidden("The Host field names neither this machine nor the address of the admin listener.");

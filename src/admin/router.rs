@@ -19,7 +19,9 @@ use tower_http::trace::TraceLayer;
 
 use super::context::{Connection, Context};
 use super::problem::Problem;
-use super::{limits, metrics, probes, protection, status, upstreams};
+use super::{
+    dashboard, events, limits, metrics, openapi, probes, protection, rejections, reload, routes, status, upstreams,
+};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// No handler waits for anything but the request's body.
@@ -27,21 +29,29 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// The largest body that makes sense is a tenth of this.
 const BODY_MAX: usize = 8 << 10;
 
-pub(super) fn router(context: Context) -> Router {
+/// All paths; `/` only if there is to be a dashboard.
+pub(super) fn router(context: Context, dashboard: bool) -> Router {
     let open = Router::new()
         .route("/livez", get(probes::live))
         .route("/readyz", get(probes::ready))
         .route("/healthz", get(probes::ready))
         .route("/metrics", get(metrics::show))
         .method_not_allowed_fallback(wrong_method);
+    let open = if dashboard { open.route("/", get(dashboard::show).fallback(wrong_method)) } else { open };
     let protected = Router::new()
         .route("/api/v1/status", get(status::show))
         .route("/api/v1/limits", get(limits::list))
         .route("/api/v1/limits/{name}", get(limits::show).patch(limits::change).delete(limits::reset))
         .route("/api/v1/limits/{name}/flush", post(limits::flush))
         .route("/api/v1/limits/{name}/keys", get(limits::keys))
+        .route("/api/v1/limits/{name}/history", get(limits::history))
+        .route("/api/v1/routes", get(routes::list))
         .route("/api/v1/upstreams", get(upstreams::list))
+        .route("/api/v1/rejections", get(rejections::list))
+        .route("/api/v1/events", get(events::show))
         .route("/api/v1/drain", post(drain))
+        .route("/api/v1/openapi.json", get(openapi::show))
+        .route("/api/v1/reload", post(reload::reload))
         .method_not_allowed_fallback(wrong_method)
         // Whoever may see nothing is not told what there is, either.
         .fallback(no_such_path)

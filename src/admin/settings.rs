@@ -12,12 +12,14 @@ pub struct Settings {
     pub listen: Option<Listen>,
     /// What those who are not on this machine must present. Without one, they are refused.
     pub token: Option<Token>,
+    /// Whether there is a page to look at, at `/`. Default true.
+    pub dashboard: bool,
 }
 
 impl Default for Settings {
     fn default() -> Self {
         let listen = Listen::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, 9901)));
-        Settings { listen: Some(listen), token: None }
+        Settings { listen: Some(listen), token: None, dashboard: true }
     }
 }
 

@@ -16,33 +16,40 @@ use super::upstreams::{self, UpstreamStatus};
 use crate::admission::{Limiter, Reason};
 use crate::duration;
 
-/// The state of the whole.
+/// The state of the whole, with its limits.
 #[derive(Debug, Serialize)]
 struct Status {
-    version: &'static str,
-    draining: bool,
-    uptime_seconds: f64,
-    connections: usize,
+    #[serde(flatten)]
+    overall: Overall,
     limits: Vec<LimitStatus>,
     upstreams: Vec<UpstreamStatus>,
+}
+
+/// The state of the whole.
+#[derive(Debug, Serialize)]
+pub(super) struct Overall {
+    pub(super) version: &'static str,
+    pub(super) draining: bool,
+    pub(super) uptime_seconds: f64,
+    pub(super) connections: usize,
 }
 
 /// The state of a limit.
 #[derive(Debug, Serialize)]
 pub(super) struct LimitStatus {
-    name: String,
-    in_flight: u32,
-    limit: u32,
-    queue_length: u32,
-    queue: u32,
+    pub(super) name: String,
+    pub(super) in_flight: u32,
+    pub(super) limit: u32,
+    pub(super) queue_length: u32,
+    pub(super) queue: u32,
     queue_timeout: String,
     /// How long the one who is next has waited.
-    oldest_seconds: Option<f64>,
+    pub(super) oldest_seconds: Option<f64>,
     admitted: u64,
     queued: u64,
     rejected: BTreeMap<&'static str, u64>,
     configured: Configured,
-    r#override: Option<OverrideStatus>,
+    pub(super) r#override: Option<OverrideStatus>,
 }
 
 /// What a limit goes back to.
@@ -54,7 +61,7 @@ struct Configured {
 }
 
 #[derive(Debug, Serialize)]
-struct OverrideStatus {
+pub(super) struct OverrideStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     limit: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -62,8 +69,19 @@ struct OverrideStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     queue_timeout: Option<String>,
     /// `null` for no end.
-    until: Option<String>,
-    by: String,
+    pub(super) until: Option<String>,
+    pub(super) by: String,
+}
+
+impl Overall {
+    pub(super) fn new(context: &Context) -> Self {
+        Overall {
+            version: env!("CARGO_PKG_VERSION"),
+            draining: context.server.is_draining(),
+            uptime_seconds: context.started.elapsed().as_secs_f64(),
+            connections: context.server.connections(),
+        }
+    }
 }
 
 impl LimitStatus {
@@ -105,14 +123,8 @@ impl From<Override> for OverrideStatus {
 
 /// `GET /api/v1/status`.
 pub(super) async fn show(State(context): State<Context>) -> Response {
-    let status = Status {
-        version: env!("CARGO_PKG_VERSION"),
-        draining: context.server.is_draining(),
-        uptime_seconds: context.started.elapsed().as_secs_f64(),
-        connections: context.server.connections(),
-        limits: all(&context),
-        upstreams: upstreams::all(&context),
-    };
+    let (limits, upstreams) = (all(&context), upstreams::all(&context));
+    let status = Status { overall: Overall::new(&context), limits, upstreams };
     json(StatusCode::OK, &status)
 }
 

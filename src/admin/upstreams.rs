@@ -17,8 +17,10 @@ struct List {
 /// The state of an upstream.
 #[derive(Debug, Serialize)]
 pub(super) struct UpstreamStatus {
-    name: String,
-    endpoints: Vec<EndpointState>,
+    pub(super) name: String,
+    /// Whose requests go there.
+    routes: Vec<String>,
+    pub(super) endpoints: Vec<EndpointState>,
 }
 
 /// `GET /api/v1/upstreams`.
@@ -30,8 +32,10 @@ pub(super) async fn list(State(context): State<Context>) -> Response {
 pub(super) fn all(context: &Context) -> Vec<UpstreamStatus> {
     let proxy = context.server.proxy();
     let upstreams = proxy.upstreams();
-    let upstreams = upstreams.map(|(name, endpoints)| UpstreamStatus {
+    let users = |at| proxy.routes().filter(move |(route, _)| route.upstream == at);
+    let upstreams = upstreams.enumerate().map(|(at, (name, endpoints))| UpstreamStatus {
         name: name.to_owned(),
+        routes: users(at).map(|(route, _)| route.name.clone()).collect(),
         endpoints: endpoints.into_iter().map(EndpointState::from).collect(),
     });
     upstreams.collect()
@@ -39,11 +43,11 @@ pub(super) fn all(context: &Context) -> Vec<UpstreamStatus> {
 
 /// The state of an endpoint.
 #[derive(Debug, Serialize)]
-struct EndpointState {
-    endpoint: String,
-    state: &'static str,
-    in_flight: u32,
-    slots: Option<u32>,
+pub(super) struct EndpointState {
+    pub(super) endpoint: String,
+    pub(super) state: &'static str,
+    pub(super) in_flight: u32,
+    pub(super) slots: Option<u32>,
 }
 
 impl From<EndpointStatus> for EndpointState {

@@ -2,24 +2,96 @@
 
 use std::io::Write;
 
-use super::{Ending, misused, print_warnings};
-use crate::config::{self, Loaded, Settings, Sources};
+use clap::ValueEnum;
+use serde_json::{Value, json};
 
-/// Loads everything. What is wrong goes to the standard error stream, one line about what is right to the standard
-/// output. With `strict`, warnings are mistakes.
-pub(super) fn check(sources: Result<Sources, config::Error>, strict: bool) -> Ending {
-    match sources.and_then(|sources| config::load(&sources)) {
-        Ok(Loaded { settings, warnings }) => {
+use super::{Ending, misused, print_error, print_warnings};
+use crate::config::{self, Findings, Place, Problem, Settings, Sources};
+
+/// How the findings are written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    /// For people: problems on the standard error, one line about what is right on the standard output.
+    #[default]
+    Text,
+    /// For programs: one object on the standard output.
+    Json,
+}
+
+/// Loads everything and says all that was found. With `strict`, warnings are mistakes.
+pub(super) fn check(sources: Result<Sources, config::Error>, strict: bool, format: Format) -> Ending {
+    let findings = match sources {
+        Ok(sources) => config::check(&sources),
+        Err(config::Error(errors)) => Findings { settings: None, errors, warnings: Vec::new() },
+    };
+    let ending = match &findings {
+        Findings { settings: None, .. } => Ending::Misused,
+        Findings { warnings, .. } if strict && !warnings.is_empty() => Ending::Misused,
+        _ => Ending::Done,
+    };
+    let said = match format {
+        Format::Text => as_text(findings, ending),
+        Format::Json => writeln!(std::io::stdout(), "{:#}", as_json(&findings, ending)),
+    };
+    if said.is_ok() { ending } else { Ending::Failed }
+}
+
+fn as_text(findings: Findings, ending: Ending) -> std::io::Result<()> {
+    let Findings { settings, errors, warnings } = findings;
+    let Some(settings) = settings else {
+        misused(&config::Error(errors));
+        if !warnings.is_empty() {
+            print_error("");
             print_warnings(&warnings);
-            if strict && !warnings.is_empty() {
-                return Ending::Misused;
-            }
-            match writeln!(std::io::stdout(), "{}", summary(&settings, warnings.len())) {
-                Ok(()) => Ending::Done,
-                Err(_) => Ending::Failed,
-            }
         }
-        Err(error) => misused(&error),
+        return Ok(());
+    };
+    print_warnings(&warnings);
+    if ending == Ending::Misused {
+        return Ok(());
+    }
+    writeln!(std::io::stdout(), "{}", summary(&settings, warnings.len()))
+}
+
+fn as_json(findings: &Findings, ending: Ending) -> Value {
+    let Findings { settings, errors, warnings } = findings;
+    let severities = [("error", errors), ("warning", warnings)];
+    let problems = severities.into_iter().flat_map(|(severity, problems)| {
+        problems.iter().map(move |problem| {
+            let mut object = problem_as_json(problem);
+            object["severity"] = severity.into();
+            object
+        })
+    });
+    json!({
+        "ok": ending == Ending::Done,
+        "errors": errors.len(),
+        "warnings": warnings.len(),
+        "routes": settings.as_ref().map(|settings| settings.plan.routes.len()),
+        "upstreams": settings.as_ref().map(|settings| settings.plan.upstreams.len()),
+        "problems": problems.collect::<Vec<_>>(),
+    })
+}
+
+/// A problem as one object. What does not apply is null.
+pub(super) fn problem_as_json(problem: &Problem) -> Value {
+    let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+    json!({
+        "place": place_as_json(&problem.place),
+        "also": problem.also.as_deref().map(place_as_json),
+        "key": text(&problem.key),
+        "message": problem.message,
+        "help": problem.help,
+    })
+}
+
+fn place_as_json(place: &str) -> Value {
+    match Place::new(place) {
+        Place::File { name, position: Some((line, column)) } => json!({ "file": name, "line": line, "column": column }),
+        Place::File { name, position: None } => json!({ "file": name }),
+        Place::Variable(name) => json!({ "variable": name }),
+        Place::Flag(name) => json!({ "flag": name }),
+        Place::CommandLine => json!({ "flag": null }),
     }
 }
 

@@ -4,6 +4,9 @@
 
 mod admin;
 mod check;
+mod completions;
+mod config;
+mod explain;
 mod files;
 mod reload;
 mod run;
@@ -14,8 +17,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::{self, Flags, Loaded, Sources};
+use crate::config::{self as configuration, Flags, Loaded, Sources};
 use admin::AdminCommand;
+use check::Format;
 
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +30,8 @@ pub enum Ending {
     Failed,
     /// The command line or the configuration is wrong.
     Misused,
+    /// No route takes the request that was asked about.
+    NoRoute,
 }
 
 /// At most N requests inside your API, the rest wait in line.
@@ -43,6 +49,10 @@ struct Cli {
     #[arg(long, requires = "check")]
     strict: bool,
 
+    /// With -t, how the findings are written.
+    #[arg(long, value_enum, value_name = "FORMAT", requires = "check")]
+    format: Option<Format>,
+
     #[command(flatten)]
     run: RunArguments,
 }
@@ -53,8 +63,18 @@ enum Command {
     Run(RunArguments),
     /// Load and check everything, and say all that is wrong.
     Check(CheckArguments),
+    /// Say which route takes a request and why, and what it meets there.
+    Explain(explain::ExplainArguments),
+    /// Show the configuration, its schema, or one to begin with.
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
     #[command(flatten)]
     Admin(AdminCommand),
+    /// Print what makes a shell complete this command line.
+    Completions {
+        /// Whose completions.
+        shell: clap_complete::Shell,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -101,10 +121,14 @@ struct CheckArguments {
     /// Let warnings fail the check.
     #[arg(long)]
     strict: bool,
+
+    /// How the findings are written.
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t)]
+    format: Format,
 }
 
 impl RunArguments {
-    fn sources(self) -> Result<Sources, config::Error> {
+    fn sources(self) -> Result<Sources, configuration::Error> {
         let flags = Flags {
             upstream: self.upstream,
             limit: self.limit,
@@ -130,11 +154,15 @@ pub fn main() -> Ending {
     };
     match cli.command {
         Some(Command::Check(arguments)) => {
-            check::check(Sources::try_from_process(arguments.config, Flags::default()), arguments.strict)
+            let sources = Sources::try_from_process(arguments.config, Flags::default());
+            check::check(sources, arguments.strict, arguments.format)
         }
+        Some(Command::Explain(arguments)) => explain::explain(arguments),
+        Some(Command::Config(command)) => config::run(command),
         Some(Command::Admin(command)) => admin::run(&command),
+        Some(Command::Completions { shell }) => completions::print(shell),
         Some(Command::Run(arguments)) => serve(arguments),
-        None if cli.check => check::check(cli.run.sources(), cli.strict),
+        None if cli.check => check::check(cli.run.sources(), cli.strict, cli.format.unwrap_or_default()),
         None => serve(cli.run),
     }
 }
@@ -144,7 +172,7 @@ fn serve(arguments: RunArguments) -> Ending {
         Ok(sources) => sources,
         Err(error) => return misused(&error),
     };
-    match config::load(&sources) {
+    match configuration::load(&sources) {
         Ok(Loaded { settings, warnings }) => {
             print_warnings(&warnings);
             run::run(settings, sources)
@@ -153,12 +181,12 @@ fn serve(arguments: RunArguments) -> Ending {
     }
 }
 
-fn misused(error: &config::Error) -> Ending {
+fn misused(error: &configuration::Error) -> Ending {
     print_error(error);
     Ending::Misused
 }
 
-fn print_warnings(warnings: &[config::Problem]) {
+fn print_warnings(warnings: &[configuration::Problem]) {
     for warning in warnings {
         print_error(format_args!("warning: {warning}\n"));
     }

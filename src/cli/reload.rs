@@ -2,7 +2,7 @@
 
 use super::{print_error, print_warnings};
 use crate::config::{self, Loaded, Settings, Sources};
-use crate::server::Handle;
+use crate::server::{Handle, Outcome, Refused, Reloaded};
 
 /// Loads the same sources again, and puts what they say in force.
 #[derive(Debug)]
@@ -18,33 +18,53 @@ impl Reloader {
         Reloader { sources, started, handle }
     }
 
-    /// All or nothing: what is wrong is said, and the running configuration stays.
-    pub(super) fn reload(&self) {
+    /// All or nothing: what is wrong is said, and the running configuration stays. With `dry_run` it stays in any case.
+    pub(super) fn reload(&self, dry_run: bool) -> Outcome {
         let Loaded { settings, warnings } = match config::load(&self.sources) {
             Ok(loaded) => loaded,
             Err(error) => {
-                print_error(error);
-                tracing::error!("the new configuration was refused; the one before it stays in force");
-                return;
+                if !dry_run {
+                    print_error(&error);
+                    tracing::error!("the new configuration was refused; the one before it stays in force");
+                }
+                let config::Error(problems) = error;
+                return Err(Refused { problems: problems.iter().map(ToString::to_string).collect() });
             }
         };
+        let changed = self.changed(&settings);
+        let restart = changed.iter().map(|table| format!("{table} has changed: that takes a restart"));
+        let warnings_shown = warnings.iter().map(ToString::to_string).chain(restart).collect();
+        let (routes, limits) = (settings.plan.routes.len(), settings.plan.limits.len());
+        let reloaded = Reloaded { routes, limits, warnings: warnings_shown };
+        if dry_run {
+            return Ok(reloaded);
+        }
         print_warnings(&warnings);
+        for table in changed {
+            tracing::warn!("{table} has changed: that takes a restart, and the rest goes on without it");
+        }
+        match self.handle.reload(settings.plan) {
+            Ok(()) => {
+                tracing::info!(routes, limits, "the new configuration is in force");
+                Ok(reloaded)
+            }
+            // Loading has looked for these already.
+            Err(conflicts) => {
+                tracing::error!(pairs = conflicts.len(), "routes conflict; nothing has changed");
+                Err(Refused { problems: vec!["routes conflict".to_owned()] })
+            }
+        }
+    }
+
+    /// The tables that have changed, and take a restart.
+    fn changed(&self, settings: &Settings) -> Vec<&'static str> {
         let Settings { server, admin, log_level, access_log, log_format, .. } = &self.started;
         let log = (log_level, access_log, log_format);
-        for (table, same) in [
+        let same = [
             ("[server]", settings.server == *server),
             ("[admin]", settings.admin.listen == admin.listen),
             ("[log]", (&settings.log_level, &settings.access_log, &settings.log_format) == log),
-        ] {
-            if !same {
-                tracing::warn!("{table} has changed: that takes a restart, and the rest goes on without it");
-            }
-        }
-        let (routes, limits) = (settings.plan.routes.len(), settings.plan.limits.len());
-        match self.handle.reload(settings.plan) {
-            Ok(()) => tracing::info!(routes, limits, "the new configuration is in force"),
-            // Loading has looked for these already.
-            Err(conflicts) => tracing::error!(pairs = conflicts.len(), "routes conflict; nothing has changed"),
-        }
+        ];
+        same.into_iter().filter(|(_, same)| !same).map(|(table, _)| table).collect()
     }
 }

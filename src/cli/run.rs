@@ -62,7 +62,11 @@ async fn serve(settings: Settings, sources: Sources) -> Ending {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
             () = handle.asked_to_drain() => break,
-            _ = hang_up.recv() => reloader.reload(),
+            _ = hang_up.recv() => drop(reloader.reload(false)),
+            wish = handle.asked_to_reload() => {
+                let outcome = reloader.reload(wish.dry_run);
+                wish.answer(outcome);
+            }
         }
     }
     files.abort();

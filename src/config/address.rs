@@ -119,7 +119,8 @@ pub(super) fn url(value: &Value) -> Taken<(Protocol, Endpoint, String)> {
     }
     let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
     if authority.contains('@') {
-        return wrong("must not hold a user or password");
+        let help = "remove what stands before the @: clients send their own credentials";
+        return wrong_with_help("must not hold a user or password", help);
     }
     let (host, port) = match host_and_port(authority) {
         Some((host, port)) if port != Some(0) => (host, port.unwrap_or(80)),

@@ -5,19 +5,21 @@ use config::Value;
 use super::address;
 use super::report::Report;
 use super::section::Section;
-use super::value::{as_text, text};
+use super::value::{as_text, boolean, text};
 use crate::admin::{Settings, Token};
-
-const NOT_YET: &[&str] = &["dashboard"];
 
 const TOKEN_HELP: &str = "a token is of visible ASCII characters: `openssl rand -hex 32` makes one";
 
 /// Reads the keys of the admin listener.
 pub(super) fn read(mut section: Section<'_>, report: &Report) -> Settings {
     let s = &mut section;
-    let settings =
-        Settings { listen: s.take_or("listen", address::admin, Settings::default().listen), token: token(s, report) };
-    section.finish(NOT_YET);
+    let default = Settings::default();
+    let settings = Settings {
+        listen: s.take_or("listen", address::admin, default.listen),
+        token: token(s, report),
+        dashboard: s.take_or("dashboard", boolean, default.dashboard),
+    };
+    section.finish(&[]);
     settings
 }
 

@@ -7,9 +7,9 @@ use config::{Value, ValueKind};
 
 use super::report::Report;
 use super::section::{Section, closest};
-use super::value::{Taken, as_text, choice, integer, list, some, text, wrong, wrong_with_help};
+use super::value::{Taken, choice, integer, list, some, text, wrong_with_help};
 use crate::admission::{Key, KeyRule, LIMIT_MAX, Rules};
-use crate::proxy::{KeyExpression, KeyRules, Missing, Unknown};
+use crate::proxy::{KeyExpression, KeyExpressionError, KeyRules, Missing, Unknown};
 
 /// What a table says of it. What it does not say is `None`.
 #[derive(Debug)]
@@ -77,7 +77,8 @@ impl Fairness {
         let per_key = self.per_key.or(defaults.per_key);
         if let Some(per_key) = per_key.filter(|per_key| *per_key > limit && section.was_written("per_key")) {
             let message = format!("lets one key have {per_key} of {limit} permits");
-            report.warning(section.problem("per_key", message).help("it is no bound: lower it, or raise the limit"));
+            let problem = section.problem("per_key", message).help("it is no bound: lower it, or raise the limit");
+            report.warning(problem.also(&report.place_of_overridable(section.path(), "limit")));
         }
         let keys = self.keys.as_ref().or(defaults.keys.as_ref()).map_or(&[][..], Vec::as_slice);
         let named = |(name, rule): &(String, KeyRule)| (name != SHARED).then(|| (name.clone(), *rule));
@@ -118,9 +119,13 @@ fn expression(value: &Value) -> Taken<KeyExpression> {
     KeyExpression::try_new(texts.iter().map(String::as_str)).or_else(|error| {
         const WORDS: [&str; 9] =
             ["client_ip", "client_ip/64", "header:", "bearer", "basic_user", "cookie:", "query:", "path:", "host"];
-        let wrong = as_text(value).and_then(|text| closest(text, WORDS));
-        let help = match wrong {
+        let meant = match &error {
+            KeyExpressionError::Unknown(word) => closest(word, WORDS),
+            _ => None,
+        };
+        let help = match meant {
             Some(meant) => format!("{error}: did you mean \"{meant}\"?"),
+            None if matches!(error, KeyExpressionError::Unnamed(_)) => format!("{error}: write \"header:x-tenant\""),
             None => {
                 format!("{error}: there are {}, and \"bearer|client_ip\" for the first that is there", WORDS.join(", "))
             }
@@ -139,14 +144,29 @@ fn at_least_one(value: &Value) -> Taken<NonZeroU32> {
 
 /// `{ per_key, weight }`.
 fn key_rule(_: &str, value: &Value) -> Taken<KeyRule> {
-    let ValueKind::Table(table) = &value.kind else { return wrong("must be { per_key = N }, { weight = N } or both") };
+    const EXPECTED: &str = "must be { per_key = N }, { weight = N } or both";
+    let ValueKind::Table(table) = &value.kind else {
+        return wrong_with_help(EXPECTED, "per_key is its cap, weight how many turns it has where others have one");
+    };
     let mut rule = KeyRule::default();
     for (key, value) in table {
-        match key.as_str() {
-            "per_key" => rule.per_key = Some(at_least_one(value)?),
-            "weight" => rule.weight = NonZeroU32::new(integer(1..=WEIGHT_MAX)(value)?),
-            _ => return wrong(format!("has a key that is not known, \"{key}\": there are per_key and weight")),
-        }
+        let said = match key.as_str() {
+            "per_key" => at_least_one(value).map(|per_key| rule.per_key = Some(per_key)),
+            "weight" => integer(1..=WEIGHT_MAX)(value).map(|weight| rule.weight = NonZeroU32::new(weight)),
+            _ => match closest(key, ["per_key", "weight"]) {
+                Some(meant) => wrong_with_help(EXPECTED, format!("did you mean `{meant}` by `{key}`?")),
+                None => wrong_with_help(EXPECTED, format!("there is no `{key}` here")),
+            },
+        };
+        said.map_err(|mut wrongs| {
+            for wrong in &mut wrongs {
+                wrong.place.get_or_insert_with(|| value.origin().unwrap_or_default().to_owned());
+                if wrong.message != EXPECTED {
+                    wrong.message = format!("has `{key}`, which {}", wrong.message);
+                }
+            }
+            wrongs
+        })?;
     }
     Ok(rule)
 }

@@ -1,6 +1,6 @@
 //! Tables of header fields: `{ x-tenant = "a" }`.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use config::Value;
 use http::header::{self, HeaderName, HeaderValue};
@@ -48,11 +48,13 @@ pub(super) fn distinct<T>(
     read: impl Fn(&str, &Value) -> Taken<(HeaderName, T)>,
 ) -> Vec<(HeaderName, T)> {
     let entries = section.entries(key, read);
-    let mut seen = HashSet::new();
+    let mut seen: HashMap<&HeaderName, &str> = HashMap::new();
     for (written, (name, _)) in &entries {
-        if !seen.insert(name.clone()) {
+        if let Some(first) = seen.insert(name, written) {
             let message = "is there twice: names of headers are the same in upper and lower case";
-            report.error(section.problem(&format!("{key}.{written}"), message));
+            let first = section.problem(&format!("{key}.{first}"), "").place;
+            let problem = section.problem(&format!("{key}.{written}"), message).also(&first);
+            report.error(problem.help("remove one of the two"));
         }
     }
     entries.into_iter().map(|(_, field)| field).collect()
@@ -60,7 +62,9 @@ pub(super) fn distinct<T>(
 
 /// The name of a header.
 pub(super) fn field_name(name: &str) -> Taken<HeaderName> {
-    HeaderName::from_bytes(name.as_bytes()).or_else(|_| wrong("is not the name of a header"))
+    HeaderName::from_bytes(name.as_bytes()).or_else(|_| {
+        wrong_with_help("is not the name of a header", "names are letters, digits and hyphens, without the colon")
+    })
 }
 
 /// The value of a header.

@@ -6,6 +6,7 @@ use config::{Map, Value, ValueKind};
 use toml::de::{DeTable, DeValue};
 
 use super::layer::Layer;
+use super::not_toml::{Mistake, line_start, without_tokens};
 use super::report::{Report, problem};
 
 /// Reads a file. If it cannot be read, or is not TOML, that is reported and there is no layer.
@@ -14,7 +15,8 @@ pub(super) fn read(path: &Path, report: &mut Report) -> Option<Layer> {
     match std::fs::read_to_string(path) {
         Ok(text) => parse(name, text, report),
         Err(error) => {
-            report.error(problem(&name, "", format!("the configuration file cannot be read: {error}")));
+            let problem = problem(&name, "", format!("the configuration file cannot be read: {error}"));
+            report.error(problem.help("is that the right path, and may this user read it?"));
             None
         }
     }
@@ -23,13 +25,20 @@ pub(super) fn read(path: &Path, report: &mut Report) -> Option<Layer> {
 fn parse(name: String, text: String, report: &mut Report) -> Option<Layer> {
     let file = report.origins.add_file(name, text.clone());
     let (document, errors) = DeTable::parse_recoverable(&text);
-    for error in &errors {
-        let place = report.origins.place(file, error.span().unwrap_or(0..0));
-        report.error(problem(&place, "", format!("this is not TOML: {}", error.message())));
+    let table = Walk { file, report }.table(document.get_ref(), "");
+    let mut errors: Vec<_> = errors.iter().map(|error| (error.span().unwrap_or(0..0), error.message())).collect();
+    let is_toml = errors.is_empty();
+    // One mistake leads to another in the same line.
+    errors.sort_by_key(|(span, _)| span.start);
+    errors.dedup_by_key(|(span, _)| line_start(&text, span.start));
+    let text = if is_toml { String::new() } else { without_tokens(&text) };
+    for (span, message) in errors {
+        let mistake = Mistake { text: &text, at: span.start, message };
+        let problem = mistake.problem(&report.origins.place(file, span));
+        let first = mistake.first().map(|first| report.origins.place(file, first));
+        report.error(first.into_iter().fold(problem, |problem, first| problem.also(&first)));
     }
-    let mut walk = Walk { file, report };
-    let table = walk.table(document.get_ref(), "");
-    errors.is_empty().then_some(Layer(table))
+    is_toml.then_some(Layer(table))
 }
 
 struct Walk<'a> {

@@ -8,7 +8,7 @@ use http::StatusCode;
 
 use super::fairness::Fairness;
 use super::report::{Report, problem};
-use super::section::Section;
+use super::section::{Section, closest};
 use super::server::{TIMEOUT, TIMEOUT_OR_ZERO};
 use super::units::show_duration;
 use super::value::{
@@ -181,7 +181,14 @@ fn number(value: &Value, or: &str) -> Taken<Permits> {
     let permits = as_integer(value).and_then(|permits| u32::try_from(permits).ok());
     match permits.filter(|permits| *permits <= LIMIT_MAX).and_then(NonZeroU32::new) {
         Some(permits) => Ok(Permits::Number(permits)),
-        None => not_an_integer(value, format!("must be a whole number from 1 to {LIMIT_MAX}{or}")),
+        None => {
+            let message = format!("must be a whole number from 1 to {LIMIT_MAX}{or}");
+            let none = ["none", "unlimited", "off", "infinite", "no"];
+            match as_text(value).filter(|text| or.contains("none") && closest(text, none).is_some()) {
+                Some(_) => wrong_with_help(message, "did you mean \"none\"?"),
+                None => not_an_integer(value, message),
+            }
+        }
     }
 }
 
@@ -201,11 +208,8 @@ fn warn_of_long_queue(settings: &Settings, section: &Section<'_>, report: &Repor
     let (queue, limit) = (u64::from(settings.queue), u64::from(settings.limit.get()));
     if queue > 50 * limit {
         let message = format!("lets {queue} requests wait for {limit} permits, more than 50 for each");
-        let problem = if section.was_written("queue") {
-            section.problem("queue", message)
-        } else {
-            problem(&report.place_of("defaults.queue"), format!("{}.queue", section.path()), message)
-        };
+        let place = |key| report.place_of_overridable(section.path(), key);
+        let problem = problem(&place("queue"), format!("{}.queue", section.path()), message).also(&place("limit"));
         report.warning(problem.help("the last in line will hardly be served before queue_timeout"));
     }
 }

@@ -17,21 +17,27 @@ mod fields;
 mod file;
 mod flags;
 mod handling;
+mod keys;
 mod layer;
 mod limits;
 mod log;
+mod not_toml;
 mod origins;
 mod overridable;
+mod page;
+mod place;
 mod problem;
 mod read;
 mod report;
 mod response_headers;
 mod rewriting;
 mod routes;
+mod schema;
 mod secrets;
 mod section;
 mod server;
 mod shared;
+mod show;
 mod slots;
 #[cfg(test)]
 mod tests;
@@ -42,7 +48,11 @@ mod value;
 use std::path::{Path, PathBuf};
 
 pub use flags::Flags;
+pub use page::page;
+pub use place::Place;
 pub use problem::{Error, Problem};
+pub use schema::schema;
+pub use show::show;
 
 use crate::access_log::{AccessLog, LogFormat};
 use crate::proxy;
@@ -95,14 +105,46 @@ pub struct Settings {
     pub log_format: LogFormat,
 }
 
+/// All that a check has found.
+#[derive(Debug, Clone)]
+pub struct Findings {
+    /// What to run with, if there is no error.
+    pub settings: Option<Settings>,
+    /// What is wrong.
+    pub errors: Vec<Problem>,
+    /// What is allowed, but probably not meant.
+    pub warnings: Vec<Problem>,
+}
+
 /// Reads and checks the whole configuration.
 pub fn load(sources: &Sources) -> Result<Loaded, Error> {
     load_with_default_file(sources, Path::new(DEFAULT_FILE))
 }
 
+/// The same for those who want to know everything: warnings too where there are errors.
+pub fn check(sources: &Sources) -> Findings {
+    let (report, settings) = read(sources, Path::new(DEFAULT_FILE));
+    report.into_findings(settings)
+}
+
 fn load_with_default_file(sources: &Sources, default_file: &Path) -> Result<Loaded, Error> {
+    let (report, settings) = read(sources, default_file);
+    report.finish(settings)
+}
+
+fn read(sources: &Sources, default_file: &Path) -> (Report, Option<Settings>) {
     let mut report = Report::default();
-    let mut environment = environment::read(&sources.environment, &report);
+    let settings = merged(sources, default_file, &mut report).and_then(|tree| read::settings(tree, &report));
+    (report, settings)
+}
+
+/// The tree of all that was written. `None` if a file could not be read, which has been reported.
+fn merged(
+    sources: &Sources,
+    default_file: &Path,
+    report: &mut Report,
+) -> Option<::config::Map<String, ::config::Value>> {
+    let mut environment = environment::read(&sources.environment, report);
     let mut shorts = std::mem::take(&mut environment.shorts);
     shorts.extend(flags::shorts(&sources.flags));
 
@@ -117,16 +159,14 @@ fn load_with_default_file(sources: &Sources, default_file: &Path) -> Result<Load
     }
     let mut layers = Vec::new();
     for file in &files {
-        layers.extend(file::read(file, &mut report));
+        layers.extend(file::read(file, report));
     }
     if layers.len() < files.len() {
         // Half a file is not worth reading on: what it lacks would look like further mistakes.
-        return Err(report.into_error());
+        return None;
     }
     environment.note_paths(&mut report.origins);
     layers.push(environment.layer);
-    layers.push(flags::layer(shorts, &layers, &mut report));
-
-    let settings = read::settings(layer::merge(layers), &report);
-    report.finish(settings)
+    layers.push(flags::layer(shorts, &layers, report));
+    Some(layer::merge(layers))
 }

@@ -68,7 +68,8 @@ impl Overridable {
         };
         if matches!(overridable.limit, Said::This(Limit::None)) && section.was_written("limits") {
             let message = "says nothing beside limit = \"none\", which takes no permit of any kind";
-            report.error(section.problem("limits", message).help("remove one of the two"));
+            let limit = section.problem("limit", "").place;
+            report.error(section.problem("limits", message).also(&limit).help("remove one of the two"));
         }
         overridable
     }
@@ -95,8 +96,10 @@ impl Overridable {
                 let message = "says nothing without a `limit` beside it: shared limits have queues of their own";
                 (message, "move it to [limits.NAME], or give the route a `limit`")
             };
+            let limit = report.place_of_overridable(section.path(), "limit");
             for key in Keys::names().filter(|key| section.was_written(key)) {
-                report.error(section.problem(key, message).help(help));
+                let problem = section.problem(key, message).help(help);
+                report.error(if shared.is_empty() { problem.also(&limit) } else { problem });
             }
         }
         Some(Effective {

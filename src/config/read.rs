@@ -33,12 +33,17 @@ pub(super) fn settings(tree: Map<String, Value>, report: &Report) -> Option<Sett
         .map(|(name, section)| limits::read(&name, section, &defaults.keys, report))
         .collect();
 
+    let errors_before = report.errors();
     let upstream_sections = root.named_sections("upstreams");
+    let wrong_upstreams = report.errors() > errors_before;
     let names: Vec<String> = upstream_sections.iter().map(|(name, _)| name.clone()).collect();
     let upstreams: Vec<_> =
         upstream_sections.into_iter().filter_map(|(name, section)| upstreams::read(&name, section, report)).collect();
 
+    let errors_before = report.errors();
     let route_sections = root.named_sections("routes");
+    // One that is no table has been reported.
+    let wrong_routes = report.errors() > errors_before;
     let no_routes = route_sections.is_empty();
     let routes: Vec<Route> = route_sections
         .into_iter()
@@ -46,10 +51,10 @@ pub(super) fn settings(tree: Map<String, Value>, report: &Report) -> Option<Sett
         .collect();
     root.finish(TABLES_NOT_YET);
 
-    match (names.is_empty(), no_routes) {
-        (true, true) => nothing_configured("neither an upstream nor a route is configured", report),
-        (true, false) => nothing_configured("no upstream is configured", report),
-        (false, true) => nothing_configured("no route is configured", report),
+    match (names.is_empty() && !wrong_upstreams, no_routes && !wrong_routes) {
+        (true, true) => nothing_configured("upstreams", "is missing, and so is routes: nothing is configured", report),
+        (true, false) => nothing_configured("upstreams", "is missing: no upstream is configured", report),
+        (false, true) => nothing_configured("routes", "is missing: no route is configured", report),
         (false, false) => {}
     }
     routes::check_conflicts(&routes, report);
@@ -58,7 +63,10 @@ pub(super) fn settings(tree: Map<String, Value>, report: &Report) -> Option<Sett
     let complete = limits.iter().all(Option::is_some);
     let plan = routes::plan(upstreams, routes, limits.into_iter().flatten().collect(), preflight, report);
     let plan = Plan { response_headers, ..plan };
-    warn_of_unused(&plan, &names, report);
+    // What is wrong may be what uses it.
+    if report.errors() == 0 {
+        warn_of_unused(&plan, &names, report);
+    }
     if complete {
         check_claims(&plan, report);
         warn_of_keys(&plan, &server, report);
@@ -66,22 +74,24 @@ pub(super) fn settings(tree: Map<String, Value>, report: &Report) -> Option<Sett
     Some(Settings { server, plan, admin, log_level: log.level, access_log: log.access, log_format: log.format })
 }
 
-fn nothing_configured(message: &str, report: &Report) {
-    let place = report.origins.first_file().unwrap_or_default();
-    report.error(problem(place, "", message).help(WHAT_TO_WRITE));
+fn nothing_configured(key: &str, message: &str, report: &Report) {
+    report.error(problem(&report.place_of(key), key, message).help(WHAT_TO_WRITE));
 }
 
 fn warn_of_unused(plan: &Plan, upstreams: &[String], report: &Report) {
-    let warn = |key: String| report.warning(problem(&report.place_of(&key), &*key, "is used by no route"));
+    let warn = |key: String, help: String| {
+        report.warning(problem(&report.place_of(&key), &*key, "is used by no route").help(help));
+    };
     for (index, name) in upstreams.iter().enumerate() {
         if !plan.routes.iter().any(|route| route.upstream == index) {
-            warn(format!("upstreams.{name}"));
+            warn(format!("upstreams.{name}"), format!("remove it, or write upstream = \"{name}\" in a route"));
         }
     }
-    for (index, limit) in plan.limits.iter().enumerate() {
-        if !plan.routes.iter().any(|route| route.limits.contains(&index)) {
-            warn(format!("limits.{}", limit.name));
-        }
+    let mut used = vec![false; plan.limits.len()];
+    plan.routes.iter().flat_map(|route| &route.limits).for_each(|limit| used[*limit] = true);
+    for (limit, _) in plan.limits.iter().zip(used).filter(|(_, used)| !used) {
+        let name = &limit.name;
+        warn(format!("limits.{name}"), format!("remove it, or write limits = [\"{name}\"] in a route"));
     }
 }
 
@@ -93,20 +103,31 @@ fn check_claims(plan: &Plan, report: &Report) {
         let is_fixed = |limit: &&usize| !plan.measured.iter().any(|measured| measured.limit == **limit);
         let limits = route.limits.iter().filter(is_fixed).map(|limit| &plan.limits[*limit]);
         for limit in limits.filter(|limit| limit.limit.get() < cost) {
-            let key = format!("routes.{}.cost", route.name);
+            let table = format!("routes.{}", route.name);
+            let place = report.place_of_overridable(&table, "cost");
             let message = format!("takes {cost} permits, and the limit \"{}\" has {}", limit.name, limit.limit);
-            report.error(problem(&report.place_of(&key), &*key, message).help("lower the cost, or raise the limit"));
+            let problem = problem(&place, format!("{table}.cost"), message).also(&place_of_limit(&limit.name, report));
+            report.error(problem.help("lower the cost, or raise the limit"));
         }
+    }
+}
+
+/// Where the number of permits of a limit was written, be it a shared one or a route's own.
+fn place_of_limit(name: &str, report: &Report) -> String {
+    match report.origins.key(&format!("limits.{name}.limit")) {
+        Some(place) => place.to_owned(),
+        None => report.place_of_overridable(&format!("routes.{name}"), "limit"),
     }
 }
 
 fn warn_of_keys(plan: &Plan, server: &crate::server::Settings, report: &Report) {
     for (index, (limit, rules)) in plan.limits.iter().zip(&plan.keys).enumerate() {
         let Some(rules) = rules else { continue };
-        let shared = format!("limits.{}.key", limit.name);
-        let key = if report.origins.key(&shared).is_some() { shared } else { format!("routes.{}.key", limit.name) };
+        let is_shared = report.origins.key(&format!("limits.{}", limit.name)).is_some();
+        let table = format!("{}.{}", if is_shared { "limits" } else { "routes" }, limit.name);
         let warn = |message: String, help: &str| {
-            report.warning(problem(&report.place_of(&key), &*key, message).help(help));
+            let place = report.place_of_overridable(&table, "key");
+            report.warning(problem(&place, format!("{table}.key"), message).help(help));
         };
         if rules.expression.names_client_ip() && server.trusted_proxies.is_empty() {
             let message =
@@ -128,6 +149,9 @@ fn warn_of_keys(plan: &Plan, server: &crate::server::Settings, report: &Report) 
 
 fn defaults(mut section: Section<'_>, shared: &SharedLimits, report: &Report) -> Overridable {
     let defaults = Overridable::take(&mut section, shared, report);
-    section.finish(&[limits::NOT_YET, routes::OWN_KEYS].concat());
+    for key in routes::OWN_KEYS {
+        section.refuse(key, "says which requests a route takes and where they go", "write it in [routes.NAME]");
+    }
+    section.finish(limits::NOT_YET);
     defaults
 }

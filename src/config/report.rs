@@ -3,8 +3,9 @@
 use std::cell::RefCell;
 
 use super::origins::Origins;
+use super::place::COMMAND_LINE;
 use super::problem::{Error, Problem};
-use super::{Loaded, Settings};
+use super::{Findings, Loaded, Settings};
 
 /// Collects what is wrong, so that one run says everything.
 #[derive(Debug, Default)]
@@ -50,14 +51,30 @@ impl Report {
         self.errors.borrow().len()
     }
 
-    /// The place to blame for what is missing: that of the table where it should be, else the file.
+    /// The place to blame for a key: its own, else that of the innermost table around it, else the file's.
     pub(super) fn place_of(&self, path: &str) -> String {
-        self.origins.key(path).or_else(|| self.origins.first_file()).unwrap_or_default().to_owned()
+        let around = std::iter::successors(Some(path), |path| Some(path.rsplit_once('.')?.0));
+        let written = around.filter(|path| !path.is_empty()).find_map(|path| self.origins.key(path));
+        written.or_else(|| self.origins.first_file()).unwrap_or(COMMAND_LINE).to_owned()
+    }
+
+    /// The place to blame for what holds for a route: that of its own key, else of the one in `[defaults]`.
+    pub(super) fn place_of_overridable(&self, table: &str, key: &str) -> String {
+        let own = format!("{table}.{key}");
+        let default = format!("defaults.{key}");
+        let written = [&own, &default].into_iter().find(|path| self.origins.key(path).is_some());
+        self.place_of(written.unwrap_or(&own))
     }
 
     /// The errors, of which there must be some.
     pub(super) fn into_error(self) -> Error {
         Error(self.errors.into_inner())
+    }
+
+    /// Everything, warnings beside errors.
+    pub(super) fn into_findings(self, settings: Option<Settings>) -> Findings {
+        let settings = settings.filter(|_| self.errors() == 0);
+        Findings { settings, errors: self.errors.into_inner(), warnings: self.warnings.into_inner() }
     }
 
     /// The settings, if there was no error; there are none only if there was one.

@@ -18,7 +18,7 @@ use crate::proxy::{Plan, Preflight, RouteSettings, Upgrade};
 use crate::route::{Conditions, HeaderCondition, Table};
 use crate::upstream::{self, Ending};
 
-/// Keys that only a route itself can have so far, not the defaults.
+/// Keys that only a route itself can have, not the defaults.
 pub(super) const OWN_KEYS: &[&str] = &["host", "path", "method", "header", "upstream", "upgrade"];
 
 /// A route as far as it could be read, and where it was written.
@@ -71,6 +71,9 @@ fn upgrade(value: &Value) -> Taken<Upgrade> {
             Some(places) => {
                 let places: u32 = integer(1..=LIMIT_MAX)(places)?;
                 Ok(NonZeroU32::new(places).map_or(Upgrade::Deny, Upgrade::Separate))
+            }
+            None if table.keys().any(|key| closest(key, ["separate"]).is_some()) => {
+                wrong_with_help(EXPECTED, "did you mean `separate`?")
             }
             None => wrong(EXPECTED),
         },
@@ -174,7 +177,8 @@ fn method(value: &Value) -> Taken<Method> {
             wrong_with_help(EXPECTED, format!("methods are in upper case: \"{}\"", text.to_ascii_uppercase()))
         }
         Ok(Method::CONNECT | Method::TRACE) => {
-            wrong("must be a method that is forwarded, which CONNECT and TRACE are not")
+            let help = "a proxy in front of an API has no use for them: they are refused on every route";
+            wrong_with_help("must be a method that is forwarded, which CONNECT and TRACE are not", help)
         }
         Ok(method) => Ok(method),
         Err(_) => wrong(EXPECTED),

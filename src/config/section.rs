@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use config::{Map, Value, ValueKind};
 
 use super::environment;
+use super::keys;
 use super::problem::Problem;
 use super::report::{Report, problem};
 use super::secrets::without_secrets;
@@ -107,6 +108,13 @@ impl<'a> Section<'a> {
             .collect()
     }
 
+    /// Reports a key that has no business here, if it is there.
+    pub(super) fn refuse(&mut self, key: &str, message: &str, help: &str) {
+        if self.entries.remove(key).is_some() {
+            self.report.error(self.problem(key, message).help(help));
+        }
+    }
+
     /// Reports what nobody asked for. `not_yet` are keys that a later version will have.
     pub(super) fn finish(self, not_yet: &[&str]) {
         for (key, value) in &self.entries {
@@ -164,7 +172,7 @@ impl<'a> Section<'a> {
                 message = format!("{message}, not \"{}\"", without_secrets(text));
             }
             let mut problem = problem(place, &*path, message);
-            problem.help = wrong.help;
+            problem.help = wrong.help.or_else(|| keys::help(&path));
             self.report.error(problem);
         }
         None
@@ -175,8 +183,11 @@ impl<'a> Section<'a> {
             ValueKind::Table(entries) => Some(entries),
             _ => {
                 let place = value.origin().unwrap_or_default();
-                self.report
-                    .error(problem(place, path, "must be a table").help(format!("write [{path}] above its keys")));
+                let help = match place.strip_prefix(environment::PLACE) {
+                    Some(variable) => format!("the variable of one of its keys is called {variable}__…"),
+                    None => format!("write [{path}] above its keys"),
+                };
+                self.report.error(problem(place, path, "must be a table").help(help));
                 None
             }
         }

@@ -8,7 +8,7 @@ use config::Value;
 
 use super::address;
 use super::report::Report;
-use super::section::Section;
+use super::section::{Section, closest};
 use super::units::show_duration;
 use super::value::{self, Taken, as_text, choice, list, not_an_integer, size, some, wrong_with_help};
 use crate::proxy::{Network, Preflight, TrustedProxies};
@@ -51,7 +51,11 @@ pub(super) fn read(mut section: Section<'_>, report: &Report) -> (Settings, Pref
     if settings.drain_delay > settings.drain_timeout {
         let timeout = show_duration(settings.drain_timeout);
         let message = format!("is longer than server.drain_timeout (\"{timeout}\"), which includes it");
-        report.error(section.problem("drain_delay", message).help("raise drain_timeout, or lower drain_delay"));
+        let problem = section.problem("drain_delay", message).help("raise drain_timeout, or lower drain_delay");
+        report.error(match section.was_written("drain_timeout") {
+            true => problem.also(&section.problem("drain_timeout", "").place),
+            false => problem,
+        });
     }
     let preflight = section.take_or("preflight", choice(&PREFLIGHT), Preflight::default());
     if preflight == Preflight::Exempt {
@@ -107,10 +111,13 @@ fn networks(value: &Value) -> Taken<Vec<Network>> {
         Some("private") => Ok(Network::PRIVATE.to_vec()),
         text => match text.unwrap_or_default().parse() {
             Ok(network) => Ok(vec![network]),
-            Err(_) => wrong_with_help(
-                "must be a list of networks such as \"10.0.0.0/8\", addresses, or \"private\"",
-                "\"private\" stands for loopback, RFC 1918 and unique local addresses",
-            ),
+            Err(_) => {
+                let help = match closest(text.unwrap_or_default(), ["private"]) {
+                    Some(meant) => format!("did you mean \"{meant}\"?"),
+                    None => "\"private\" stands for loopback, RFC 1918 and unique local addresses".to_owned(),
+                };
+                wrong_with_help("must be a list of networks such as \"10.0.0.0/8\", addresses, or \"private\"", help)
+            }
         },
     }
 }

@@ -7,6 +7,7 @@ mod keys;
 mod layers;
 mod limits;
 mod mistakes;
+mod reference;
 mod reports;
 mod rewriting;
 mod slots;

@@ -26,6 +26,70 @@ pub(super) fn show_size(size: u64) -> String {
     }
 }
 
+/// What was probably meant by a text that is no duration: other names of units, fractions, any order.
+pub(super) fn duration_meant(text: &str) -> Option<String> {
+    const UNITS: [(&str, f64); 21] = [
+        ("ms", 1.0),
+        ("msec", 1.0),
+        ("msecs", 1.0),
+        ("milliseconds", 1.0),
+        ("s", 1e3),
+        ("sec", 1e3),
+        ("secs", 1e3),
+        ("second", 1e3),
+        ("seconds", 1e3),
+        ("m", 6e4),
+        ("min", 6e4),
+        ("mins", 6e4),
+        ("minute", 6e4),
+        ("minutes", 6e4),
+        ("h", 3.6e6),
+        ("hr", 3.6e6),
+        ("hour", 3.6e6),
+        ("hours", 3.6e6),
+        ("d", 8.64e7),
+        ("day", 8.64e7),
+        ("days", 8.64e7),
+    ];
+    let milliseconds = total(text, &UNITS)?;
+    Some(show_duration(std::time::Duration::from_millis(milliseconds)))
+}
+
+/// What was probably meant by a text that is no size: units of other names, in any case.
+pub(super) fn size_meant(text: &str) -> Option<String> {
+    const UNITS: [(&str, f64); 11] = [
+        ("b", 1.0),
+        ("bytes", 1.0),
+        ("k", 1024.0),
+        ("kb", 1024.0),
+        ("kib", 1024.0),
+        ("m", 1_048_576.0),
+        ("mb", 1_048_576.0),
+        ("mib", 1_048_576.0),
+        ("g", 1_073_741_824.0),
+        ("gb", 1_073_741_824.0),
+        ("gib", 1_073_741_824.0),
+    ];
+    total(text, &UNITS).map(show_size)
+}
+
+/// The sum of numbers with units, if it is a whole one.
+fn total(text: &str, units: &[(&str, f64)]) -> Option<u64> {
+    let lower = text.to_ascii_lowercase();
+    let mut rest = lower.trim();
+    let mut sum = 0.0;
+    while !rest.is_empty() {
+        let (number, after) = rest.split_at(rest.find(|c: char| !c.is_ascii_digit() && c != '.')?);
+        let after = after.trim_start();
+        let (unit, after) = after.split_at(after.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(after.len()));
+        let (_, factor) = units.iter().find(|(name, _)| *name == unit)?;
+        sum += number.parse::<f64>().ok()? * factor;
+        rest = after.trim_start();
+    }
+    // Far below what a float can count exactly, and more than anybody means.
+    (sum > 0.0 && sum < 1e15 && sum.fract() == 0.0).then_some(sum as u64)
+}
+
 fn leading_number(text: &str) -> Option<(u64, &str)> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, rest) = text.split_at(digits);
@@ -78,6 +142,31 @@ mod tests {
         }
         for text in ["", "64", "64KB", "64kib", "64 KiB", "KiB", "1.5MiB", "-1B", "99999999999999999999GiB"] {
             assert_eq!(size(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn other_ways_to_write_units_are_understood_but_not_taken() {
+        for (text, meant) in [
+            ("30sec", Some("30s")),
+            ("1.5s", Some("1500ms")),
+            ("2d", Some("48h")),
+            ("10 S", Some("10s")),
+            ("30s1m", Some("90s")),
+            ("5 minutes", Some("5m")),
+            ("0.1ms", None),
+            ("10", None),
+            ("s", None),
+            ("soon", None),
+            ("", None),
+            ("1e9s", None),
+        ] {
+            assert_eq!(duration_meant(text).as_deref(), meant, "{text}");
+        }
+        for (text, meant) in
+            [("64KB", Some("64KiB")), ("64k", Some("64KiB")), ("1.5MiB", Some("1536KiB")), ("1TiB", None), ("64", None)]
+        {
+            assert_eq!(size_meant(text).as_deref(), meant, "{text}");
         }
     }
 

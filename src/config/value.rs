@@ -76,6 +76,8 @@ pub(super) fn boolean(value: &Value) -> Taken<bool> {
         (ValueKind::Boolean(boolean), _) => Ok(*boolean),
         (_, Some(word @ ("true" | "false"))) if outside => Ok(word == "true"),
         (_, Some(word @ ("true" | "false"))) => wrong_with_help(EXPECTED, format!("write it without quotes: {word}")),
+        (_, Some("yes" | "on" | "1")) | (ValueKind::I128(1), _) => wrong_with_help(EXPECTED, "did you mean true?"),
+        (_, Some("no" | "off" | "0")) | (ValueKind::I128(0), _) => wrong_with_help(EXPECTED, "did you mean false?"),
         _ => wrong(EXPECTED),
     }
 }
@@ -114,9 +116,11 @@ pub(super) fn duration(range: RangeInclusive<Duration>) -> impl Fn(&Value) -> Ta
             }
             _ => {
                 let without_unit = number.or_else(|| as_text(value).map(str::to_owned));
-                let help = match without_unit.filter(|text| text.parse::<u64>().is_ok()) {
-                    Some(number) => format!("a duration has a unit: \"{number}s\", or \"{number}ms\""),
-                    None => "write whole numbers with h, m, s or ms, the largest unit first".to_owned(),
+                let meant = as_text(value).and_then(units::duration_meant);
+                let help = match (without_unit.filter(|text| text.parse::<u64>().is_ok()), meant) {
+                    (Some(number), _) => format!("a duration has a unit: \"{number}s\", or \"{number}ms\""),
+                    (None, Some(meant)) => format!("did you mean \"{meant}\"?"),
+                    (None, None) => "write whole numbers with h, m, s or ms, the largest unit first".to_owned(),
                 };
                 wrong_with_help("must be a duration such as \"250ms\", \"10s\" or \"1m30s\"", help)
             }
@@ -137,10 +141,13 @@ pub(super) fn size(range: RangeInclusive<u64>) -> impl Fn(&Value) -> Taken<u64> 
                 let (low, high) = (units::show_size(*range.start()), units::show_size(*range.end()));
                 wrong(format!("must be a size from {low} to {high}"))
             }
-            None => wrong_with_help(
-                "must be a size such as \"64KiB\" or \"1MiB\", or a number of bytes",
-                "the units are B, KiB, MiB and GiB",
-            ),
+            None => {
+                let help = match as_text(value).and_then(units::size_meant) {
+                    Some(meant) => format!("did you mean \"{meant}\"?"),
+                    None => "the units are B, KiB, MiB and GiB".to_owned(),
+                };
+                wrong_with_help("must be a size such as \"64KiB\" or \"1MiB\", or a number of bytes", help)
+            }
         }
     }
 }

@@ -329,6 +329,7 @@ impl Arrival {
     pub(super) fn about<'a>(&'a self, route: Option<&'a Route>) -> About<'a> {
         About {
             route: route.map(|route| route.settings.name.as_str()),
+            on: route,
             limit: route.and_then(|route| route.limits.as_ref()).map(Limits::name),
             request_id: &self.request_id,
             form: if self.has_begun() { Form::ProblemJson } else { Form::wanted(self.accept.as_ref()) },

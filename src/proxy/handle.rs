@@ -19,6 +19,7 @@ use super::client::Client;
 use super::forward::{Arrival, Forward};
 use super::grpc;
 use super::headers::{X_REQUEST_ID, new_request_id, request_id};
+use super::matched::matched;
 use super::max_forwards::{self, Step};
 use super::negotiate::Form;
 use super::preflight::{Preflight, is_preflight};
@@ -79,6 +80,7 @@ impl Proxy {
         let form = Form::ProblemJson;
         let about = About {
             route: None,
+            on: None,
             limit: None,
             request_id,
             form,
@@ -184,12 +186,7 @@ impl Proxy {
     }
 
     fn route(&self, request: &Request<RequestBody>) -> Option<Arc<Route>> {
-        let uri = request.uri();
-        let host = match uri.authority() {
-            Some(authority) => Some(authority.as_str()),
-            None => request.headers().get(http::header::HOST).and_then(|host| host.to_str().ok()),
-        };
-        self.in_force.load().routes.find(request.method(), host, uri.path(), request.headers()).cloned()
+        matched(&self.in_force.load().routes, request).cloned()
     }
 }
 

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::client::Client;
 use super::headers::requested_host;
+use super::recent::Asked;
 use crate::access_log::{Entry, Left, Log, Open, Outcome};
 use crate::admission::{Permit, Waited};
 use crate::upstream::Failure;
@@ -52,6 +53,13 @@ impl Record {
         if let Some(open) = &self.0 {
             note(open.lock().unwrap_or_else(PoisonError::into_inner).entry());
         }
+    }
+
+    /// Who asked for what, if anybody wants to know.
+    pub(super) fn asked(&self) -> Option<Asked> {
+        let open = &mut *self.0.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
+        let entry = open.entry();
+        Some(Asked { client_ip: entry.client_ip, method: entry.method.clone(), target: entry.target.clone() })
     }
 
     /// Its route has no access log.

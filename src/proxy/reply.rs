@@ -14,9 +14,11 @@ use super::cors::Reader;
 use super::grpc;
 use super::headers::X_REQUEST_ID;
 use super::negotiate::Form;
+use super::recent;
 use super::record::Record;
 use super::refusal::Refusal;
 use super::rewrite::set;
+use super::shared::Route;
 use crate::access_log::Outcome;
 use crate::admission::{self, Rejection, Waited};
 use crate::upstream::Failure;
@@ -43,6 +45,8 @@ pub(super) struct Reply {
 #[derive(Debug, Clone)]
 pub(super) struct About<'a> {
     pub(super) route: Option<&'a str>,
+    /// The same, where it is kept for those who ask why.
+    pub(super) on: Option<&'a Route>,
     pub(super) limit: Option<&'a str>,
     pub(super) request_id: &'a HeaderValue,
     pub(super) form: Form,
@@ -169,6 +173,7 @@ impl Reply {
                 (self.status, HeaderValue::from_static(content_type), body)
             }
         };
+        recent::keep(&self, about);
         about.record.replied(status.as_u16(), self.reason, self.outcome, self.waited);
         let mut response = Response::new(Body::own(body, about.record.clone()));
         *response.status_mut() = status;

@@ -8,6 +8,7 @@ use http::HeaderValue;
 
 use super::claim::KeyRules;
 use super::preflight::Preflight;
+use super::recent::Recent;
 use super::request_ahead::ForwardedBody;
 use super::settings::{Measured, Plan, ResponseHeaders, RouteSettings, Upgrade};
 use crate::access_log::Log;
@@ -28,6 +29,7 @@ pub struct Shared {
     pub(super) upstreams: Vec<Arc<Upstream<ForwardedBody>>>,
     pub(super) preflight: Preflight,
     pub(super) response_headers: ResponseHeaders,
+    recent: Arc<Recent>,
 }
 
 /// A route with its limit and its way upstream.
@@ -46,6 +48,8 @@ pub(super) struct Route {
     upgrades: Option<Limiter>,
     /// Rejections by its limits, by reason. It outlives the plan.
     rejected: Arc<[AtomicU64; Reason::ALL.len()]>,
+    /// Where those that were turned away are kept for a while; one for all routes.
+    pub(super) recent: Arc<Recent>,
 }
 
 /// What the access log calls it, and what belongs to it.
@@ -75,6 +79,7 @@ impl Shared {
             upstreams: Vec::new(),
             preflight: plan.preflight,
             response_headers: ResponseHeaders::default(),
+            recent: Arc::default(),
         };
         nothing.follow(plan)
     }
@@ -93,7 +98,8 @@ impl Shared {
             .into_iter()
             .map(|settings| {
                 let before = self.all_routes.iter().find(|route| route.settings.name == settings.name);
-                Arc::new(Route::new(settings, &limiters, &plan.keys, &upstreams, before.map(|route| &**route)))
+                let recent = self.recent.clone();
+                Arc::new(Route::new(settings, &limiters, &plan.keys, &upstreams, before.map(|route| &**route), recent))
             })
             .collect();
         let table = routes.iter().map(|route| (route.settings.conditions.clone(), route.clone())).collect();
@@ -112,6 +118,7 @@ impl Shared {
             upstreams,
             preflight: plan.preflight,
             response_headers: plan.response_headers,
+            recent: self.recent.clone(),
         };
         // Nothing can fail any more.
         next.all_routes.iter().for_each(|route| route.reconfigure_upgrades());
@@ -173,6 +180,11 @@ impl Shared {
         })
     }
 
+    /// The last requests that were turned away. One ring for all plans.
+    pub fn recent(&self) -> &Arc<Recent> {
+        &self.recent
+    }
+
     /// Reads the files again that hold values of headers. What is wrong with one is logged, and what it held stays.
     /// It blocks on the file system.
     pub fn refresh_secrets(&self) {
@@ -200,6 +212,7 @@ impl Route {
         keys: &[Option<KeyRules>],
         upstreams: &[Arc<Upstream<ForwardedBody>>],
         before: Option<&Route>,
+        recent: Arc<Recent>,
     ) -> Self {
         let upstream = upstreams[settings.upstream].clone();
         let authority = upstream.settings().endpoints[0].authority();
@@ -217,7 +230,7 @@ impl Route {
             upstream: upstream.settings().name.as_str().into(),
             limit: limits.as_ref().map(|limits| limits.name().into()),
         };
-        Route { settings, limits, keys, upstream, authority, names, upgrades, rejected }
+        Route { settings, limits, keys, upstream, authority, names, upgrades, rejected, recent }
     }
 
     /// The places of upgraded connections, where they have their own.

@@ -29,6 +29,15 @@ pub enum HeaderCondition {
     Equals(HeaderValue),
 }
 
+/// Why a route whose host and path match does not take a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mismatch<'a> {
+    /// It takes other methods.
+    Method,
+    /// This header is not there, or has another value.
+    Header(&'a HeaderName),
+}
+
 /// The part of the conditions that is looked at when host and path have matched.
 #[derive(Debug, Clone)]
 pub(super) struct Extra {
@@ -46,9 +55,13 @@ impl Extra {
         usize::from(!self.methods.is_empty()) + self.headers.len()
     }
 
-    pub(super) fn matches(&self, method: &Method, headers: &HeaderMap) -> bool {
-        (self.methods.is_empty() || self.methods.contains(method))
-            && self.headers.iter().all(|(name, condition)| condition.matches(headers.get(name)))
+    /// The first condition that a request does not fulfil.
+    pub(super) fn mismatch(&self, method: &Method, headers: &HeaderMap) -> Option<Mismatch<'_>> {
+        if !self.methods.is_empty() && !self.methods.contains(method) {
+            return Some(Mismatch::Method);
+        }
+        let unfulfilled = self.headers.iter().find(|(name, condition)| !condition.matches(headers.get(name)));
+        unfulfilled.map(|(name, _)| Mismatch::Header(name))
     }
 
     /// Whether some request fulfils both.

@@ -1,6 +1,7 @@
 //! Host patterns, and the host of a request in the form that they are compared with.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::str::FromStr;
 
 /// A host name, or all names below one.
@@ -12,6 +13,15 @@ pub enum HostPattern {
     Exact(String),
     /// Any name with one or more labels before this one (`*.example.com` holds `example.com`), in lower case.
     Wildcard(String),
+}
+
+impl fmt::Display for HostPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            HostPattern::Exact(name) => f.write_str(name),
+            HostPattern::Wildcard(name) => write!(f, "*.{name}"),
+        }
+    }
 }
 
 /// Why a text is no host pattern.

@@ -16,7 +16,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-pub use conditions::{Conditions, HeaderCondition};
+pub use conditions::{Conditions, HeaderCondition, Mismatch};
 pub use host::{HostPattern, HostPatternError, name_of as host_name};
 pub use normalize::normalize;
 pub use path::{PathPattern, PathPatternError};

@@ -1,6 +1,7 @@
 //! Path patterns and their order.
 
 use std::cmp::{Ordering, Reverse};
+use std::fmt;
 use std::str::FromStr;
 
 use super::normalize::normalize;
@@ -144,6 +145,19 @@ impl PathPattern {
         let at = self.names.0.iter().position(|known| known == name)?;
         let parameters = self.segments.iter().zip(path.strip_prefix('/')?.split('/'));
         parameters.filter(|(segment, _)| **segment == Segment::Parameter).nth(at).map(|(_, value)| value)
+    }
+}
+
+impl fmt::Display for PathPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut names = self.names.0.iter();
+        for segment in &self.segments {
+            match segment {
+                Segment::Literal(text) => write!(f, "/{text}")?,
+                Segment::Parameter => write!(f, "/{{{}}}", names.next().map_or("", String::as_str))?,
+            }
+        }
+        f.write_str(if self.kind == Kind::Prefix { "/*" } else { "" })
     }
 }
 

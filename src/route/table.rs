@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use http::{HeaderMap, Method};
 
 use super::conditions::Extra;
-use super::{Conditions, HostPattern, PathPattern, host, normalize};
+use super::{Conditions, HostPattern, Mismatch, PathPattern, host, normalize};
 
 /// Finds the route of a request.
 ///
@@ -77,16 +77,43 @@ impl<T> Table<T> {
     /// The route that takes a request, if any does. `host` is the request's host, with or without a port; `path` is
     /// its path as it came, without the query.
     pub fn find(&self, method: &Method, host: Option<&str>, path: &str, headers: &HeaderMap) -> Option<&T> {
-        let path = if self.looks_at_path { normalize(path) } else { Cow::Borrowed(path) };
-        let find = |paths: &Paths| paths.find(method, &path, headers);
-        let by_name = host.filter(|_| !self.hosts.is_empty() || !self.wildcards.is_empty()).and_then(|host| {
-            let name = host::name_of(host);
-            self.hosts
-                .get(&*name)
-                .and_then(find)
-                .or_else(|| host::suffixes(&name).filter_map(|suffix| self.wildcards.get(suffix)).find_map(find))
+        let (host, path) = self.normal(host, path);
+        let takes_it = |(extra, _): &&(Extra, usize)| extra.mismatch(method, headers).is_none();
+        self.candidates(host.as_deref(), &path).find(takes_it).map(|(_, index)| &self.routes[*index])
+    }
+
+    /// All routes whose host and path match a request, the strongest first, and why those do not take it that do not.
+    /// The first of the others is the one that [`find`](Table::find) finds.
+    pub fn explain(
+        &self,
+        method: &Method,
+        host: Option<&str>,
+        path: &str,
+        headers: &HeaderMap,
+    ) -> Vec<(&T, Option<Mismatch<'_>>)> {
+        let (host, path) = self.normal(host, path);
+        let candidates = self.candidates(host.as_deref(), &path);
+        candidates.map(|(extra, index)| (&self.routes[*index], extra.mismatch(method, headers))).collect()
+    }
+
+    /// Host and path as far as they are looked at, in the form in which they are compared.
+    fn normal<'a>(&self, host: Option<&'a str>, path: &'a str) -> (Option<Cow<'a, str>>, Cow<'a, str>) {
+        let looks_at_host = !self.hosts.is_empty() || !self.wildcards.is_empty();
+        let host = host.filter(|_| looks_at_host).map(host::name_of);
+        (host, if self.looks_at_path { normalize(path) } else { Cow::Borrowed(path) })
+    }
+
+    /// The routes whose host and path match, the strongest first.
+    fn candidates<'a, 'r>(
+        &'a self,
+        host: Option<&'r str>,
+        path: &'r str,
+    ) -> impl Iterator<Item = &'a (Extra, usize)> + use<'a, 'r, T> {
+        let by_name = host.into_iter().flat_map(|name| {
+            let wildcards = host::suffixes(name).filter_map(|suffix| self.wildcards.get(suffix));
+            self.hosts.get(name).into_iter().chain(wildcards)
         });
-        by_name.or_else(|| find(&self.any_host)).map(|index| &self.routes[index])
+        by_name.chain(std::iter::once(&self.any_host)).flat_map(|paths| paths.candidates(path))
     }
 }
 
@@ -128,12 +155,9 @@ impl Paths {
         paths
     }
 
-    /// The index of the strongest route that matches. `path` is in normal form.
-    fn find(&self, method: &Method, path: &str, headers: &HeaderMap) -> Option<usize> {
-        let first =
-            |cell: &Cell| cell.iter().find(|(extra, _)| extra.matches(method, headers)).map(|(_, index)| *index);
-        self.exact.get(path).and_then(first).or_else(|| {
-            self.patterns.iter().filter(|(pattern, _)| pattern.matches(path)).find_map(|(_, cell)| first(cell))
-        })
+    /// The routes whose path matches, the strongest first. `path` is in normal form.
+    fn candidates<'a, 'r>(&'a self, path: &'r str) -> impl Iterator<Item = &'a (Extra, usize)> + use<'a, 'r> {
+        let patterns = self.patterns.iter().filter(|(pattern, _)| pattern.matches(path)).map(|(_, cell)| cell);
+        self.exact.get(path).into_iter().chain(patterns).flatten()
     }
 }

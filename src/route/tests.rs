@@ -176,3 +176,23 @@ fn every_conflict_is_named() {
     let pairs: Vec<(usize, usize)> = conflicts.iter().map(|conflict| (conflict.first, conflict.second)).collect();
     assert_eq!(pairs, [(0, 3), (0, 4), (3, 4)]);
 }
+
+#[test]
+fn patterns_are_written_as_they_were_read() {
+    for text in ["/", "/a", "/a/", "/users/{id}", "/{kind}/x/{id}/*", "/*", "/v1/*"] {
+        assert_eq!(text.parse::<PathPattern>().unwrap().to_string(), text);
+    }
+    for text in ["a.org", "*.a.org", "[::1]"] {
+        assert_eq!(text.parse::<HostPattern>().unwrap().to_string(), text);
+    }
+}
+
+#[test]
+fn it_is_explained_why_a_stronger_route_does_not_take_a_request() {
+    let table = table(&["-/a x=1", "POST -/a y=1", "-/*", "b.org/a"]);
+    let explained = table.explain(&Method::GET, Some("a.org"), "/%61", &HeaderMap::new());
+    let name = HeaderName::from_static("x");
+    let expected =
+        [(&"POST -/a y=1", Some(Mismatch::Method)), (&"-/a x=1", Some(Mismatch::Header(&name))), (&"-/*", None)];
+    assert_eq!(explained, expected);
+}

@@ -8,6 +8,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, timeout_at};
 
+use super::reloads::Reloads;
 use super::settings::Settings;
 use crate::proxy::Shared;
 
@@ -36,6 +37,7 @@ pub(super) struct Control {
     /// A connection or a listener has ended.
     pub(super) ended: Notify,
     pub(super) asked_to_drain: Notify,
+    pub(super) reloads: Reloads,
     draining: AtomicBool,
     /// Requests that were cut before their response had begun.
     pub(super) lost: AtomicUsize,
@@ -62,6 +64,7 @@ impl Control {
             listeners: AtomicUsize::new(0),
             ended: Notify::new(),
             asked_to_drain: Notify::new(),
+            reloads: Reloads::new(),
             draining: AtomicBool::new(false),
             lost: AtomicUsize::new(0),
         }

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use arc_swap::ArcSwap;
 
 use super::drain::Control;
+use super::reloads::{Outcome, Wish};
 use crate::proxy::{Conflict, Plan, Shared};
 
 /// A cheap handle to a running server.
@@ -52,5 +53,16 @@ impl Handle {
     /// Resolves when somebody has [asked](Handle::ask_to_drain).
     pub async fn asked_to_drain(&self) {
         self.control.asked_to_drain.notified().await;
+    }
+
+    /// Asks whoever runs the server to load the configuration again, or with `dry_run` only to try. `None` if nobody
+    /// does any more. If this is dropped, the reload goes on.
+    pub async fn ask_to_reload(&self, dry_run: bool) -> Option<Outcome> {
+        self.control.reloads.ask(dry_run).await
+    }
+
+    /// Resolves when somebody has [asked](Handle::ask_to_reload). Dropping this loses no wish.
+    pub async fn asked_to_reload(&self) -> Wish {
+        self.control.reloads.next().await
     }
 }

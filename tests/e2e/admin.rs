@@ -1,10 +1,15 @@
 //! Watching and steering it through the admin listener.
 
 mod commands;
+mod dashboard;
+mod fleets;
 mod metrics;
+mod openapi;
 mod overrides;
 mod protection;
 mod queues;
+mod reload;
+mod watching;
 
 use crate::support::sluicegate::Sluicegate;
 use crate::support::{Client, Upstream, soon, until};
@@ -83,7 +88,7 @@ async fn what_cannot_be_done_is_a_problem() {
     let upstream = Upstream::start().await;
     let gate = Sluicegate::with_limit(1).admin().in_front_of(&upstream).await;
     for (start, status, part) in [
-        ("GET /", 404, "nothing at this path"),
+        ("GET /nothing", 404, "nothing at this path"),
         ("GET /api/v1/limits/defalt", 404, "Did you mean `default`?"),
         ("GET /api/v1/limits/nothing_like_it", 404, "There are: default."),
         ("PATCH /api/v1/limits/defalt", 404, "Did you mean `default`?"),

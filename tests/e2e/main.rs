@@ -48,6 +48,7 @@ mod startup;
 mod storm;
 mod strictness;
 mod support;
+mod templates;
 mod timeouts;
 mod upgrades;
 mod uploads;

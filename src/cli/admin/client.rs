@@ -53,6 +53,9 @@ impl Client {
         let word = str::from_utf8(&answer).map_or("", str::trim);
         let detail = detail.or(Some(word).filter(|word| !word.is_empty() && word.len() < 80));
         let detail = detail.map_or_else(|| format!("the answer was {status}"), str::to_owned);
+        // A refused configuration comes with all that is wrong with it.
+        let problems = problem.as_ref().and_then(|problem| problem["problems"].as_array()).into_iter().flatten();
+        let detail = problems.filter_map(Value::as_str).fold(detail, |all, each| format!("{all}\n\n{each}"));
         Err(match status {
             StatusCode::UNAUTHORIZED => format!("{detail} Say where the token is with --token-file FILE."),
             _ => detail,

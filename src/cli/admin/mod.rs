@@ -3,6 +3,7 @@
 mod client;
 mod health;
 mod limit;
+mod reload;
 mod status;
 mod table;
 mod target;
@@ -30,6 +31,14 @@ pub(super) enum AdminCommand {
     /// Change a limit of the running process for a while, or take that back.
     #[command(subcommand)]
     Limit(limit::LimitCommand),
+    /// Have the running process load its configuration again.
+    Reload {
+        /// Only look for what is wrong with it.
+        #[arg(long)]
+        dry_run: bool,
+        #[command(flatten)]
+        reach: Reach,
+    },
     /// Ask the running process to finish what it has and to end.
     Drain {
         #[command(flatten)]
@@ -75,6 +84,7 @@ pub(super) fn run(command: &AdminCommand) -> Ending {
     let done = match command {
         AdminCommand::Status { json, reach } => status::show(reach, *json),
         AdminCommand::Limit(command) => limit::run(command),
+        AdminCommand::Reload { dry_run, reach } => reload::reload(reach, *dry_run),
         AdminCommand::Drain { reach } => drain(reach),
         AdminCommand::Health { ready, reach } => health::check(reach, *ready),
     };

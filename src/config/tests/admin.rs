@@ -34,6 +34,13 @@ fn a_token_comes_from_a_variable() {
 }
 
 #[test]
+fn there_is_a_dashboard_unless_there_is_to_be_none() {
+    assert!(Given::minimal().settings().admin.dashboard);
+    assert!(!Given::minimal().file("[admin]\ndashboard = false\n").settings().admin.dashboard);
+    assert!(!Given::minimal().variable("SLUICEGATE__ADMIN__DASHBOARD", "false").settings().admin.dashboard);
+}
+
+#[test]
 fn a_mistake_is_reported_with_its_place_and_key() {
     for (line, expected) in [
         (
@@ -45,7 +52,7 @@ fn a_mistake_is_reported_with_its_place_and_key() {
             r#"0:2:10 admin.listen must be "unix:" and an absolute path (write "unix:/run/sluicegate/http.sock")"#,
         ),
         ("listen = false", "0:2:10 admin.listen must be an address and port"),
-        ("dashboard = true", "0:2:1 admin.dashboard is not supported by this version"),
+        ("dashboard = \"off\"", "0:2:13 admin.dashboard must be true or false"),
         ("token = \"\"", "0:2:1 admin.token is empty"),
         ("token = 5", "0:2:1 admin.token must be a text in quotes"),
         ("token = \"a b\"", "0:2:1 admin.token holds a character that no header can carry"),

@@ -54,7 +54,7 @@ fn what_can_never_be_right_is_an_error() {
             "[routes.a]\nlimit = 9\nkey = \"bearer\"\nkeys = { secret = { per_key = 1 } }\n",
             "but these keys are secrets",
         ),
-        ("[routes.a]\nlimit = 9\nkey = \"host\"\nkeys = { a = { rate = 1 } }\n", "has a key that is not known"),
+        ("[routes.a]\nlimit = 9\nkey = \"host\"\nkeys = { a = { rate = 1 } }\n", "or both (there is no `rate` here)"),
         ("[routes.a]\nlimit = 9\npriority = \"urgent\"\n", "routes.a.priority must be one of"),
         ("[routes.a]\nlimit = 9\ncost = \"header:a b\"\n", "routes.a.cost must name a header"),
         ("[routes.a]\nlimit = \"none\"\norder = \"lifo\"\n", "routes.a.order says nothing beside limit"),

@@ -242,7 +242,7 @@ fn a_mistake_is_reported_with_its_place_and_key() {
         ("limit", "[routes.b_]\npath = \"/b\"\nlimit = 1", "0:5:9 routes.b_ is not a valid name"),
         ("limit", "[routes.b]\nlimit = 1", "0:3:9 routes.a and routes.b can match the same request equally"),
         ("limit", "[defaults]\nqueue = \"x\"", "0:6:9 defaults.queue must be a whole number"),
-        ("limit", "[defaults]\npath = \"/x\"", "0:6:1 defaults.path is not supported by this version"),
+        ("limit", "[defaults]\npath = \"/x\"", "0:6:1 defaults.path says which requests a route takes"),
         (
             "limit",
             "[log]\nlevel = \"verbose\"",

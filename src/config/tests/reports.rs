@@ -8,7 +8,7 @@ fn what_is_not_toml_is_reported_alone_and_with_its_place() {
         [("a = = 1", "0:1:"), ("[a]\nx = 1\nx = 2", "0:3:1"), (r#"x = ""#, "0:1:6"), ("ä = 1", "0:1:1")]
     {
         let problems = Given::default().file(text).problems();
-        assert!(problems.iter().all(|problem| problem.contains("this is not TOML: ")), "{problems:?}");
+        assert!(problems.iter().all(|problem| problem.contains(" is not TOML: ")), "{problems:?}");
         assert!(problems[0].starts_with(place), "{problems:?}");
     }
 }
@@ -37,10 +37,16 @@ fn mistakes_in_variables_and_flags_are_shown_with_their_values() {
             r#"flag --upstream upstreams.default.url must not hold a user or password, not "http://*****@a""#,
         ),
         (Given::default().flag_upstream("http://a"), "flag --upstream routes.default.limit is missing"),
-        (Given::default().flag_limit("3"), "  no upstream is configured (write [upstreams.default]"),
-        (Given::default(), "  neither an upstream nor a route is configured (write [upstreams.default]"),
-        (Given::default().file(""), "0  neither an upstream nor a route is configured"),
-        (Given::default().file("[upstreams.a]\nurl = \"http://a\""), "0  no route is configured"),
+        (
+            Given::default().flag_limit("3"),
+            "command line upstreams is missing: no upstream is configured (write [upstreams.default]",
+        ),
+        (
+            Given::default(),
+            "command line upstreams is missing, and so is routes: nothing is configured (write [upstreams.default]",
+        ),
+        (Given::default().file(""), "0 upstreams is missing, and so is routes: nothing is configured"),
+        (Given::default().file("[upstreams.a]\nurl = \"http://a\""), "0 routes is missing: no route is configured"),
         (
             Given::minimal().variable("SLUICEGATE_QUEUE", "-1"),
             r#"environment variable SLUICEGATE_QUEUE routes.default.queue must be a whole number from 0 to 16777215, not "-1""#,

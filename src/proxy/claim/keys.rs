@@ -48,7 +48,7 @@ pub enum Unknown {
 }
 
 impl KeyRules {
-    fn key_of<B>(&self, asking: &Asking<'_, B>) -> Keyed {
+    pub(in crate::proxy) fn key_of<B>(&self, asking: &Asking<'_, B>) -> Keyed {
         let key = match (self.expression.key_of(asking), self.missing) {
             (Some(key), _) => key,
             (None, Missing::Shared) => return Keyed::Shared,

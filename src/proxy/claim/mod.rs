@@ -15,6 +15,7 @@ use tokio::time::Instant;
 
 pub use cost::Cost;
 pub(super) use deadline::subtract as subtract_waited;
+pub(super) use key::Asking;
 pub use key::{KeyExpression, KeyExpressionError};
 pub(super) use keys::RouteKeys;
 pub use keys::{KeyRules, Missing, Unknown};

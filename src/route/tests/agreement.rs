@@ -19,7 +19,7 @@ impl Route {
             (Some(HostPattern::Wildcard(wanted)), Some(name)) => name.ends_with(&format!(".{wanted}")),
             (Some(_), None) => false,
         };
-        host && self.matches_path(path) && Extra::new(self.conditions.clone()).matches(method, fields)
+        host && self.matches_path(path) && Extra::new(self.conditions.clone()).mismatch(method, fields).is_none()
     }
 
     fn matches_path(&self, path: &str) -> bool {
@@ -102,6 +102,14 @@ proptest! {
                 prop_assert!(first.rank() < second.rank(), "{first:?} ties with {second:?}");
             }
             prop_assert_eq!(table.find(&method, host, &path, &fields), matching.first().copied());
+            let explained = table.explain(&method, host, &path, &fields);
+            let taking: Vec<&Route> =
+                explained.iter().filter(|(_, mismatch)| mismatch.is_none()).map(|(route, _)| *route).collect();
+            prop_assert_eq!(taking, matching);
+            for (route, mismatch) in explained {
+                prop_assert_eq!(mismatch.is_none(), route.matches(&method, host, &path, &fields));
+                prop_assert!(route.matches_path(&path), "{:?} at {}", route, path);
+            }
         }
     }
 }

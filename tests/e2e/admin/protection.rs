@@ -86,7 +86,7 @@ async fn from_elsewhere_without_a_configured_token_it_is_403() {
 }
 
 /// An address of this machine under which its peers are not on loopback.
-fn outward_address() -> Option<IpAddr> {
+pub(super) fn outward_address() -> Option<IpAddr> {
     // Connecting a datagram socket sends nothing; it only asks for the way.
     let socket = UdpSocket::bind("0.0.0.0:0").ok()?;
     let address = socket.connect("192.0.2.1:9").and_then(|()| socket.local_addr()).ok().map(|address| address.ip());

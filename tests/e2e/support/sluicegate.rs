@@ -183,6 +183,11 @@ impl Sluicegate {
         soon("word of the reload", heard).await.expect("it runs");
     }
 
+    /// Replaces its configuration file, and does not tell it.
+    pub fn rewrite(&self, text: &str) {
+        std::fs::write(self.config.as_ref().expect("it has a file"), text).expect("the file can be written");
+    }
+
     /// What it has written to its standard error.
     pub fn stderr(&self) -> String {
         self.stderr.borrow().clone()

@@ -1,0 +1,172 @@
+//! What the dashboard shows, made once a second for all who look at it.
+//!
+//! Samples are taken whether anybody looks or not, or there would be no five minutes to look back at. A snapshot is made
+//! when the first of a second asks for it, and all others of that second get the same bytes.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use axum::body::Bytes;
+use serde::Serialize;
+use tokio::sync::{Semaphore, watch};
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+use super::context::Context;
+use super::history::{Columns, History, Pace};
+use super::limits::{KeyState, top_keys};
+use super::rejections::{Rejection, newest};
+use super::status::{LimitStatus, Overall};
+use super::upstreams::{self, UpstreamStatus};
+use crate::admission::Limiter;
+use crate::server::Handle;
+
+/// The samples, and what was last made of them.
+#[derive(Debug)]
+pub(super) struct Board {
+    state: Mutex<State>,
+    /// The number of the last sample. It ends with whoever takes them.
+    ticks: watch::Receiver<u64>,
+    /// A place for each of those who follow.
+    pub(super) places: Arc<Semaphore>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    history: History,
+    tick: u64,
+    /// Of this tick.
+    snapshot: Option<Bytes>,
+    opening: Option<Bytes>,
+}
+
+/// Everything at one moment.
+#[derive(Debug, Serialize)]
+pub(super) struct Snapshot {
+    /// Counts the seconds, so that those who miss one know.
+    tick: u64,
+    at: String,
+    #[serde(flatten)]
+    pub(super) overall: Overall,
+    pub(super) limits: Vec<LimitView>,
+    pub(super) upstreams: Vec<UpstreamStatus>,
+    pub(super) rejections: Vec<Rejection>,
+}
+
+/// A limit with what is only shown where somebody looks on.
+#[derive(Debug, Serialize)]
+pub(super) struct LimitView {
+    #[serde(flatten)]
+    pub(super) status: LimitStatus,
+    #[serde(flatten)]
+    pub(super) pace: Pace,
+    dry_run: bool,
+    /// Empty for a limit without `key`.
+    keys: Vec<KeyState>,
+    keys_tracked: usize,
+}
+
+/// How many may follow at once. Others are served beside them: see the listener's bound.
+pub(super) const FOLLOWERS_MAX: usize = 1024;
+/// How many keys and rejections a snapshot shows.
+const KEYS: usize = 5;
+const REJECTIONS: usize = 12;
+
+impl Board {
+    /// A board, and the end that tells of its ticks.
+    pub(super) fn new() -> (Arc<Self>, watch::Sender<u64>) {
+        let (teller, ticks) = watch::channel(0);
+        let places = Arc::new(Semaphore::new(FOLLOWERS_MAX));
+        (Arc::new(Board { state: Mutex::default(), ticks, places }), teller)
+    }
+
+    /// Takes a sample a second. Never ends; those who follow are let go when it is dropped.
+    pub(super) async fn run(self: Arc<Self>, server: Handle, teller: watch::Sender<u64>) {
+        let mut second = interval(Duration::from_secs(1));
+        // After a pause, what is behind is behind.
+        second.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            second.tick().await;
+            let tick = self.sample(server.proxy().limiters());
+            teller.send_replace(tick);
+        }
+    }
+
+    /// Resolves at each sample.
+    pub(super) fn ticks(&self) -> watch::Receiver<u64> {
+        self.ticks.clone()
+    }
+
+    fn sample(&self, limiters: &[Limiter]) -> u64 {
+        let state = &mut *self.lock();
+        state.history.sample(limiters, Instant::now());
+        (state.snapshot, state.opening) = (None, None);
+        state.tick += 1;
+        state.tick
+    }
+
+    /// The last five minutes of a limit.
+    pub(super) fn columns(&self, name: &str) -> Option<Columns> {
+        self.lock().history.columns(name)
+    }
+
+    /// Everything as it is now.
+    pub(super) fn snapshot(&self, context: &Context) -> Snapshot {
+        snapshot(&self.lock(), context)
+    }
+
+    /// The event with the snapshot of this second.
+    pub(super) fn event(&self, context: &Context) -> Bytes {
+        let state = &mut *self.lock();
+        if let Some(event) = &state.snapshot {
+            return event.clone();
+        }
+        let event = event("snapshot", &snapshot(state, context));
+        state.snapshot.insert(event).clone()
+    }
+
+    /// What a follower is told first: the last five minutes, and then this second.
+    pub(super) fn opening(&self, context: &Context) -> Bytes {
+        let event = self.event(context);
+        let state = &mut *self.lock();
+        if let Some(opening) = &state.opening {
+            return opening.clone();
+        }
+        let history = serde_json::json!({ "tick": state.tick, "limits": state.history.all() });
+        let opening = [&b"retry: 2000\n\n"[..], &self::event("history", &history), &event].concat();
+        state.opening.insert(opening.into()).clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn snapshot(state: &State, context: &Context) -> Snapshot {
+    let proxy = context.server.proxy();
+    let view = |limiter: &Limiter| {
+        let keyed = limiter.settings().rules.is_some();
+        LimitView {
+            status: LimitStatus::new(limiter, context.overrides.of(limiter.name())),
+            pace: state.history.pace(limiter.name()),
+            dry_run: limiter.settings().dry_run,
+            keys: if keyed { top_keys(limiter, KEYS) } else { Vec::new() },
+            keys_tracked: if keyed { limiter.keys_tracked() } else { 0 },
+        }
+    };
+    Snapshot {
+        tick: state.tick,
+        at: humantime::format_rfc3339_millis(SystemTime::now()).to_string(),
+        overall: Overall::new(context),
+        limits: proxy.limiters().iter().map(view).collect(),
+        upstreams: upstreams::all(context),
+        rejections: newest(&proxy).take(REJECTIONS).collect(),
+    }
+}
+
+/// An event as `text/event-stream` has it. JSON has no line ends of its own.
+fn event(name: &str, data: &impl Serialize) -> Bytes {
+    let mut event = format!("event: {name}\ndata: ").into_bytes();
+    serde_json::to_writer(&mut event, data).expect("what is shown always serializes");
+    event.extend_from_slice(b"\n\n");
+    event.into()
+}

@@ -1,0 +1,290 @@
+//! The last five minutes of each limit, second by second.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::time::Instant;
+
+use crate::admission::{Counts, Limiter, Reason, WAIT_BOUNDS};
+
+/// What each limit was like once a second. A limit that is gone is forgotten.
+#[derive(Debug, Default)]
+pub(super) struct History {
+    series: BTreeMap<String, Series>,
+}
+
+#[derive(Debug)]
+struct Series {
+    /// The counts at the last sample, and when that was.
+    last: (Counts, Instant),
+    /// The newest last.
+    seconds: VecDeque<Second>,
+    /// What is only asked for of the last minute.
+    details: VecDeque<Detail>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Second {
+    in_flight: u32,
+    limit: u32,
+    waiting: u32,
+    /// Since the sample before.
+    admitted: u32,
+    rejected: u32,
+    lasted: f32,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Detail {
+    waits: [u32; WAIT_BOUNDS.len() + 1],
+    rejected: [u32; Reason::ALL.len()],
+}
+
+/// The samples of a limit in columns, the oldest first and one a second. All columns are of one length.
+#[derive(Debug, Default, PartialEq, Serialize)]
+pub(super) struct Columns {
+    in_flight: Vec<u32>,
+    limit: Vec<u32>,
+    queue_length: Vec<u32>,
+    admitted: Vec<u32>,
+    rejected: Vec<u32>,
+}
+
+/// How busy a limit is.
+#[derive(Debug, Default, PartialEq, Serialize)]
+pub(super) struct Pace {
+    /// Over the last five seconds.
+    pub(super) admitted_per_second: f64,
+    /// The same.
+    pub(super) rejected_per_second: f64,
+    last_second: Events,
+    pub(super) last_minute: Minute,
+}
+
+/// What happened between two samples.
+#[derive(Debug, Default, PartialEq, Serialize)]
+struct Events {
+    admitted: u32,
+    rejected: u32,
+}
+
+/// What the last minute was like.
+#[derive(Debug, Default, PartialEq, Serialize)]
+pub(super) struct Minute {
+    /// Those whose wait has ended, admitted or not. Times are theirs, and as exact as the buckets of the histogram.
+    waited: u64,
+    wait_p50_seconds: Option<f64>,
+    pub(super) wait_p95_seconds: Option<f64>,
+    /// No wait was longer; `null` also if one was longer than the largest bound.
+    wait_max_seconds: Option<f64>,
+    rejected: BTreeMap<&'static str, u64>,
+}
+
+/// How many seconds are kept.
+pub(super) const SECONDS: usize = 300;
+const MINUTE: usize = 60;
+/// What is told as a rate of the moment is one over so many samples.
+const MOMENT: usize = 5;
+
+impl History {
+    /// Takes the next sample of each limit.
+    pub(super) fn sample(&mut self, limiters: &[Limiter], now: Instant) {
+        self.series.retain(|name, _| limiters.iter().any(|limiter| limiter.name() == name));
+        for limiter in limiters {
+            match self.series.get_mut(limiter.name()) {
+                Some(series) => series.sample(limiter, now),
+                None => {
+                    self.series.insert(limiter.name().to_owned(), Series::new(limiter, now));
+                }
+            }
+        }
+    }
+
+    /// The samples of a limit, if there is such a limit.
+    pub(super) fn columns(&self, name: &str) -> Option<Columns> {
+        let mut columns = Columns::default();
+        for second in &self.series.get(name)?.seconds {
+            columns.in_flight.push(second.in_flight);
+            columns.limit.push(second.limit);
+            columns.queue_length.push(second.waiting);
+            columns.admitted.push(second.admitted);
+            columns.rejected.push(second.rejected);
+        }
+        Some(columns)
+    }
+
+    /// All of them.
+    pub(super) fn all(&self) -> BTreeMap<&str, Columns> {
+        self.series.keys().filter_map(|name| Some((name.as_str(), self.columns(name)?))).collect()
+    }
+
+    /// How busy a limit is. Nothing is known before the second sample.
+    pub(super) fn pace(&self, name: &str) -> Pace {
+        self.series.get(name).map(Series::pace).unwrap_or_default()
+    }
+}
+
+impl Series {
+    fn new(limiter: &Limiter, now: Instant) -> Self {
+        Series { last: (limiter.counts(), now), seconds: VecDeque::new(), details: VecDeque::new() }
+    }
+
+    fn sample(&mut self, limiter: &Limiter, now: Instant) {
+        let (before, then) = std::mem::replace(&mut self.last, (limiter.counts(), now));
+        let counts = &self.last.0;
+        let rejected = std::array::from_fn(|at| since(counts.rejected[at].1, before.rejected[at].1));
+        push(
+            &mut self.seconds,
+            SECONDS,
+            Second {
+                in_flight: limiter.in_flight(),
+                limit: limiter.limit(),
+                waiting: limiter.queue_len(),
+                admitted: since(counts.admitted, before.admitted),
+                rejected: rejected.iter().sum(),
+                lasted: now.saturating_duration_since(then).as_secs_f32(),
+            },
+        );
+        let waits = std::array::from_fn(|at| {
+            let sum = |counts: &Counts| counts.admitted_waits.buckets[at] + counts.rejected_waits.buckets[at];
+            since(sum(counts), sum(&before))
+        });
+        push(&mut self.details, MINUTE, Detail { waits, rejected });
+    }
+
+    fn pace(&self) -> Pace {
+        let moment = || self.seconds.iter().rev().take(MOMENT);
+        let lasted: f64 = moment().map(|second| f64::from(second.lasted)).sum();
+        let rate = |count: fn(&Second) -> u32| match moment().map(|second| f64::from(count(second))).sum::<f64>() {
+            count if lasted > 0.0 => (count / lasted * 10.0).round() / 10.0,
+            _ => 0.0,
+        };
+        let mut waits = [0_u64; WAIT_BOUNDS.len() + 1];
+        let mut rejected = [0_u64; Reason::ALL.len()];
+        for detail in &self.details {
+            waits.iter_mut().zip(detail.waits).for_each(|(sum, count)| *sum += u64::from(count));
+            rejected.iter_mut().zip(detail.rejected).for_each(|(sum, count)| *sum += u64::from(count));
+        }
+        let reasons = Reason::ALL.iter().zip(rejected).filter(|(_, count)| *count > 0);
+        Pace {
+            admitted_per_second: rate(|second| second.admitted),
+            rejected_per_second: rate(|second| second.rejected),
+            last_second: self.seconds.back().map(Events::from).unwrap_or_default(),
+            last_minute: Minute {
+                waited: waits.iter().sum(),
+                wait_p50_seconds: quantile(&waits, 0.5),
+                wait_p95_seconds: quantile(&waits, 0.95),
+                wait_max_seconds: waits
+                    .iter()
+                    .rposition(|count| *count > 0)
+                    .and_then(|at| WAIT_BOUNDS.get(at).copied()),
+                rejected: reasons.map(|(reason, count)| (reason.as_str(), count)).collect(),
+            },
+        }
+    }
+}
+
+impl From<&Second> for Events {
+    fn from(second: &Second) -> Self {
+        Events { admitted: second.admitted, rejected: second.rejected }
+    }
+}
+
+fn push<T>(ring: &mut VecDeque<T>, most: usize, item: T) {
+    if ring.len() == most {
+        ring.pop_front();
+    }
+    ring.push_back(item);
+}
+
+fn since(now: u64, before: u64) -> u32 {
+    u32::try_from(now.saturating_sub(before)).unwrap_or(u32::MAX)
+}
+
+/// A quantile by its bucket, evenly spread within it as Prometheus takes it to be.
+fn quantile(buckets: &[u64], quantile: f64) -> Option<f64> {
+    let count: u64 = buckets.iter().sum();
+    let rank = quantile * count as f64;
+    let mut below = 0.0;
+    for (at, in_bucket) in buckets.iter().enumerate().filter(|(_, count)| **count > 0) {
+        let in_bucket = *in_bucket as f64;
+        if below + in_bucket >= rank {
+            let start = at.checked_sub(1).map_or(0.0, |before| WAIT_BOUNDS[before]);
+            // Of what is beyond all bounds, only the last bound is known.
+            let end = WAIT_BOUNDS.get(at).copied().unwrap_or(start);
+            let seconds = start + (end - start) * (rank - below) / in_bucket;
+            return Some(Duration::from_secs_f64(seconds).as_micros() as f64 / 1e6);
+        }
+        below += in_bucket;
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU32;
+
+    use super::*;
+    use crate::admission::Settings;
+
+    fn limiter(name: &str) -> Limiter {
+        let settings = Settings { queue: 0, ..Settings::new(name, NonZeroU32::new(2).unwrap()) };
+        Limiter::new(settings)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_sample_says_what_has_happened_since_the_one_before() {
+        let limits = [limiter("api")];
+        let mut history = History::default();
+        let sample = |history: &mut History| {
+            history.sample(&limits, Instant::now());
+        };
+        sample(&mut history);
+        assert_eq!(history.columns("api"), Some(Columns::default()));
+        let one = limits[0].acquire().await.unwrap();
+        let two = limits[0].acquire().await.unwrap();
+        assert!(limits[0].acquire().await.is_err());
+        tokio::time::advance(Duration::from_secs(1)).await;
+        sample(&mut history);
+        drop((one, two));
+        tokio::time::advance(Duration::from_secs(1)).await;
+        sample(&mut history);
+        let expected = Columns {
+            in_flight: vec![2, 0],
+            limit: vec![2, 2],
+            queue_length: vec![0, 0],
+            admitted: vec![2, 0],
+            rejected: vec![1, 0],
+        };
+        assert_eq!(history.columns("api"), Some(expected));
+        let pace = history.pace("api");
+        assert_eq!((pace.admitted_per_second, pace.rejected_per_second), (1.0, 0.5));
+        assert_eq!(pace.last_minute.rejected, BTreeMap::from([("no_permit", 1)]));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn five_minutes_are_kept_and_limits_that_are_gone_are_not() {
+        let limits = [limiter("api"), limiter("gone")];
+        let mut history = History::default();
+        for _ in 0..SECONDS + 50 {
+            history.sample(&limits, Instant::now());
+        }
+        assert_eq!(history.columns("api").unwrap().in_flight.len(), SECONDS);
+        history.sample(&limits[..1], Instant::now());
+        assert_eq!(history.columns("gone"), None);
+        assert_eq!(history.all().keys().collect::<Vec<_>>(), [&"api"]);
+    }
+
+    #[test]
+    fn quantiles_lie_in_their_buckets() {
+        let mut buckets = [0; WAIT_BOUNDS.len() + 1];
+        assert_eq!(quantile(&buckets, 0.5), None);
+        // 10 to 25 ms, and beyond 300 s.
+        buckets[4] = 100;
+        assert_eq!(quantile(&buckets, 0.5), Some(0.0175));
+        buckets[17] = 100;
+        assert_eq!(quantile(&buckets, 0.95), Some(300.0));
+        assert_eq!(quantile(&buckets, 0.25), Some(0.0175));
+    }
+}

@@ -1,0 +1,134 @@
+//! `[server]`, `[admin]`, `[log]` and `[response_headers]`.
+
+use super::{Default, Key, Kind};
+
+pub(super) const SERVER: &[Key] = &[
+    Key {
+        name: "listen",
+        kind: Kind::List(&Kind::Text(&["\"0.0.0.0:8080\"", "\"[::1]:8080\"", "\"unix:/run/http.sock\"", "\"fd:web\""])),
+        default: Default::Is("\"0.0.0.0:8080\""),
+        about: "Where to listen: addresses and ports, `unix:` sockets in the file system, `fd:` sockets that systemd passes on.",
+    },
+    Key {
+        name: "threads",
+        kind: Kind::Either(&[Kind::Integer(1, 1024), Kind::Words(&["auto"])]),
+        default: Default::Is("\"auto\""),
+        about: "Worker threads; `auto` is one for each processor that we may use.",
+    },
+    Key {
+        name: "tcp_keepalive",
+        kind: Kind::Duration { zero: false },
+        default: Default::Is("\"30s\""),
+        about: "Silence after which TCP asks whether the client is still there.",
+    },
+    Key {
+        name: "header_timeout",
+        kind: Kind::Duration { zero: false },
+        default: Default::Is("\"10s\""),
+        about: "From a head's first byte to its last.",
+    },
+    Key {
+        name: "idle_timeout",
+        kind: Kind::Duration { zero: false },
+        default: Default::Is("\"75s\""),
+        about: "How long a kept-alive connection without a request is kept.",
+    },
+    Key {
+        name: "body_idle_timeout",
+        kind: Kind::Duration { zero: false },
+        default: Default::Is("\"30s\""),
+        about: "Silence inside a request body that is waited for.",
+    },
+    Key {
+        name: "write_idle_timeout",
+        kind: Kind::Duration { zero: false },
+        default: Default::Is("\"30s\""),
+        about: "How long a client may take no byte of its answer.",
+    },
+    Key {
+        name: "max_header_bytes",
+        kind: Kind::Size(8 << 10),
+        default: Default::Is("\"32KiB\""),
+        about: "Largest request head, up to 16MiB.",
+    },
+    Key {
+        name: "h2_max_streams",
+        kind: Kind::Integer(1, 65_536),
+        default: Default::Is("128"),
+        about: "How many requests of one HTTP/2 connection may be open at once.",
+    },
+    Key {
+        name: "trusted_proxies",
+        kind: Kind::List(&Kind::Text(&["\"10.0.0.0/8\"", "\"192.0.2.7\"", "\"private\""])),
+        default: Default::Is("[]"),
+        about: "Whose forwarded fields are believed: networks, addresses, or `private` for loopback, RFC 1918 and \
+                unique local addresses.",
+    },
+    Key {
+        name: "drain_delay",
+        kind: Kind::Duration { zero: true },
+        default: Default::Is("\"0s\""),
+        about: "How long a drain only says that it is coming, so that load balancers notice.",
+    },
+    Key {
+        name: "drain_timeout",
+        kind: Kind::Duration { zero: true },
+        default: Default::Is("\"25s\""),
+        about: "How long a drain may take, the delay included. What is left then is cut.",
+    },
+    Key {
+        name: "preflight",
+        kind: Kind::Words(&["first", "count", "exempt"]),
+        default: Default::Is("\"first\""),
+        about: "What a CORS preflight takes: a permit ahead of every priority, a permit like any other, or none.",
+    },
+];
+
+pub(super) const ADMIN: &[Key] = &[
+    Key {
+        name: "listen",
+        kind: Kind::Text(&["\"127.0.0.1:9901\"", "\"unix:/run/admin.sock\"", "\"off\""]),
+        default: Default::Is("\"127.0.0.1:9901\""),
+        about: "Address and port of the admin listener, a `unix:` socket, or `off`.",
+    },
+    Key {
+        name: "token",
+        kind: Kind::Secret,
+        default: Default::Nothing,
+        about: "What opens the admin listener for those who are not on this machine.",
+    },
+    Key {
+        name: "token_file",
+        kind: Kind::File,
+        default: Default::Nothing,
+        about: "A file with the token, in place of `token`.",
+    },
+];
+
+pub(super) const LOG: &[Key] = &[
+    Key {
+        name: "level",
+        kind: Kind::Text(&["\"info\"", "\"warn,sluicegate::upstream=debug\""]),
+        default: Default::Is("\"info\""),
+        about: "What goes to the standard error: `error`, `warn`, `info`, `debug`, `trace`, or directives.",
+    },
+    Key {
+        name: "access",
+        kind: Kind::Either(&[Kind::Boolean, Kind::Text(&["\"/var/log/sluicegate.log\""])]),
+        default: Default::Is("true"),
+        about: "Whether each finished request leaves a line on the standard output, or in which file.",
+    },
+    Key {
+        name: "format",
+        kind: Kind::Words(&["auto", "json", "text"]),
+        default: Default::Is("\"auto\""),
+        about: "How these lines are written; `auto` is text on a terminal, else JSON.",
+    },
+];
+
+pub(super) const RESPONSE_HEADERS: &[Key] = &[Key {
+    name: "cors",
+    kind: Kind::Either(&[Kind::Words(&["off", "*"]), Kind::List(&Kind::Text(&["\"https://app.example.com\""]))]),
+    default: Default::Is("\"off\""),
+    about: "Whose scripts may read answers of our own: those of no origin, of every one, or of these.",
+}];

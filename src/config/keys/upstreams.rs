@@ -1,0 +1,92 @@
+//! `[upstreams.NAME]`.
+
+use super::{Default, Key, Kind};
+
+pub(super) const UPSTREAM: &[Key] = &[
+    Key {
+        name: "url",
+        kind: Kind::Text(&["\"http://127.0.0.1:3000\"", "\"h2c://api:3000/base\"", "\"unix:/run/api.sock\""]),
+        default: Default::Says("required, unless there are `endpoints`"),
+        about: "Where it is, and what is spoken there. A path in it goes before the request's. `unix:` is a socket in \
+                the file system.",
+    },
+    Key {
+        name: "endpoints",
+        kind: Kind::List(&Kind::Text(&["\"http://10.0.0.1:3000\"", "\"http://10.0.0.2:3000\""])),
+        default: Default::Nothing,
+        about: "Several URLs in place of one, all with the same scheme and path.",
+    },
+    Key {
+        name: "balance",
+        kind: Kind::Words(&["least_inflight", "round_robin"]),
+        default: Default::Is("\"least_inflight\""),
+        about: "Which endpoint gets the next request: the one that works on the fewest, or the next in turn.",
+    },
+    Key {
+        name: "host",
+        kind: Kind::Either(&[Kind::Words(&["preserve", "upstream"]), Kind::Text(&["\"api.example.com\""])]),
+        default: Default::Is("\"preserve\""),
+        about: "Which `Host` it sees: the client's, its own, or a fixed name.",
+    },
+    Key {
+        name: "connect_timeout",
+        kind: Kind::Duration { zero: false },
+        default: Default::Is("\"2s\""),
+        about: "For name resolution and connecting together.",
+    },
+    Key {
+        name: "response_timeout",
+        kind: Kind::Duration { zero: false },
+        default: Default::Is("\"60s\""),
+        about: "From the last byte of the request sent to the head of the response.",
+    },
+    Key {
+        name: "read_idle_timeout",
+        kind: Kind::Duration { zero: false },
+        default: Default::Is("\"60s\""),
+        about: "Silence inside a response body.",
+    },
+    Key {
+        name: "upgrade_idle_timeout",
+        kind: Kind::Duration { zero: false },
+        default: Default::Is("\"1h\""),
+        about: "Silence of an upgraded connection, both ways together. It replaces the other idle timeouts.",
+    },
+    Key {
+        name: "idle_timeout",
+        kind: Kind::Duration { zero: true },
+        default: Default::Says("the upstream's `Keep-Alive: timeout` less 1s, else 4s; 55s for h2c"),
+        about: "How long an idle connection may be reused; `0s`: not at all.",
+    },
+    Key {
+        name: "retries",
+        kind: Kind::Integer(0, 10),
+        default: Default::Is("1"),
+        about: "How often a request may be sent again, only where that is safe.",
+    },
+    Key {
+        name: "set_headers",
+        kind: Kind::Map(["x-tenant", "accept"], &Kind::Text(&["\"acme\""])),
+        default: Default::Nothing,
+        about: "Header fields of every request to it. They replace the client's.",
+    },
+    Key {
+        name: "secret_headers",
+        kind: Kind::Map(["authorization", "x-api-key"], &Kind::File),
+        default: Default::Nothing,
+        about: "The same with values that are in files, without the newline at their end.",
+    },
+    Key {
+        name: "forwarded",
+        kind: Kind::Words(&["append", "replace", "off"]),
+        default: Default::Is("\"append\""),
+        about: "What becomes of `X-Forwarded-For`, `-Proto` and `-Host` of trusted proxies: ours is added, ours takes \
+                their place, or nothing is sent.",
+    },
+    Key {
+        name: "via",
+        kind: Kind::Boolean,
+        default: Default::Is("true"),
+        about: "Whether messages say in `Via` that they came this way.",
+    },
+];

@@ -1,0 +1,259 @@
+//! What is in force, and where it comes from.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use config::{Map, Value, ValueKind};
+
+use super::keys::{Default, Key, Kind, TABLES, Table};
+use super::report::Report;
+use super::value::is_outside_files;
+use super::{DEFAULT_FILE, Error, Settings, Sources};
+
+/// The effective configuration, as a file that says the same; secrets are stars. With `origins`, each value is followed
+/// by where it was written.
+///
+/// # Errors
+/// Whatever is wrong with the configuration.
+pub fn show(sources: &Sources, origins: bool) -> Result<String, Error> {
+    show_with_default_file(sources, Path::new(DEFAULT_FILE), origins)
+}
+
+pub(super) fn show_with_default_file(sources: &Sources, default_file: &Path, origins: bool) -> Result<String, Error> {
+    let mut report = Report::default();
+    let tree = super::merged(sources, default_file, &mut report);
+    let settings = tree.clone().and_then(|tree| super::read::settings(tree, &report));
+    let (Some(tree), Some(settings), 0) = (tree, settings, report.errors()) else { return Err(report.into_error()) };
+    let mut page = Page { tree: &tree, settings: &settings, report: &report, origins, text: String::new() };
+    for table in &TABLES {
+        match table.named {
+            false => page.table(table, None),
+            true => page.names(table).iter().for_each(|name| page.table(table, Some(name))),
+        }
+    }
+    Ok(page.text)
+}
+
+struct Page<'a> {
+    tree: &'a Map<String, Value>,
+    settings: &'a Settings,
+    report: &'a Report,
+    origins: bool,
+    text: String,
+}
+
+impl Page<'_> {
+    /// In the order in which they count: that of the plan for limits and routes.
+    fn names(&self, table: &Table) -> Vec<String> {
+        let mut names: Vec<String> = entries(self.tree.get(table.name)).keys().cloned().collect();
+        names.sort();
+        let position = |name: &String| self.settings.plan.limits.iter().position(|limit| limit.name == *name);
+        if table.name == "limits" {
+            names.sort_by_key(position);
+        }
+        names
+    }
+
+    fn table(&mut self, table: &Table, name: Option<&str>) {
+        let path = name.map_or_else(|| table.name.to_owned(), |name| format!("{}.{name}", table.name));
+        let written = match name {
+            None => entries(self.tree.get(table.name)),
+            Some(name) => entries(entries(self.tree.get(table.name)).get(name)),
+        };
+        // What holds for all routes is shown with each of them.
+        if table.name == "defaults" {
+            return;
+        }
+        let gap = if self.text.is_empty() { "" } else { "\n" };
+        let _ = writeln!(self.text, "{gap}[{path}]");
+        for key in table.keys() {
+            self.key(table, name, &path, key, written.get(key.name));
+        }
+    }
+
+    fn key(&mut self, table: &Table, name: Option<&str>, path: &str, key: &Key, own: Option<&Value>) {
+        let own_path = format!("{path}.{}", key.name);
+        let default_path = format!("defaults.{}", key.name);
+        let default = entries(self.tree.get("defaults")).get(key.name);
+        if let Some(value) = own {
+            let both = default.filter(|_| table.name == "routes" && MERGED.contains(&key.name));
+            let shown = match both {
+                Some(default) => key.kind.show(&merged(value, default)),
+                None => key.kind.show(value),
+            };
+            return self.line(key, &shown, &self.origin(&own_path, value));
+        }
+        if let Some(value) = default.filter(|_| self.is_inherited(table, name, key)) {
+            return self.line(key, &key.kind.show(value), &self.origin(&default_path, value));
+        }
+        if !self.applies(table, name, key) {
+            return;
+        }
+        if let Some(value) = self.derived(table, name, key) {
+            return self.line(key, &value, BUILT_IN);
+        }
+        match key.default {
+            Default::Is(value) => self.line(key, value, BUILT_IN),
+            Default::Says(text) => {
+                let _ = writeln!(self.text, "# {}: {text}", key.name);
+            }
+            Default::Nothing | Default::Required => {}
+        }
+    }
+
+    fn line(&mut self, key: &Key, value: &str, origin: &str) {
+        let _ = match self.origins {
+            true => writeln!(self.text, "{} = {value}  # {origin}", key.name),
+            false => writeln!(self.text, "{} = {value}", key.name),
+        };
+    }
+
+    fn origin(&self, path: &str, value: &Value) -> String {
+        self.report.origins.key(path).or(value.origin()).unwrap_or_default().to_owned()
+    }
+
+    /// Whether what `[defaults]` says holds for this table.
+    fn is_inherited(&self, table: &Table, name: Option<&str>, key: &Key) -> bool {
+        let is_about_which = matches!(key.name, "limit" | "limits");
+        let of_defaults = TABLES
+            .iter()
+            .find(|table| table.name == "defaults")
+            .is_some_and(|defaults| defaults.keys().any(|default| default.name == key.name));
+        match table.name {
+            "routes" => {
+                of_defaults && (is_about_which && self.inherits_limits(name, key) || self.applies(table, name, key))
+            }
+            "limits" => of_defaults && !is_about_which && self.applies(table, name, key),
+            _ => false,
+        }
+    }
+
+    /// A route that takes no permit takes no default limits, and one with limits of its own is not told to take none.
+    fn inherits_limits(&self, route: Option<&str>, key: &Key) -> bool {
+        let Some(route) = self.settings.plan.routes.iter().find(|known| Some(known.name.as_str()) == route) else {
+            return false;
+        };
+        let has_own = route.limits.first().is_some_and(|limit| self.settings.plan.limits[*limit].name == route.name);
+        match key.name {
+            "limit" => has_own || route.limits.is_empty(),
+            _ => route.limits.len() > usize::from(has_own),
+        }
+    }
+
+    /// Whether a key says anything there: those of limits say nothing where there is no limit, and those of keys
+    /// nothing where there is no key.
+    fn applies(&self, table: &Table, name: Option<&str>, key: &Key) -> bool {
+        let of_limit = super::limits::Keys::names().any(|known| known == key.name);
+        if !of_limit || !table.named || table.name == "upstreams" {
+            return true;
+        }
+        let plan = &self.settings.plan;
+        let Some(index) = plan.limits.iter().position(|limit| Some(limit.name.as_str()) == name) else { return false };
+        let about_keys = super::fairness::Fairness::NAMES.contains(&key.name) && key.name != "key";
+        !about_keys || plan.keys[index].is_some()
+    }
+
+    /// What a default that depends on other things comes to.
+    fn derived(&self, table: &Table, name: Option<&str>, key: &Key) -> Option<String> {
+        let plan = &self.settings.plan;
+        match (table.name, key.name) {
+            ("routes" | "limits", "queue") => {
+                let limit = plan.limits.iter().find(|limit| Some(limit.name.as_str()) == name)?;
+                Some(limit.queue.to_string())
+            }
+            ("routes", "upstream") => {
+                let route = plan.routes.iter().find(|route| Some(route.name.as_str()) == name)?;
+                Some(quoted(&plan.upstreams[route.upstream].name))
+            }
+            _ => None,
+        }
+    }
+}
+
+const BUILT_IN: &str = "built-in";
+
+/// Tables to which those of the defaults are added, name by name.
+const MERGED: [&str; 2] = ["set_headers", "set_response_headers"];
+
+/// Fields whose values open something.
+const CREDENTIALS: [&str; 4] = ["authorization", "proxy-authorization", "cookie", "x-api-key"];
+
+fn merged(own: &Value, defaults: &Value) -> Value {
+    let mut all = entries(Some(own)).clone();
+    for (name, value) in entries(Some(defaults)) {
+        if all.keys().all(|own| !own.eq_ignore_ascii_case(name)) {
+            all.insert(name.clone(), value.clone());
+        }
+    }
+    Value::new(None, all)
+}
+
+fn entries(value: Option<&Value>) -> &Map<String, Value> {
+    static NONE: std::sync::LazyLock<Map<String, Value>> = std::sync::LazyLock::new(Map::new);
+    match value.map(|value| &value.kind) {
+        Some(ValueKind::Table(table)) => table,
+        _ => &NONE,
+    }
+}
+
+impl Kind {
+    /// A value in TOML. What comes from variables and flags is a text there, whatever it means.
+    fn show(&self, value: &Value) -> String {
+        let outside = value.origin().is_some_and(is_outside_files);
+        match (&value.kind, self) {
+            (_, Kind::Secret) => "\"***\"".to_owned(),
+            (ValueKind::String(text), Kind::List(item)) if outside => {
+                let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
+                let items = items.map(|text| item.show(&Value::new(value.origin().map(str::to_owned).as_ref(), text)));
+                format!("[{}]", items.collect::<Vec<_>>().join(", "))
+            }
+            (ValueKind::String(text), kind) if outside && kind.is_bare(text) => text.trim().to_owned(),
+            (ValueKind::String(text), _) => quoted(text),
+            (ValueKind::Array(items), Kind::List(item)) => {
+                format!("[{}]", items.iter().map(|value| item.show(value)).collect::<Vec<_>>().join(", "))
+            }
+            (ValueKind::Table(table), kind) => {
+                let mut names: Vec<_> = table.keys().collect();
+                names.sort();
+                let entries = names.iter().map(|name| {
+                    if matches!(kind, Kind::Map(_, Kind::Text(_))) && CREDENTIALS.contains(&&*name.to_ascii_lowercase())
+                    {
+                        return format!("{} = \"***\"", quoted(name));
+                    }
+                    let shown =
+                        kind.inner(name).map_or_else(|| table[*name].to_string(), |kind| kind.show(&table[*name]));
+                    format!("{} = {shown}", quoted(name))
+                });
+                format!("{{ {} }}", entries.collect::<Vec<_>>().join(", "))
+            }
+            (ValueKind::I128(number), _) => number.to_string(),
+            (ValueKind::Boolean(boolean), _) => boolean.to_string(),
+            (other, _) => other.to_string(),
+        }
+    }
+
+    /// Whether a text stands for something that has no quotes.
+    fn is_bare(&self, text: &str) -> bool {
+        match self {
+            Kind::Integer(..) | Kind::Size(_) => text.trim().parse::<u64>().is_ok(),
+            Kind::Boolean => matches!(text, "true" | "false"),
+            Kind::Either(kinds) => kinds.iter().any(|kind| kind.is_bare(text)),
+            _ => false,
+        }
+    }
+
+    /// What stands below a name in a table of this kind.
+    fn inner(&self, name: &str) -> Option<&Kind> {
+        match self {
+            Kind::Map(_, kind) => Some(kind),
+            Kind::Table(keys) => keys.iter().find(|key| key.name == name).map(|key| &key.kind),
+            Kind::Either(kinds) => kinds.iter().find_map(|kind| kind.inner(name)),
+            _ => None,
+        }
+    }
+}
+
+/// A text in TOML. JSON's escapes are TOML's, too, and nothing that a value can hold needs others.
+fn quoted(text: &str) -> String {
+    serde_json::to_string(text).expect("a text can be written").replace('\u{7f}', "\\u007f")
+}
