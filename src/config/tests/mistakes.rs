@@ -106,7 +106,7 @@ fn a_mistake_is_reported_with_its_place_and_key() {
         (
             "route",
             r#"limit = "slots""#,
-            r#"0:4:9 routes.a.limit is "slots", and the endpoints of upstreams.a have none (write slots = 4 into [upstreams.a]"#,
+            r#"0:4:1 routes.a.limit is "slots", and the endpoints of upstreams.a have none (write slots = 4 into [upstreams.a]"#,
         ),
         (
             "route",

@@ -85,7 +85,7 @@ fn mistakes_in_variables_and_flags_are_shown_with_their_values() {
         ),
         (
             Given::minimal().variable("SLUICEGATE__LIMITS__A__LIMIT", "many"),
-            "environment variable SLUICEGATE__LIMITS__A__LIMIT limits.a.limit must be a whole number from 1 to 16777215, not \"many\"",
+            "environment variable SLUICEGATE__LIMITS__A__LIMIT limits.a.limit must be a whole number from 1 to 16777215 or \"slots\", not \"many\"",
         ),
         (
             Given::minimal().variable("SLUICEGATE__SERVER__LISTEN", "127.0.0.1:1,x"),
