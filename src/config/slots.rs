@@ -41,7 +41,9 @@ fn add_last(plan: &mut Plan, upstream: usize) {
     // No name of an operator's choice has a dot.
     let default = admission::Settings::new(format!("upstreams.{}", settings.name), sum(settings));
     // All limits of a request share the shortest wait, and this one has no say in it.
-    let longest = routes.iter().flat_map(|route| &route.limits).map(|limit| plan.limits[*limit].queue_timeout).max();
+    // Where one could not be read, which has been reported, there are fewer than the routes name.
+    let named = routes.iter().flat_map(|route| &route.limits).filter_map(|limit| plan.limits.get(*limit));
+    let longest = named.map(|limit| limit.queue_timeout).max();
     let queue_timeout = default.queue_timeout.max(longest.unwrap_or_default());
     let limit = plan.limits.len();
     routes.iter_mut().for_each(|route| route.limits.push(limit));

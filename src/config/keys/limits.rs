@@ -5,18 +5,20 @@ use super::{Default, Key, Kind, LIMIT_MAX};
 /// `[limits.NAME]` alone.
 pub(super) const SHARED: &[Key] = &[Key {
     name: "limit",
-    kind: Kind::Integer(1, LIMIT_MAX),
+    kind: Kind::Either(&[Kind::Integer(1, LIMIT_MAX), Kind::Words(&["slots"])]),
     default: Default::Required,
-    about: "How many requests of all its routes together may be in flight.",
+    about: "How many requests of all its routes together may be in flight. `slots`: as many as the endpoints of their \
+            upstream have together.",
 }];
 
 /// Routes and their defaults.
 pub(super) const OF_ROUTE: &[Key] = &[
     Key {
         name: "limit",
-        kind: Kind::Either(&[Kind::Integer(1, LIMIT_MAX), Kind::Words(&["none"])]),
+        kind: Kind::Either(&[Kind::Integer(1, LIMIT_MAX), Kind::Words(&["slots", "none"])]),
         default: Default::Nothing,
-        about: "How many requests of the route may be in flight. `none`: it takes no permit of any kind.",
+        about: "How many requests of the route may be in flight. `slots`: as many as the endpoints of its upstream have \
+                together. `none`: it takes no permit of any kind.",
     },
     Key {
         name: "limits",

@@ -1,6 +1,21 @@
 //! `[upstreams.NAME]`.
 
-use super::{Default, Key, Kind};
+use super::{Default, Key, Kind, LIMIT_MAX};
+
+const EJECT: &[Key] = &[
+    Key {
+        name: "failures",
+        kind: Kind::Integer(1, 1_000_000),
+        default: Default::Is("5"),
+        about: "How many failures in a row, with no answer between them.",
+    },
+    Key {
+        name: "for",
+        kind: Kind::Duration { zero: false },
+        default: Default::Is("\"10s\""),
+        about: "For how long it gets nothing.",
+    },
+];
 
 pub(super) const UPSTREAM: &[Key] = &[
     Key {
@@ -15,6 +30,19 @@ pub(super) const UPSTREAM: &[Key] = &[
         kind: Kind::List(&Kind::Text(&["\"http://10.0.0.1:3000\"", "\"http://10.0.0.2:3000\""])),
         default: Default::Nothing,
         about: "Several URLs in place of one, all with the same scheme and path.",
+    },
+    Key {
+        name: "slots",
+        kind: Kind::Integer(1, LIMIT_MAX),
+        default: Default::Nothing,
+        about: "How many requests each endpoint takes at once. All of them together are the last limit of its routes.",
+    },
+    Key {
+        name: "eject",
+        kind: Kind::Either(&[Kind::Words(&["off"]), Kind::Table(EJECT)]),
+        default: Default::Is("{ failures = 5, for = \"10s\" }"),
+        about: "An endpoint that can't be reached, or closes before it answers, so often in a row gets nothing for that \
+                time. Never the last one.",
     },
     Key {
         name: "balance",

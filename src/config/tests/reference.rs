@@ -26,6 +26,7 @@ fn everything(more: &str, table: &str) -> Given {
             keys.lines().filter(|line| line.split(" = ").next() != Some(new)).map(|line| format!("{line}\n")).collect();
         for (of, key, value) in [
             ("upstreams.api", "url", "\"http://127.0.0.1:3000\""),
+            ("upstreams.api", "slots", "16777215"),
             ("routes.one", "limit", "16777215"),
             ("routes.one", "limits", "[\"shared\"]"),
             ("routes.one", "key", "\"path:id\""),
