@@ -30,7 +30,7 @@ type Turn = Reverse<(u64, u64, u32, u32)>;
 impl<W, V, K: Hash + Eq + Clone> Queue<W, V, K> {
     /// Those who wait, in the order in which they would go if nobody else came, nobody left, and a seat came back now and
     /// then. Levels, keys and the order are taken as they are now. Who is held back by its key's cap stands where its turn
-    /// is without one, and who could pass a wider one stands behind it.
+    /// is without one, who could pass a wider one stands behind it, and newest first nobody is shown to have risen by age.
     ///
     /// Looks at each key's lane first, and then takes the logarithm of their number for each one who is asked for.
     pub fn upcoming(&mut self, now: Instant) -> impl Iterator<Item = Standing<'_, K>> {
@@ -42,7 +42,7 @@ impl<W, V, K: Hash + Eq + Clone> Queue<W, V, K> {
             let mut first: Option<(u64, Level)> = None;
             for level in Level::ALL {
                 let Some(Reverse((.., index))) = levels[level as usize].peek() else { continue };
-                let rank = queue.rank(*index, now);
+                let rank = queue.rank(*index);
                 if first.is_none_or(|(least, _)| rank < least) {
                     first = Some((rank, level));
                 }

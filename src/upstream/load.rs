@@ -1,14 +1,14 @@
 //! What an endpoint has to do, and whether it gets more.
 
 use std::num::NonZeroU32;
-use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 
 /// The counts of one endpoint. They outlive its connections, which a new configuration may have made anew.
 #[derive(Debug, Default)]
 pub(super) struct Load {
     in_flight: AtomicU32,
-    /// Those of them that have a slot.
-    taken: AtomicU32,
+    /// `[given back: 32 | taken: 32]`: how many of them have a slot, and how often one was given back.
+    slots: AtomicU64,
     /// How often it has failed since it last answered.
     failures: AtomicU32,
     /// Why it gets no new requests, one bit for each reason.
@@ -38,7 +38,13 @@ impl Load {
     }
 
     pub(super) fn taken(&self) -> u32 {
-        self.taken.load(Ordering::SeqCst)
+        self.slots.load(Ordering::SeqCst) as u32
+    }
+
+    /// How often a slot was given back, modulo 2^32. Whoever finds no slot anywhere, and the same number before and after
+    /// having looked, knows that there was none at that moment.
+    pub(super) fn given_back(&self) -> u64 {
+        self.slots.load(Ordering::SeqCst) >> 32
     }
 
     pub(super) fn begin(&self) {
@@ -63,13 +69,13 @@ impl Load {
 
     /// Takes one of `slots`, if one is free.
     pub(super) fn take_slot(&self, slots: NonZeroU32) -> bool {
-        let more = |taken: u32| (taken < slots.get()).then_some(taken + 1);
-        self.taken.fetch_update(Ordering::SeqCst, Ordering::SeqCst, more).is_ok()
+        let more = |word: u64| ((word as u32) < slots.get()).then_some(word + 1);
+        self.slots.fetch_update(Ordering::SeqCst, Ordering::SeqCst, more).is_ok()
     }
 
     /// Takes one more than there are.
     pub(super) fn force_slot(&self) {
-        self.taken.fetch_add(1, Ordering::SeqCst);
+        self.slots.fetch_add(1, Ordering::SeqCst);
     }
 
     /// Gives a slot back. Whether somebody has to be told.
@@ -78,7 +84,8 @@ impl Load {
     /// One of the two sees what the other has done, so the sum of the slots is never told with this one in it for good.
     #[must_use]
     pub(super) fn give_back_slot(&self) -> bool {
-        self.taken.fetch_sub(1, Ordering::SeqCst);
+        // One less below, one more above; above it may wrap.
+        self.slots.fetch_add((1 << 32) - 1, Ordering::SeqCst);
         self.is_out()
     }
 

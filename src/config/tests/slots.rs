@@ -37,6 +37,13 @@ fn a_limit_can_be_the_sum_of_the_slots() {
 }
 
 #[test]
+fn what_could_not_be_read_is_reported_and_nothing_else() {
+    let routes = "[routes.a]\nlimits = [\"s\", \"t\"]\n[limits.s]\nlimit = \"slots\"\n[limits.t]\nlimit = 0\n";
+    let problems = Given::default().file(&format!("{UPSTREAM}{routes}")).problems();
+    assert!(problems.len() == 1 && problems[0].starts_with("0:9:9 limits.t.limit must be"), "{problems:?}");
+}
+
+#[test]
 fn slots_have_to_be_of_one_upstream_and_of_all_of_its_endpoints() {
     for (text, expected) in [
         (
