@@ -9,6 +9,9 @@ pub mod admission;
 pub mod cli;
 pub mod config;
 mod duration;
+#[cfg(test)]
+#[path = "../fuzz/driver.rs"]
+mod fuzz;
 pub mod proxy;
 pub mod queue;
 pub mod route;
