@@ -142,10 +142,12 @@ async fn interim_answers_without_end_are_no_answer() {
         while call.send_raw("HTTP/1.1 102 Processing\r\n\r\n").await.is_ok() {
             tokio::time::sleep(std::time::Duration::from_millis(5)).await;
         }
+        // The proxy may be done with it before its answer is read.
+        std::future::pending::<()>().await;
     };
     let answer = tokio::select! {
         answer = client.answer() => answer,
-        () = informing => panic!("the connection ended before the answer"),
+        () = informing => unreachable!("it does not end"),
     };
     answer.expect(504, "upstream_timeout");
     drop(call);
