@@ -10,6 +10,9 @@ pub mod cli;
 pub mod config;
 mod duration;
 mod files;
+#[cfg(test)]
+#[path = "../fuzz/driver.rs"]
+mod fuzz;
 pub mod proxy;
 pub mod queue;
 pub mod route;

@@ -16,6 +16,9 @@ mod fairness;
 mod fields;
 mod file;
 mod flags;
+#[cfg(test)]
+#[path = "../../fuzz/config.rs"]
+mod fuzz;
 mod handling;
 mod keys;
 mod layer;

@@ -8,6 +8,9 @@
 //! path that the client sent.
 
 mod conditions;
+#[cfg(test)]
+#[path = "../../fuzz/paths.rs"]
+mod fuzz;
 mod host;
 mod normalize;
 mod path;

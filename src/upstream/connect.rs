@@ -30,6 +30,7 @@ where
         .await
         .unwrap_or_else(|_| Err(too_slow(settings)))?;
     let (sender, connection) = http1::Builder::new()
+        .max_buf_size(READ_AHEAD)
         .handshake::<_, Upload<B>>(TokioIo::new(SocketIo(socket.clone())))
         .await
         .map_err(io::Error::other)?;
@@ -44,6 +45,10 @@ where
     let default_idle = if settings.tls.is_some() { DEFAULT_IDLE_TLS } else { DEFAULT_IDLE };
     Ok(Connection { sender, socket, home, reuse_for: settings.idle_timeout.unwrap_or(default_idle), reused: false })
 }
+
+/// hyper's buffer: an answer's head fits into it, and it is full for as long as a client reads nothing. Left to itself, hyper
+/// lets it grow to 400 KiB for each of them.
+const READ_AHEAD: usize = 32 << 10;
 
 /// How long we keep an idle connection when neither the operator nor the upstream says: Node closes after 5 s.
 const DEFAULT_IDLE: Duration = Duration::from_secs(4);

@@ -26,6 +26,7 @@ mod h2c_messages;
 mod h2c_resends;
 mod h2c_upstream;
 mod harness;
+mod hostile;
 mod http2;
 mod http2_bounds;
 mod http2_messages;

@@ -4,6 +4,9 @@
 
 mod cost;
 mod deadline;
+#[cfg(test)]
+#[path = "../../../fuzz/claims.rs"]
+mod fuzz;
 mod key;
 mod keys;
 mod priority;

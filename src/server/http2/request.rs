@@ -74,6 +74,10 @@ fn join_cookies(headers: &mut HeaderMap) {
 }
 
 #[cfg(test)]
+#[path = "../../../fuzz/http2.rs"]
+mod fuzz;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -1,5 +1,7 @@
 //! Following a chunked body to its end (RFC 9112 §7.1).
 
+use super::head::is_token;
+
 /// Where in a chunked body we are. It only finds the end: the bytes go on to hyper as they are.
 ///
 /// Stricter than hyper where hyper is lenient (spaces after a size, lone line feeds): what can be read in two ways is
@@ -24,6 +26,7 @@ enum State {
     DataCarriageReturn,
     DataLineFeed,
     TrailerLineStart,
+    TrailerName,
     TrailerLine,
     TrailerLineFeed,
     EndLineFeed,
@@ -90,17 +93,23 @@ impl Chunked {
             (State::TrailerLineStart, b'\r') => State::EndLineFeed,
             (State::EndLineFeed, b'\n') => State::End,
             // A folded line would begin with a space.
-            (State::TrailerLineStart, b'!'..=b'~') | (State::TrailerLine, b'\t' | 0x20..=0x7e | 0x80..) => {
-                self.trailer += 1;
-                if self.trailer > MAX_TRAILER {
-                    return Err(BadChunk);
-                }
+            (State::TrailerLineStart | State::TrailerName, byte) if is_token(byte) => {
+                self.count_trailer()?;
+                State::TrailerName
+            }
+            (State::TrailerName, b':') | (State::TrailerLine, b'\t' | 0x20..=0x7e | 0x80..) => {
+                self.count_trailer()?;
                 State::TrailerLine
             }
             (State::TrailerLine, b'\r') => State::TrailerLineFeed,
             (State::TrailerLineFeed, b'\n') => State::TrailerLineStart,
             _ => return Err(BadChunk),
         })
+    }
+
+    fn count_trailer(&mut self) -> Result<(), BadChunk> {
+        self.trailer += 1;
+        if self.trailer > MAX_TRAILER { Err(BadChunk) } else { Ok(()) }
     }
 }
 

@@ -10,6 +10,9 @@
 //! - leaves the closing to that task, which lingers where bytes are unread.
 
 mod chunked;
+#[cfg(test)]
+#[path = "../../../fuzz/wire.rs"]
+mod fuzz;
 mod head;
 mod signals;
 
@@ -332,6 +335,12 @@ impl Wire {
         }
         read
     }
+}
+
+/// Whether these bytes are a whole head that passes.
+#[cfg(test)]
+pub(super) fn passes_as_head(bytes: &[u8]) -> bool {
+    matches!(head::scan(bytes, 0, 1 << 15), Scan::Complete(Head { len, .. }) if len == bytes.len())
 }
 
 /// An empty line or two before a request line are ignored (RFC 9112 §2.2).
