@@ -338,9 +338,11 @@ fn passing_sockets(path: &str) -> Command {
         local = socket.socket(socket.AF_UNIX)
         local.bind(sys.argv[1])
         local.listen()
-        for fd, given in enumerate([socket.create_server(('127.0.0.1', 0)), local], 3):
-            # Far from where they have to be.
-            os.dup2(fcntl.fcntl(given, fcntl.F_DUPFD, 100), fd)
+        web = socket.create_server(('127.0.0.1', 0))
+        # Far from where they have to be, where they may stand in each other's way now.
+        copies = [fcntl.fcntl(given.detach(), fcntl.F_DUPFD, 100) for given in (web, local)]
+        for fd, copy in enumerate(copies, 3):
+            os.dup2(copy, fd)
         os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS='2', LISTEN_FDNAMES='web:local')
         os.execv(sys.argv[2], sys.argv[2:])";
     let mut command = of_us(Command::new("/usr/bin/python3"));
