@@ -73,6 +73,12 @@ impl Body {
         Body { kind, bytes: 0, record, tunnel: None }
     }
 
+    /// Whether it only says, so far, that its request waits. Then what it says can be left out, it has to be polled for
+    /// the request to go on, and nothing has been answered yet.
+    pub fn is_waiting(&self) -> bool {
+        matches!(&self.kind, Kind::Events(QueueEvents::Waiting(_)))
+    }
+
     /// Lets go of the record, with a last word.
     fn close(&mut self, last: impl FnOnce(&Record, u64)) {
         if self.record.is_kept() {

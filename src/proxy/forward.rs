@@ -157,7 +157,11 @@ impl Forward {
                     drop(seat);
                     drop(held);
                     self.route.count_rejection(Reason::NoPermit);
-                    let full = Reply::no_place(upgrades.settings().reject_status, waited);
+                    let limits = self.route.limits.as_ref();
+                    // For its counts: the answer stands whatever it says.
+                    let _ = limits.and_then(|limits| limits.refuse(Reason::NoPermit));
+                    let limiter = limits.map_or(upgrades, |limits| &limits.limiters()[0]);
+                    let full = Reply::no_place(limiter.settings().reject_status, waited);
                     return full.into_response(&self.arrival.about(Some(&self.route)));
                 }
             },

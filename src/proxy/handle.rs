@@ -12,10 +12,12 @@ use bytes::Bytes;
 use http::header::{ACCEPT, CONNECTION};
 use http::{HeaderValue, Request, Response, StatusCode};
 use http_body::Body as _;
+use tokio::time::Instant;
 
 use super::body::Body;
 use super::claim::RouteKeys;
 use super::client::Client;
+use super::deadline::within;
 use super::forward::{Arrival, Forward};
 use super::grpc;
 use super::headers::{X_REQUEST_ID, new_request_id, request_id};
@@ -32,7 +34,7 @@ use super::request_body::RequestBody;
 use super::settings::Upgrade;
 use super::shared::{Route, Shared};
 use super::wants_events::wants_events;
-use crate::admission::{Claim, Error, Level, Limits, Reason, Rejection, Spool};
+use crate::admission::{Claim, Error, Level, Limiter, Limits, Reason, Rejection, Spool};
 use crate::upstream::headers::requested_upgrade;
 
 /// One worker's way through what is in force. A request goes all its way by the plan that it began with.
@@ -149,15 +151,24 @@ impl Proxy {
         };
         let mut ahead = None;
         let most = route.settings.handling.buffer_request;
-        if most > 0 && !request.body().is_end_stream() {
-            match Box::pin(Ahead::read(request.body_mut(), most)).await {
-                Ok(read) => ahead = Some(Box::new(read)),
-                Err(error) => {
+        // A client of gRPC may wait for its server before it says more.
+        if most > 0 && arrival.grpc.is_none() && !request.body().is_end_stream() {
+            // Where all of its limits only count, nobody is turned away.
+            let until = claim.deadline.filter(|_| !only_counts(route)).map(Instant::from_std);
+            let read = within(until, Box::pin(Ahead::read(request.body_mut(), most))).await;
+            arrival.large = is_large(request.body());
+            match read {
+                Some(Ok(read)) => ahead = Some(Box::new(read)),
+                Some(Err(error)) => {
                     let about = About { close: true, ..arrival.about(Some(route)) };
                     return Reply::body_failed(&error).into_response(&about);
                 }
+                None => {
+                    let reason = Reason::DeadlineExpired;
+                    let rejection = route.limits.as_ref().and_then(|limits| limits.refuse(reason));
+                    return turn_away(route, &arrival, reason, rejection);
+                }
             }
-            arrival.large = is_large(request.body());
         }
         if route.settings.handling.queue_events && arrival.grpc.is_none() && wants_events(&request, ahead.as_deref()) {
             arrival.told = Some(Told::default());
@@ -166,7 +177,7 @@ impl Proxy {
         let limits = match preflight {
             Some(Preflight::Exempt) => None,
             Some(Preflight::First) => {
-                claim.level = Level::Critical;
+                claim.level = Level::First;
                 route.limits.as_ref()
             }
             Some(Preflight::Count) | None => route.limits.as_ref(),
@@ -198,7 +209,9 @@ async fn admit(
     forward: Forward,
 ) -> Response<Body> {
     let arrival = forward.arrival.clone();
-    let keys = (!route.keys.is_empty()).then(|| RouteKeys { route: route.clone(), client: arrival.client.clone() });
+    // A browser sends no credentials with a preflight: those of all keys share a turn.
+    let keys = (!route.keys.is_empty() && !is_preflight(&request))
+        .then(|| RouteKeys { route: route.clone(), client: arrival.client.clone() });
     if let Some(limit) = keys.as_ref().and_then(|keys| keys.refused_by(&request)) {
         let rejection = limits.limiters()[limit].refuse(Reason::KeyLimit);
         let rejection = rejection.map(|rejection| Rejection { limit, ..rejection });
@@ -261,6 +274,11 @@ fn turn_away(route: &Route, arrival: &Arrival, reason: Reason, rejection: Option
     }
     let waited = rejection.map(|rejection| rejection.waited);
     Reply { waited, ..Reply::no_claim(reason) }.into_response(&about)
+}
+
+/// Whether all limits of a route are dry runs.
+fn only_counts(route: &Route) -> bool {
+    route.limits.as_ref().is_some_and(|limits| limits.limiters().iter().all(Limiter::is_dry_run))
 }
 
 fn is_large(body: &RequestBody) -> bool {

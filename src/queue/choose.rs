@@ -73,7 +73,7 @@ impl<W, V, K: Hash + Eq + Clone> Queue<W, V, K> {
     /// Each level names the one whose turn it is there, passing over keys that are at their cap. Of those goes
     /// who is most urgent, age included. If it takes more seats than are free, capacity is saved up for it: others may
     /// take what it leaves unused, but only as many seats as it wants itself, and then nobody until it goes, or until
-    /// enough has been [saved up in vain](super::saving). So capacity does not idle for long, and the wide do not starve.
+    /// enough has been saved up in vain (`saving.rs`). So capacity does not idle for long, and the wide do not starve.
     pub fn next(&mut self, now: Instant, room: Room) -> Option<Next> {
         let now = self.clock.nanos(now);
         if let Some(ticket) = self.due(now) {

@@ -217,3 +217,28 @@ async fn slow_uploaders_hold_what_they_sent_and_no_more() {
     assert!(each < 400_000, "{each} bytes for 100,000 that were sent");
     assert_eq!(upstream.total(), 0);
 }
+
+#[tokio::test]
+async fn a_client_whose_deadline_passes_while_it_sends_is_told_then() {
+    let mut upstream = Upstream::start().await;
+    let gate = buffering("64KiB").in_front_of(&upstream).await;
+    let mut client = gate.client().await;
+    let start = std::time::Instant::now();
+    client.send(head_of("POST", "/slow", &["Content-Length: 10", "X-Request-Timeout: 300ms"]) + "hello").await;
+    client.answer().await.expect(504, "deadline_expired");
+    assert!(start.elapsed() < Duration::from_secs(5), "after {:?}", start.elapsed());
+    permits_are_all_back(&gate, &mut upstream, 1).await;
+}
+
+#[tokio::test]
+async fn a_call_of_grpc_is_not_read_ahead() {
+    let mut upstream = Http2Upstream::start().await;
+    let gate = buffering("64KiB").in_front_of_url(&upstream.url()).await;
+    let client = Http2::connect(gate.address).await;
+    let fields = [("content-type", "application/grpc"), ("te", "trailers")];
+    let mut call = client.ask(client.request("POST", "/a.B/Talk", &fields), false).await;
+    call.body.send_data(Bytes::from_static(b"hello"), false).unwrap();
+    // Its client says more when its server has.
+    soon("the call", upstream.next()).await.respond(200, "").await;
+    assert_eq!(call.answer().await.head.status(), 200);
+}

@@ -54,3 +54,32 @@ async fn a_preflight_takes_a_permit_unless_it_is_exempt() {
         permits_are_all_back(&gate, &mut upstream, 1).await;
     }
 }
+
+#[tokio::test]
+async fn a_preflight_goes_before_a_critical_request_and_needs_no_key() {
+    let mut upstream = Upstream::start().await;
+    let setup = Sluicegate::with_limit(1).queue(4).route("priority = \"critical\"\nkey = \"bearer\"");
+    let gate = setup.route("missing_key = \"reject\"").in_front_of(&upstream).await;
+    let ask = async |target: &str| {
+        let mut client = gate.client().await;
+        client.request("GET", target, &["authorization: Bearer one"]).await;
+        client.settled().await;
+        client
+    };
+    let mut holder = ask("/holder").await;
+    let held = soon("the holder's request", upstream.next()).await;
+    let mut critical = ask("/critical").await;
+    let mut browser = preflight(&gate).await;
+    browser.settled().await;
+    held.respond(200, "").await;
+    assert_eq!(holder.answer().await.status, 200);
+    let call = soon("the preflight", upstream.next()).await;
+    assert!(call.head.start.starts_with("OPTIONS "), "{}", call.head.start);
+    call.respond(204, "").await;
+    assert_eq!(browser.answer().await.status, 204);
+    soon("the critical request", upstream.next()).await.respond(200, "").await;
+    assert_eq!(critical.answer().await.status, 200);
+    // Any other request has to say whose it is.
+    let mut nobody = gate.get("/").await;
+    nobody.answer().await.expect(429, "key_limit");
+}

@@ -110,7 +110,7 @@ async fn a_route_can_deny_upgrades_and_h2c_is_not_asked_for() {
 #[tokio::test]
 async fn upgraded_connections_can_have_places_of_their_own() {
     let (upstream, url) = listen().await;
-    let setup = Sluicegate::with_limit(1).queue(4).route("upgrade = { separate = 1 }");
+    let setup = Sluicegate::with_limit(1).queue(4).route("upgrade = { separate = 1 }\nreject_status = 429");
     let gate = setup.in_front_of_url(&url).await;
     let (_client, server) = tunnel(gate.address, &upstream, "").await;
     // The request's permit is free again, and the only place of its kind is not.
@@ -119,7 +119,7 @@ async fn upgraded_connections_can_have_places_of_their_own() {
     read_head(&mut second_server).await;
     second_server.write_all(AGREE.as_bytes()).await.unwrap();
     let head = read_head(&mut second).await;
-    assert!(head.starts_with("HTTP/1.1 503") && head.contains("x-sluicegate-reason: no_permit"), "{head}");
+    assert!(head.starts_with("HTTP/1.1 429") && head.contains("x-sluicegate-reason: no_permit"), "{head}");
     drop(server);
     let again = async {
         loop {

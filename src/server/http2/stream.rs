@@ -42,7 +42,7 @@ impl Stream {
     /// nothing of the answer for too long.
     pub(super) async fn serve(mut self, request: Request<RecvStream>) {
         let head_only = request.method() == Method::HEAD;
-        let Some(response) = self.answer(request).await else {
+        let Some((response, upload)) = self.answer(request).await else {
             self.counted.reset();
             return;
         };
@@ -52,13 +52,14 @@ impl Stream {
         let end = head_only || body.is_end_stream();
         let Ok(mut stream) = self.respond.send_response(Response::from_parts(parts, ()), end) else { return };
         if !end {
-            let sending = Sending { body, stuck: Timer::default(), worker: &self.worker };
+            let upload = body.is_waiting().then_some(upload);
+            let sending = Sending { body, upload, stuck: Timer::default(), worker: &self.worker };
             sending.run(&mut stream).await;
         }
     }
 
-    /// The answer, or `None` if the client has left before there was one.
-    async fn answer(&mut self, request: Request<RecvStream>) -> Option<Response<Body>> {
+    /// The answer, and the upload that may go on beside it, or `None` if the client has left before there was one.
+    async fn answer(&mut self, request: Request<RecvStream>) -> Option<(Response<Body>, Arc<Upload>)> {
         let settings = &self.worker.settings;
         let expects = request.headers().contains_key(EXPECT);
         let length = request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
@@ -87,9 +88,11 @@ impl Stream {
             }
             respond.poll_reset(cx).map(|_| None)
         });
-        let answer = answer.await;
-        upload.set_answered();
-        answer
+        let answer = answer.await?;
+        if !answer.body().is_waiting() {
+            upload.set_answered();
+        }
+        Some((answer, upload))
     }
 }
 
@@ -110,6 +113,8 @@ fn complete_head(headers: &mut HeaderMap, body: &Body) {
 /// A body on its way into its stream.
 struct Sending<'a> {
     body: Body,
+    /// That of a request which still waits.
+    upload: Option<Arc<Upload>>,
     /// Runs while the client gives no window.
     stuck: Timer,
     worker: &'a Worker,
@@ -159,7 +164,11 @@ impl Sending<'_> {
         stream: &mut SendStream<Bytes>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<http_body::Frame<Bytes>, Stop>> {
-        match Pin::new(&mut self.body).poll_frame(cx) {
+        let frame = Pin::new(&mut self.body).poll_frame(cx);
+        if let Some(upload) = self.upload.take_if(|_| !self.body.is_waiting()) {
+            upload.set_answered();
+        }
+        match frame {
             Poll::Ready(Some(Ok(frame))) => Poll::Ready(Ok(frame)),
             Poll::Ready(Some(Err(_))) => Poll::Ready(Err(Stop::Broken)),
             Poll::Ready(None) => {
@@ -174,6 +183,14 @@ impl Sending<'_> {
     async fn send(&mut self, mut data: Bytes, end: bool, stream: &mut SendStream<Bytes>) -> Result<(), Stop> {
         if data.is_empty() {
             return stream.send_data(data, end).map_err(|_| Stop::Left);
+        }
+        if self.body.is_waiting() {
+            // Whoever waits for window does not poll the request that waits. A comment can be left out.
+            stream.reserve_capacity(data.len());
+            if poll_fn(|cx| Poll::Ready(stream.poll_capacity(cx))).await.is_pending() && stream.capacity() < data.len()
+            {
+                return Ok(());
+            }
         }
         while !data.is_empty() {
             // No more than can be sent at once: what is reserved is kept from the other streams.
