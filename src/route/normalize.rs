@@ -53,7 +53,7 @@ fn decode_unreserved(path: &str) -> String {
         decoded.push_str(&rest[..at]);
         rest = &rest[at..];
         let taken = match escape(rest.as_bytes()) {
-            Some(byte) if is_unreserved(byte) => {
+            Some(byte) if is_unreserved(byte) && !completes_an_escape(&decoded, byte) => {
                 decoded.push(char::from(byte));
                 3
             }
@@ -70,6 +70,16 @@ fn decode_unreserved(path: &str) -> String {
     }
     decoded.push_str(rest);
     decoded
+}
+
+/// Whether this byte would make an escape of a broken one before it: what was decoded is not decoded again.
+fn completes_an_escape(decoded: &str, byte: u8) -> bool {
+    let broken = match decoded.as_bytes() {
+        [.., b'%'] => true,
+        [.., b'%', digit] => digit.is_ascii_hexdigit(),
+        _ => false,
+    };
+    broken && byte.is_ascii_hexdigit()
 }
 
 /// The byte that an escape at the start of `text` stands for.
@@ -117,6 +127,8 @@ mod tests {
             ("/%2565", "/%2565"),
             ("/%zz/%", "/%zz/%"),
             ("/x%7", "/x%7"),
+            ("/e%e%62e", "/e%e%62e"),
+            ("/%%36%31", "/%%361"),
             ("/ü", "/ü"),
             ("/%€", "/%€"),
             ("*", "*"),
