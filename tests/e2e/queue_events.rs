@@ -246,10 +246,12 @@ async fn who_does_not_wait_so_long_or_has_not_asked_gets_an_ordinary_answer() {
 #[tokio::test]
 async fn an_upload_that_stalls_after_its_events_have_begun_gives_its_permit_back() {
     let setup = Sluicegate::with_limit(1).queue(4).route("queue_events = \"sse\"\non_client_gone = \"reset\"");
-    let full = Full::start(setup.server("body_idle_timeout = \"2s\"")).await;
+    // Longer than the wait, in which it counts as well.
+    let full = Full::start(setup.server("body_idle_timeout = \"8s\"")).await;
     let client = Http2::connect(full.gate.address).await;
     let asked = client.ask(client.request("POST", "/", &[("accept", "text/event-stream")]), false).await;
     let (response, body) = asked.head().await.unwrap();
+    assert_eq!(response.headers()["content-type"], "text/event-stream");
     let mut events = response.into_body();
     soon("a comment", events.data()).await.unwrap().unwrap();
     let (gate, mut upstream) = full.release().await;
