@@ -327,7 +327,7 @@ pub fn write_config(text: &str) -> PathBuf {
 }
 
 /// The binary, without the variables of whoever runs the tests.
-pub(super) fn binary() -> Command {
+pub fn binary() -> Command {
     of_us(Command::new(env!("CARGO_BIN_EXE_sluicegate")))
 }
 
