@@ -57,7 +57,7 @@ async fn serve(settings: Settings, sources: Sources, mut watched: Option<Watched
     };
     print_error(format_args!("sluicegate: listening on {}, {summary}, admin {admin_url}", listening.join(" and ")));
 
-    let reloader = Reloader::new(sources, started, handle.clone());
+    let mut reloader = Reloader::new(sources, started, handle.clone());
     let files = tokio::spawn(files::watch(handle.clone()));
     loop {
         tokio::select! {

@@ -5,6 +5,7 @@
 //! the exchange, not with the client: see [`upstream`](crate::upstream).
 
 mod body;
+mod changes;
 mod claim;
 mod client;
 mod cors;
@@ -35,6 +36,7 @@ mod tunnel;
 mod wants_events;
 
 pub use body::Body;
+pub use changes::{Changes, Difference};
 pub use claim::{
     ClaimRules, Cost, KeyExpression, KeyExpressionError, KeyRules, Missing, Priority, TrustHeaders, Unknown,
 };

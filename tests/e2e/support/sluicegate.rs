@@ -50,7 +50,7 @@ impl Sluicegate {
     }
 
     /// The same with further flags and variables.
-    async fn configured_with(text: &str, flags: &[&str], variables: &[(&str, &str)]) -> Self {
+    pub async fn configured_with(text: &str, flags: &[&str], variables: &[(&str, &str)]) -> Self {
         let file = write_config(text);
         let args = [&["-c", file.to_str().expect("a path in UTF-8")], flags].concat();
         let mut this = Self::run_with(&args, variables).await;
