@@ -209,12 +209,16 @@ fn print_warnings(warnings: &[configuration::Problem]) {
     }
 }
 
-/// Whoever has stopped reading has what it wanted: that is no failure.
+/// Whoever has stopped reading has what it wanted: that is no failure. Any other is said.
 fn print(text: &str) -> std::io::Result<()> {
     let mut stdout = std::io::stdout();
     match write!(stdout, "{text}").and_then(|()| stdout.flush()) {
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-        written => written,
+        Err(error) => {
+            print_error(format_args!("error: the standard output cannot be written: {error}"));
+            Err(error)
+        }
+        Ok(()) => Ok(()),
     }
 }
 

@@ -73,6 +73,9 @@ impl Client {
         let problems = problem.as_ref().and_then(|problem| problem["problems"].as_array()).into_iter().flatten();
         let detail = problems.filter_map(Value::as_str).fold(detail, |all, each| format!("{all}\n\n{each}"));
         Err(match status {
+            StatusCode::UNAUTHORIZED if self.authorization.is_some() => {
+                format!("the admin listener at {} takes another token than this one", self.address)
+            }
             StatusCode::UNAUTHORIZED => format!("{detail} Say where the token is with --token-file FILE."),
             _ => detail,
         })

@@ -100,8 +100,9 @@ pub(super) fn run(command: &AdminCommand) -> Ending {
         AdminCommand::Drain { reach } => drain(reach),
         AdminCommand::Health { ready, reach } => health::check(reach, *ready),
     };
-    match done.and_then(|text| print(&text).map_err(|error| error.to_string())) {
-        Ok(()) => Ending::Done,
+    match done.map(|text| print(&text)) {
+        Ok(Ok(())) => Ending::Done,
+        Ok(Err(_)) => Ending::Failed,
         Err(error) => {
             print_error(format_args!("error: {error}"));
             Ending::Failed
