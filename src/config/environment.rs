@@ -88,14 +88,19 @@ impl Environment {
         }
         // No variable can hold a hyphen, and hardly a header does without one.
         let header;
-        if let ["routes", _, "header", name] = names[..] {
+        if let Some([table, name]) = names.last_chunk()
+            && HEADERS.contains(table)
+        {
             header = name.replace('_', "-");
-            names[3] = &header;
+            *names.last_mut().expect("it has two") = &header;
         }
         self.layer.set(&names, Value::new(Some(&place), value));
         self.paths.push((names.into_iter().map(str::to_owned).collect(), place));
     }
 }
+
+/// Tables whose keys are names of headers.
+const HEADERS: [&str; 4] = ["header", "set_headers", "set_response_headers", "secret_headers"];
 
 fn unknown(rest: &str, place: &str) -> super::Problem {
     let warning = problem(place, "", "this variable is not known, and does nothing");

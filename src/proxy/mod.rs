@@ -29,6 +29,7 @@ mod reply;
 mod request_ahead;
 mod request_body;
 mod rewrite;
+mod seldom;
 mod settings;
 mod shared;
 mod trusted;

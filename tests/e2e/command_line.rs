@@ -78,6 +78,20 @@ async fn a_file_that_is_watched_is_in_force_as_soon_as_it_has_changed_and_a_brok
 }
 
 #[tokio::test]
+async fn forwarded_fields_of_a_peer_that_is_not_trusted_are_told_once() {
+    let upstream = Upstream::that_works_for(std::time::Duration::ZERO).await;
+    let mut gate = Sluicegate::with_limit(1).in_front_of(&upstream).await;
+    for _ in 0..3 {
+        let mut client = gate.client().await;
+        client.send("GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 192.0.2.1\r\n\r\n").await;
+        assert_eq!(client.answer().await.status, 200);
+    }
+    soon("the warning", gate.said("not in server.trusted_proxies")).await;
+    assert_eq!(gate.stderr().matches("not in server.trusted_proxies").count(), 1, "{}", gate.stderr());
+    assert!(gate.stderr().contains("127.0.0.1"), "{}", gate.stderr());
+}
+
+#[tokio::test]
 async fn to_watch_nothing_is_exit_2() {
     let flags = ["--upstream", "http://127.0.0.1:1", "--limit", "1", "--listen", "127.0.0.1:0", "--watch"];
     let ended = Sluicegate::run_to_end(&flags).await;

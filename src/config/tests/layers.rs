@@ -57,6 +57,18 @@ fn a_dry_run_is_of_all_limits_and_is_asked_for_by_the_flag_or_its_variable() {
 }
 
 #[test]
+fn a_header_is_named_in_a_variable_with_underscores_for_its_hyphens() {
+    let given = Given::minimal()
+        .variable("SLUICEGATE__ROUTES__DEFAULT__SET_HEADERS__X_ONE", "1")
+        .variable("SLUICEGATE__DEFAULTS__SET_RESPONSE_HEADERS__X_TWO", "2")
+        .variable("SLUICEGATE__UPSTREAMS__DEFAULT__SET_HEADERS__X_THREE", "3");
+    let shown = show(&given.sources, false).unwrap();
+    for name in ["x-one", "x-two", "x-three"] {
+        assert!(shown.contains(&format!("{{ \"{name}\" = ")), "{name} in {shown}");
+    }
+}
+
+#[test]
 fn the_files_that_are_read_are_known() {
     let files = |variables: &[(&str, &str)], flag: Option<&str>| {
         let environment = variables.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
