@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::support::quiet::alone;
 use crate::support::{Client, Sluicegate, Upstream, one_of_three, permits_are_all_back, soon, until};
 
 #[tokio::test]
@@ -116,8 +117,10 @@ async fn while_draining_nothing_is_loaded() {
     assert_eq!(client.answer().await.status, 200);
 }
 
+/// Prints how long it took: `cargo test --release --test e2e a_thousand_routes -- --nocapture`.
 #[tokio::test]
 async fn a_thousand_routes_are_reloaded_in_a_moment_and_no_request_fails() {
+    let _alone = alone();
     let upstream = Upstream::that_works_for(Duration::from_millis(2)).await;
     let base = Sluicegate::with_limit(8).queue(1000);
     let gate = base.clone().admin().in_front_of(&upstream).await;
@@ -137,8 +140,8 @@ async fn a_thousand_routes_are_reloaded_in_a_moment_and_no_request_fails() {
             })
         })
         .collect();
-    // Ten times as long where nothing was optimized.
-    let most = Duration::from_millis(if cfg!(debug_assertions) { 500 } else { 50 });
+    // Where nothing was optimized, ten times what that takes.
+    let most = Duration::from_millis(if cfg!(debug_assertions) { 2500 } else { 50 });
     let mut round = 0;
     one_of_three(async || {
         round += 1;
