@@ -57,6 +57,8 @@ async fn serve(settings: Settings, sources: Sources) -> Ending {
 
     let reloader = Reloader::new(sources, started, handle.clone());
     let files = tokio::spawn(files::watch(handle.clone()));
+    let tended = handle.clone();
+    let tending = tokio::spawn(async move { tended.tend().await });
     loop {
         tokio::select! {
             _ = terminate.recv() => break,
@@ -76,6 +78,7 @@ async fn serve(settings: Settings, sources: Sources) -> Ending {
         // Whoever asks twice does not want to wait.
         _ = interrupt.recv() => return Ending::Failed,
     };
+    tending.abort();
     if let Some(admin) = admin {
         admin.close().await;
     }

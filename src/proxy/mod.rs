@@ -30,6 +30,7 @@ mod request_body;
 mod rewrite;
 mod settings;
 mod shared;
+mod tending;
 mod trusted;
 mod tunnel;
 mod wants_events;
@@ -50,6 +51,7 @@ pub use request_body::{RequestBody, RequestBodyError, Upload};
 pub use rewrite::{Fields, Rewrite};
 pub use settings::{Handling, Measured, Plan, ResponseHeaders, RouteSettings, Upgrade};
 pub use shared::Shared;
+pub use tending::Tending;
 pub use trusted::{Network, NetworkError, TrustedProxies};
 pub use tunnel::Tunnel;
 

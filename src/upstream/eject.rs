@@ -48,11 +48,10 @@ impl<B: Send + 'static> Seat<B> {
         runtime.spawn(async move {
             let _back = Back(Some(move || {
                 load.answered();
-                load.set(Out::Ejected, false);
-                if let Some(members) = members.upgrade() {
-                    members.recount();
+                // It may have been taken back before, as the last one left.
+                if members.upgrade().is_some_and(|members| members.set(&load, Out::Ejected, false)) {
+                    tracing::info!(endpoint = %name, "an endpoint gets requests again");
                 }
-                tracing::info!(endpoint = %name, "an endpoint gets requests again");
             }));
             sleep(time).await;
         });

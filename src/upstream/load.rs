@@ -23,10 +23,14 @@ pub(super) enum Out {
     Leaving = 1,
     /// It has failed too often.
     Ejected = 2,
+    /// Nobody knows where it is.
+    Unresolved = 4,
 }
 
 impl Out {
-    const ALL: [(Out, &'static str); 2] = [(Out::Leaving, "leaving"), (Out::Ejected, "ejected")];
+    /// What says most comes first.
+    const ALL: [(Out, &'static str); 3] =
+        [(Out::Leaving, "leaving"), (Out::Unresolved, "unresolved"), (Out::Ejected, "ejected")];
 }
 
 /// What an endpoint is called that gets new requests.
@@ -98,7 +102,12 @@ impl Load {
         self.out.load(Ordering::SeqCst) & why as u8 != 0
     }
 
-    /// Whether it has changed.
+    /// Whether this is the one reason.
+    pub(super) fn is_only(&self, why: Out) -> bool {
+        self.out.load(Ordering::SeqCst) == why as u8
+    }
+
+    /// Whether it has changed. Whoever is not among those who hold the lock of the members tells them.
     pub(super) fn set(&self, why: Out, out: bool) -> bool {
         let bit = why as u8;
         let before =

@@ -8,6 +8,7 @@ use http::{HeaderName, HeaderValue};
 
 use super::balance::Balance;
 use super::eject::Eject;
+use super::resolve::Resolve;
 use super::secret::SecretHeader;
 use crate::tls;
 
@@ -44,6 +45,8 @@ pub struct Settings {
     pub idle_timeout: Option<Duration>,
     /// When an endpoint that fails gets no requests for a while. `None`: never.
     pub eject: Option<Eject>,
+    /// How often the names of endpoints are looked up. Default: every 30 s.
+    pub resolve: Resolve,
     /// How often a request may be sent again (only where that is safe). Default 1.
     pub retries: u32,
     /// Fields that every request gets, in place of the client's of the same name.
@@ -74,6 +77,7 @@ impl Settings {
             upgrade_idle_timeout: Duration::from_secs(3600),
             idle_timeout: None,
             eject: Some(Eject::default()),
+            resolve: Resolve::default(),
             retries: 1,
             set_headers: Vec::new(),
             secret_headers: Vec::new(),

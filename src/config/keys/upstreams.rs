@@ -62,6 +62,13 @@ pub(super) const UPSTREAM: &[Key] = &[
         about: "When an endpoint that fails gets no new requests for a while; the last one always does.",
     },
     Key {
+        name: "resolve",
+        kind: Kind::Either(&[Kind::Words(&["once"]), Kind::Duration { zero: false }]),
+        default: Default::Is("\"30s\""),
+        about: "How often names are looked up. Each address that a name stands for is an endpoint, with `slots` of its own; \
+                those that are gone finish what they have, and a look-up that fails changes nothing.",
+    },
+    Key {
         name: "balance",
         kind: Kind::Words(&["least_inflight", "round_robin"]),
         default: Default::Is("\"least_inflight\""),
