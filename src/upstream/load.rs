@@ -25,12 +25,14 @@ pub(super) enum Out {
     Ejected = 2,
     /// Nobody knows where it is.
     Unresolved = 4,
+    /// It has failed its health checks.
+    Down = 8,
 }
 
 impl Out {
     /// What says most comes first.
-    const ALL: [(Out, &'static str); 3] =
-        [(Out::Leaving, "leaving"), (Out::Unresolved, "unresolved"), (Out::Ejected, "ejected")];
+    const ALL: [(Out, &'static str); 4] =
+        [(Out::Leaving, "leaving"), (Out::Unresolved, "unresolved"), (Out::Down, "down"), (Out::Ejected, "ejected")];
 }
 
 /// What an endpoint is called that gets new requests.

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
+use tokio::sync::watch;
 
 use super::balance::{Balance, choose};
 use super::endpoint::{EndpointStatus, Member, Seat};
@@ -19,6 +20,8 @@ pub(super) struct Members<B> {
     pub(super) list: ArcSwap<List<B>>,
     /// How many choices there were, where that matters.
     turn: AtomicU32,
+    /// Each time that the list has changed.
+    pub(super) calls: watch::Sender<()>,
     /// Whoever changes the list, or whether an endpoint gets requests, has this lock, so that what is told last is true.
     state: Mutex<State>,
 }
@@ -43,7 +46,12 @@ pub(super) type Tell = Box<dyn Fn(NonZeroU32) + Send + Sync>;
 impl<B> Members<B> {
     /// None at all.
     pub(super) fn new() -> Self {
-        Members { list: ArcSwap::default(), turn: AtomicU32::new(0), state: Mutex::default() }
+        Members {
+            list: ArcSwap::default(),
+            turn: AtomicU32::new(0),
+            calls: watch::Sender::new(()),
+            state: Mutex::default(),
+        }
     }
 
     /// From now on `tell` hears the sum of the slots.

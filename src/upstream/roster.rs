@@ -127,6 +127,10 @@ impl<B> Members<B> {
                 let same = before.iter().find(|member| member.is_at(&site)).map(|member| &**member);
                 let member = Member::new(settings, site, slots, same, Arc::downgrade(self), *workers);
                 member.load().set(Out::Leaving, false);
+                if settings.health.is_none() {
+                    // Nobody would ever find it healthy again.
+                    member.load().set(Out::Down, false);
+                }
                 list.push(Arc::new(member));
             }
         }
@@ -137,6 +141,7 @@ impl<B> Members<B> {
             }
         }
         self.list.store(Arc::new(list));
+        self.calls.send_replace(());
         self.changed(state);
     }
 }

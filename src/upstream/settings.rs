@@ -8,6 +8,7 @@ use http::{HeaderName, HeaderValue};
 
 use super::balance::Balance;
 use super::eject::Eject;
+use super::health::Health;
 use super::resolve::Resolve;
 use super::secret::SecretHeader;
 use crate::tls;
@@ -45,6 +46,8 @@ pub struct Settings {
     pub idle_timeout: Option<Duration>,
     /// When an endpoint that fails gets no requests for a while. `None`: never.
     pub eject: Option<Eject>,
+    /// How endpoints are asked how they are. `None`: they are not.
+    pub health: Option<Health>,
     /// How often the names of endpoints are looked up. Default: every 30 s.
     pub resolve: Resolve,
     /// How often a request may be sent again (only where that is safe). Default 1.
@@ -77,6 +80,7 @@ impl Settings {
             upgrade_idle_timeout: Duration::from_secs(3600),
             idle_timeout: None,
             eject: Some(Eject::default()),
+            health: None,
             resolve: Resolve::default(),
             retries: 1,
             set_headers: Vec::new(),

@@ -34,6 +34,11 @@ impl Site {
         }
     }
 
+    /// Whether it is a name that nobody has looked up.
+    pub(super) fn is_unknown(&self) -> bool {
+        self.address.is_none() && self.endpoint.as_unix().is_none()
+    }
+
     /// Whether it is a name, whose addresses may change.
     pub(super) fn is_a_name(endpoint: &Endpoint) -> bool {
         endpoint.as_unix().is_none() && endpoint.host.parse::<IpAddr>().is_err()

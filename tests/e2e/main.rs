@@ -26,6 +26,7 @@ mod h2c_messages;
 mod h2c_resends;
 mod h2c_upstream;
 mod harness;
+mod health;
 mod hostile;
 mod http2;
 mod http2_bounds;
