@@ -15,7 +15,7 @@ use crate::admission::LIMIT_MAX;
 use crate::tls;
 use crate::upstream::{Balance, Eject, Endpoint, Forwarded, HostHeader, Protocol, Resolve, Settings};
 
-const NOT_YET: &[&str] = &["max_connections", "respect_retry_after", "wait_for_endpoint"];
+const NOT_YET: &[&str] = &["max_connections", "respect_retry_after"];
 
 const URL_HELP: &str = "write url = \"http://127.0.0.1:3000\" in the table, or endpoints = [\"http://a:3000\", \"http://b:3000\"], or use \
                         --upstream URL";
@@ -43,6 +43,7 @@ pub(super) fn read(name: &str, mut section: Section<'_>, report: &Report) -> Opt
         idle_timeout: s.take("idle_timeout", duration(TIMEOUT_OR_ZERO)),
         eject: s.take_or("eject", eject, default.eject),
         health: s.take("health", health::health).flatten().and_then(|it| health::fitting(it, protocol, s, report)),
+        wait_for_endpoint: s.take_or("wait_for_endpoint", duration(TIMEOUT_OR_ZERO), default.wait_for_endpoint),
         resolve: s.take_or("resolve", resolve, default.resolve),
         retries: s.take_or("retries", integer(0..=10), default.retries),
         set_headers: fields::take(s, "set_headers", Of::Requests, report),

@@ -10,6 +10,7 @@ use tokio::sync::watch;
 
 use super::balance::{Balance, choose};
 use super::endpoint::{EndpointStatus, Member, Seat};
+use super::line::Line;
 use super::load::{Load, Out};
 use super::roster::Roster;
 
@@ -22,6 +23,8 @@ pub(super) struct Members<B> {
     turn: AtomicU32,
     /// Each time that the list has changed.
     pub(super) calls: watch::Sender<()>,
+    /// Those who wait until one gets requests.
+    pub(super) line: Line,
     /// Whoever changes the list, or whether an endpoint gets requests, has this lock, so that what is told last is true.
     state: Mutex<State>,
 }
@@ -50,6 +53,7 @@ impl<B> Members<B> {
             list: ArcSwap::default(),
             turn: AtomicU32::new(0),
             calls: watch::Sender::new(()),
+            line: Line::default(),
             state: Mutex::default(),
         }
     }
@@ -103,6 +107,7 @@ impl<B> Members<B> {
                 member.load().set(Out::Ejected, false);
             }
         }
+        self.line.set_open(list.iter().any(|member| !member.load().is_out()));
         if let Some(tell) = &state.teller.0 {
             // Where no endpoint gets anything, one request after the other is let in to hear so.
             tell(NonZeroU32::new(self.slots()).unwrap_or(NonZeroU32::MIN));

@@ -48,6 +48,8 @@ pub struct Settings {
     pub eject: Option<Eject>,
     /// How endpoints are asked how they are. `None`: they are not.
     pub health: Option<Health>,
+    /// How long requests wait where no endpoint gets any. Default: not at all.
+    pub wait_for_endpoint: Duration,
     /// How often the names of endpoints are looked up. Default: every 30 s.
     pub resolve: Resolve,
     /// How often a request may be sent again (only where that is safe). Default 1.
@@ -81,6 +83,7 @@ impl Settings {
             idle_timeout: None,
             eject: Some(Eject::default()),
             health: None,
+            wait_for_endpoint: Duration::ZERO,
             resolve: Resolve::default(),
             retries: 1,
             set_headers: Vec::new(),

@@ -57,3 +57,4 @@ mod tls;
 mod tls_upstream;
 mod upgrades;
 mod uploads;
+mod wait_for_endpoint;

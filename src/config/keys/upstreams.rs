@@ -69,6 +69,13 @@ pub(super) const UPSTREAM: &[Key] = &[
                 first; one that is not gets no new requests, and its slots do not count.",
     },
     Key {
+        name: "wait_for_endpoint",
+        kind: Kind::Duration { zero: true },
+        default: Default::Is("\"0s\""),
+        about: "How long a request waits where no endpoint takes requests, before it is answered with `no_endpoint`. It \
+                has its permits meanwhile.",
+    },
+    Key {
         name: "resolve",
         kind: Kind::Either(&[Kind::Words(&["once"]), Kind::Duration { zero: false }]),
         default: Default::Is("\"30s\""),
