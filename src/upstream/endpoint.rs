@@ -78,6 +78,14 @@ pub struct EndpointStatus {
     pub in_flight: u32,
     /// How many requests it takes at once, if that is bounded.
     pub slots: Option<u32>,
+    /// Who has taken it out, if somebody has.
+    pub drained_by: Option<Arc<str>>,
+    /// How often it has answered.
+    pub answers: u64,
+    /// How often it could not be reached, or has not answered, or not with what can be passed on.
+    pub errors: u64,
+    /// How long its answers took to begin, of late.
+    pub latency: Option<Duration>,
 }
 
 impl EndpointStatus {
@@ -147,9 +155,23 @@ impl<B> Member<B> {
         self.load.is(Out::Leaving) && self.load.in_flight() == 0
     }
 
-    pub(super) fn status(&self) -> EndpointStatus {
-        let (in_flight, slots) = (self.load.in_flight(), self.slots.map(NonZeroU32::get));
-        EndpointStatus { name: self.name.clone(), state: self.load.state(), in_flight, slots }
+    /// How it is. Whether and by whom it was taken out, others know.
+    pub(super) fn status(&self, drained_by: Option<Arc<str>>) -> EndpointStatus {
+        let load = &self.load;
+        EndpointStatus {
+            name: self.name.clone(),
+            state: load.state(),
+            in_flight: load.in_flight(),
+            slots: self.slots.map(NonZeroU32::get),
+            drained_by,
+            answers: load.answers(),
+            errors: load.errors(),
+            latency: load.latency(),
+        }
+    }
+
+    pub(super) fn name(&self) -> &Arc<str> {
+        &self.name
     }
 
     /// Closes connections of this worker that have idled for too long, and all that idle where no request comes any more.

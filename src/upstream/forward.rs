@@ -88,7 +88,9 @@ where
     /// for both, so that what is under way counts for both, unless they do not even speak the same protocol.
     pub fn with(&self, mut settings: Settings) -> Self {
         if settings.protocol != self.settings.protocol {
-            return Upstream::new(settings, self.workers);
+            let upstream = Upstream { settings, members: Arc::new(Members::new()), workers: self.workers };
+            upstream.members.drain_as(&self.members);
+            return upstream;
         }
         if settings.tls == self.settings.tls {
             // The connections go on, and their files are looked after where the settings in force have them.

@@ -165,7 +165,9 @@ impl<B> Members<B> {
     }
 
     pub(super) fn status(&self) -> Vec<EndpointStatus> {
-        self.list.load().iter().map(|member| member.status()).collect()
+        let state = self.lock();
+        let drained = &state.roster.drained;
+        self.list.load().iter().map(|member| member.status(drained.by(member.name()))).collect()
     }
 
     /// Closes what has idled for too long, and forgets endpoints that have left.

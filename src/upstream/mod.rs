@@ -11,6 +11,7 @@ mod await_head;
 mod balance;
 mod connect;
 mod connection;
+mod drained;
 mod eject;
 mod endpoint;
 mod error;

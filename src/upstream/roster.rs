@@ -5,6 +5,7 @@ use std::iter::repeat;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use super::drained::Drained;
 use super::endpoint::Member;
 use super::load::Out;
 use super::members::{List, Members, State};
@@ -17,6 +18,8 @@ pub(super) struct Roster {
     /// The settings in force, and how many workers there are.
     in_force: Option<(Settings, usize)>,
     names: Vec<Name>,
+    /// Who gets none all the same.
+    pub(super) drained: Drained,
 }
 
 /// A name that has been looked up.
@@ -124,9 +127,20 @@ impl<B> Members<B> {
                 if list.iter().any(|member| member.is_at(&site)) {
                     continue;
                 }
-                let same = before.iter().find(|member| member.is_at(&site)).map(|member| &**member);
+                // Before its first look-up the name was one place. Who is under way there counts at its first address, or
+                // a server of one address would have all of its slots twice.
+                let was = |member: &&Arc<Member<B>>| {
+                    let is_new = !list.iter().any(|other| Arc::ptr_eq(other.load(), member.load()));
+                    is_new && *member.site() == Site::new(endpoint)
+                };
+                let same = before.iter().find(|member| member.is_at(&site)).or_else(|| before.iter().find(was));
+                let same = same.map(|member| &**member);
                 let member = Member::new(settings, site, slots, same, Arc::downgrade(self), *workers);
                 member.load().set(Out::Leaving, false);
+                if member.site().address.is_some() {
+                    member.load().set(Out::Unresolved, false);
+                }
+                member.load().set(Out::Drained, state.roster.drained.by(member.name()).is_some());
                 if settings.health.is_none() {
                     // Nobody would ever find it healthy again.
                     member.load().set(Out::Down, false);

@@ -31,7 +31,8 @@ impl Names for Made {
         self.asked.lock().unwrap().push(Instant::now());
         let mut answers = self.answers.lock().unwrap();
         match &answers[..] {
-            [last] => last.as_ref().map(Vec::clone).map_err(|error| error.kind().into()),
+            [Ok(last)] => Ok(last.clone()),
+            [Err(last)] => Err(last.kind().into()),
             _ => answers.pop().expect("there is one at least"),
         }
     }
@@ -90,6 +91,19 @@ async fn each_address_is_an_endpoint_and_those_that_are_gone_finish_what_they_ha
     drop(seats);
     members.prune(0);
     assert_eq!(states(&members), expected[..2]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_sent_before_the_first_answer_has_its_slot_at_the_first_address() {
+    let names = Made::up(vec![Ok(vec![at(1)])]);
+    let (mut settings, members) = upstream(EVERY);
+    settings.slots = vec![std::num::NonZeroU32::new(2).unwrap()];
+    members.put(&settings, 1);
+    let seats = [seat(&members).unwrap(), seat(&members).unwrap()];
+    assert!(!look(500, &members, &settings, &names).await);
+    assert_eq!((members.slots(), members.list.load()[0].load().taken()), (2, 2));
+    drop(seats);
+    assert_eq!((members.slots(), members.list.load()[0].load().taken()), (2, 0));
 }
 
 #[tokio::test(start_paused = true)]
