@@ -59,6 +59,8 @@ async fn serve(settings: Settings, sources: Sources, mut watched: Option<Watched
 
     let mut reloader = Reloader::new(sources, started, handle.clone());
     let files = tokio::spawn(files::watch(handle.clone()));
+    let tended = handle.clone();
+    let tending = tokio::spawn(async move { tended.tend().await });
     loop {
         tokio::select! {
             _ = terminate.recv() => break,
@@ -82,6 +84,7 @@ async fn serve(settings: Settings, sources: Sources, mut watched: Option<Watched
         // Whoever asks twice does not want to wait.
         _ = interrupt.recv() => return Ending::Failed,
     };
+    tending.abort();
     if let Some(admin) = admin {
         admin.close().await;
     }

@@ -21,6 +21,7 @@ mod flags;
 #[path = "../../fuzz/config.rs"]
 mod fuzz;
 mod handling;
+mod health;
 mod keys;
 mod layer;
 mod limits;

@@ -86,8 +86,24 @@ pub(super) fn set_request_start(headers: &mut HeaderMap, client: &Client, arrive
     if client.is_trusted() && headers.contains_key(X_REQUEST_START) {
         return;
     }
-    let millis = arrived.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
-    headers.insert(X_REQUEST_START, HeaderValue::try_from(format!("t={millis}")).expect("digits"));
+    headers.insert(X_REQUEST_START, request_start(arrived));
+}
+
+/// `t=` and the milliseconds of Unix time. Without `format!`, which takes five times as long: every request has one.
+fn request_start(arrived: SystemTime) -> HeaderValue {
+    let mut millis = arrived.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64;
+    let mut text = [0; 2 + u64::MAX.ilog10() as usize + 1];
+    let mut start = text.len();
+    loop {
+        start -= 1;
+        text[start] = b'0' + (millis % 10) as u8;
+        millis /= 10;
+        if millis == 0 {
+            break;
+        }
+    }
+    text[start - 2..start].copy_from_slice(b"t=");
+    HeaderValue::from_bytes(&text[start - 2..]).expect("digits")
 }
 
 /// The client's request id, if it is at most 128 visible ASCII characters; else a new one.
@@ -200,6 +216,14 @@ mod tests {
             assert_eq!(id(bad).len(), 32, "{bad:?}");
         }
         assert_ne!(new_request_id(), new_request_id());
+    }
+
+    #[test]
+    fn a_request_starts_at_a_number_of_milliseconds() {
+        for millis in [0, 9, 10, 1_700_000_000_123, u64::MAX / 1_000_000 * 1_000] {
+            let arrived = UNIX_EPOCH + std::time::Duration::from_millis(millis);
+            assert_eq!(request_start(arrived), format!("t={millis}"));
+        }
     }
 
     #[test]

@@ -32,6 +32,7 @@ mod rewrite;
 mod seldom;
 mod settings;
 mod shared;
+mod tending;
 mod trusted;
 mod tunnel;
 mod wants_events;
@@ -53,6 +54,7 @@ pub use request_body::{RequestBody, RequestBodyError, Upload};
 pub use rewrite::{Fields, Rewrite};
 pub use settings::{Handling, Measured, Plan, ResponseHeaders, RouteSettings, Upgrade};
 pub use shared::Shared;
+pub use tending::Tending;
 pub use trusted::{Network, NetworkError, TrustedProxies};
 pub use tunnel::Tunnel;
 

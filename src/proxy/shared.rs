@@ -225,6 +225,13 @@ impl Shared {
         self.upstreams.iter().map(|upstream| (upstream.settings().name.as_str(), upstream.endpoints()))
     }
 
+    /// Has an endpoint of an upstream get no new requests, by the word of `by`, or with `None` as before. Whether there is one
+    /// of this name.
+    pub fn drain_endpoint(&self, upstream: &str, endpoint: &str, by: Option<&str>) -> bool {
+        let upstream = self.upstreams.iter().find(|other| other.settings().name == upstream);
+        upstream.is_some_and(|upstream| upstream.drain(endpoint, by))
+    }
+
     /// Ends every wait with the reason `draining`. Returns how many there were.
     pub fn close_limits(&self) -> u32 {
         self.limiters.iter().chain(&self.retired).map(Limiter::close).sum()

@@ -38,6 +38,8 @@ pub(super) struct Control {
     pub(super) ended: Notify,
     pub(super) asked_to_drain: Notify,
     pub(super) reloads: Reloads,
+    /// Another plan is in force.
+    pub(super) reloaded: Notify,
     draining: AtomicBool,
     /// Requests that were cut before their response had begun.
     pub(super) lost: AtomicUsize,
@@ -65,6 +67,7 @@ impl Control {
             ended: Notify::new(),
             asked_to_drain: Notify::new(),
             reloads: Reloads::new(),
+            reloaded: Notify::new(),
             draining: AtomicBool::new(false),
             lost: AtomicUsize::new(0),
         }
