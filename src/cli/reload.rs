@@ -24,6 +24,14 @@ impl Reloader {
 
     /// All or nothing: what is wrong is said, and the running configuration stays. With `dry_run` it stays in any case.
     pub(super) fn reload(&mut self, dry_run: bool) -> Outcome {
+        let outcome = self.load(dry_run);
+        if !dry_run {
+            self.handle.count_reload(outcome.is_ok());
+        }
+        outcome
+    }
+
+    fn load(&mut self, dry_run: bool) -> Outcome {
         let Loaded { settings, warnings } = match config::load(&self.sources) {
             Ok(loaded) => loaded,
             Err(error) => {

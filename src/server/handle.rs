@@ -9,7 +9,7 @@ use arc_swap::ArcSwap;
 
 use super::drain::Control;
 use super::files::Files;
-use super::reloads::{Outcome, Wish};
+use super::reloads::{Outcome, ReloadCounts, Wish};
 use crate::proxy::{Conflict, Plan, Shared, Tending};
 use crate::tls;
 
@@ -96,6 +96,16 @@ impl Handle {
     /// does any more. If this is dropped, the reload goes on.
     pub async fn ask_to_reload(&self, dry_run: bool) -> Option<Outcome> {
         self.control.reloads.ask(dry_run).await
+    }
+
+    /// Counts a reload that was not only tried.
+    pub fn count_reload(&self, in_force: bool) {
+        self.control.reloads.count(in_force);
+    }
+
+    /// How many there have been.
+    pub fn reloads(&self) -> ReloadCounts {
+        self.control.reloads.counts()
     }
 
     /// Resolves when somebody has [asked](Handle::ask_to_reload). Dropping this loses no wish.

@@ -25,7 +25,7 @@ pub use drain::Drained;
 pub use handle::Handle;
 pub use listen::Listen;
 pub use listener::Listening;
-pub use reloads::{Outcome, Refused, Reloaded, Wish};
+pub use reloads::{Outcome, Refused, ReloadCounts, Reloaded, Wish};
 pub use settings::Settings;
 pub(crate) use socket_file::SocketFile;
 pub use start::{Server, StartError};

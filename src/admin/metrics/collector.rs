@@ -47,6 +47,12 @@ impl collector::Collector for Collector {
         encode_endpoints(encoder, &proxy)?;
         let mut connections = family(encoder, "connections", "Open client connections.", MetricType::Gauge)?;
         connections.encode_gauge(&(self.server.connections() as u64))?;
+        let counts = self.server.reloads();
+        let help = "How often a configuration was loaded again, and what became of it.";
+        let mut reloads = family(encoder, "config_reloads", help, MetricType::Counter)?;
+        for (result, count) in [("in_force", counts.in_force), ("refused", counts.refused)] {
+            counter(&mut reloads, &[("result", result)], &count)?;
+        }
         let mut errors =
             family(encoder, "file_reload_errors", "Changed files that could not be used.", MetricType::Counter)?;
         errors.encode_counter::<NoLabelSet, _, u64>(&reload_errors(), None)?;

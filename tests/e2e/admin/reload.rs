@@ -53,6 +53,10 @@ async fn a_reload_that_is_refused_says_all_that_is_wrong_and_changes_nothing() {
         assert!(failed.stderr.contains(part), "{part} in {}", failed.stderr);
     }
     assert_eq!(gate.limit_status().await["limit"], 3);
+    // One over the socket and one by the command; a dry run is none.
+    let counted = gate.metrics().await;
+    assert_eq!(counted["sluicegate_config_reloads_total{result=\"refused\"}"], 2.0);
+    assert_eq!(counted["sluicegate_config_reloads_total{result=\"in_force\"}"], 0.0);
     let wrong = gate.ask_admin("POST /api/v1/reload?dry_run=maybe", "").await;
     assert_eq!(wrong.status, 400);
 }
