@@ -53,7 +53,9 @@ fn what_cannot_be_asked_is_said_with_its_key() {
         ("{ grpc = \"\" }", "has grpc, which must be true, or the name of a service"),
     ] {
         let problems = read(&format!("health = {value}")).unwrap_err();
-        let expected = format!("0:2:10 upstreams.a.health {expected}");
+        // A table without values has no place of its own.
+        let column = if value == "{}" { 1 } else { 10 };
+        let expected = format!("0:2:{column} upstreams.a.health {expected}");
         assert!(problems.iter().any(|problem| problem.contains(&expected)), "{value}: {problems:?}");
     }
     let problems = read("url = \"http://a\"\nhealth = { grpc = true }").unwrap_err();
