@@ -19,7 +19,7 @@ use super::claim::subtract_time;
 use super::client::Client;
 use super::cors::Reader;
 use super::deadline::{Deadlines, within};
-use super::headers::{X_REQUEST_ID, append_via, requested_host, set_forwarded, set_request_start};
+use super::headers::{X_REQUEST_ID, append_via, requested_host, set_forwarded, set_request_start, warn_of_disbelief};
 use super::negotiate::Form;
 use super::queue_events::Told;
 use super::record::Record;
@@ -228,7 +228,9 @@ impl Forward {
             // The head that would name the coding has been sent.
             headers.remove(ACCEPT_ENCODING);
         }
-        set_forwarded(headers, client, host.as_ref(), upstream.forwarded);
+        if set_forwarded(headers, client, host.as_ref(), upstream.forwarded) {
+            warn_of_disbelief(client, *arrived);
+        }
         set_request_start(headers, client, *arrived);
         headers.insert(X_REQUEST_ID, request_id.clone());
         if upstream.via {

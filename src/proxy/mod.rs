@@ -5,6 +5,7 @@
 //! the exchange, not with the client: see [`upstream`](crate::upstream).
 
 mod body;
+mod changes;
 mod claim;
 mod client;
 mod cors;
@@ -28,6 +29,7 @@ mod reply;
 mod request_ahead;
 mod request_body;
 mod rewrite;
+mod seldom;
 mod settings;
 mod shared;
 mod tending;
@@ -36,6 +38,7 @@ mod tunnel;
 mod wants_events;
 
 pub use body::Body;
+pub use changes::{Changes, Difference};
 pub use claim::{
     ClaimRules, Cost, KeyExpression, KeyExpressionError, KeyRules, Missing, Priority, TrustHeaders, Unknown,
 };

@@ -8,6 +8,7 @@ mod reload;
 mod status;
 mod table;
 mod target;
+mod watch;
 
 use std::path::PathBuf;
 
@@ -25,7 +26,10 @@ use target::Target;
 pub(super) enum AdminCommand {
     /// Show the limits: who is in flight, who waits, what was rejected.
     Status {
-        /// Print what the admin listener says, as JSON.
+        /// Show it again each second, until Ctrl-C; on a terminal in place.
+        #[arg(long)]
+        watch: bool,
+        /// Print what the admin listener says, as JSON; with --watch one line each time.
         #[arg(long)]
         json: bool,
         #[command(flatten)]
@@ -93,15 +97,17 @@ impl Reach {
 /// Does it.
 pub(super) fn run(command: &AdminCommand) -> Ending {
     let done = match command {
-        AdminCommand::Status { json, reach } => status::show(reach, *json),
+        AdminCommand::Status { watch: true, json, reach } => watch::watch(reach, *json),
+        AdminCommand::Status { watch: false, json, reach } => status::show(reach, *json),
         AdminCommand::Limit(command) => limit::run(command),
         AdminCommand::Endpoint(command) => endpoint::run(command),
         AdminCommand::Reload { dry_run, reach } => reload::reload(reach, *dry_run),
         AdminCommand::Drain { reach } => drain(reach),
         AdminCommand::Health { ready, reach } => health::check(reach, *ready),
     };
-    match done.and_then(|text| print(&text).map_err(|error| error.to_string())) {
-        Ok(()) => Ending::Done,
+    match done.map(|text| print(&text)) {
+        Ok(Ok(())) => Ending::Done,
+        Ok(Err(_)) => Ending::Failed,
         Err(error) => {
             print_error(format_args!("error: {error}"));
             Ending::Failed
