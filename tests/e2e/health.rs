@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 
+use crate::support::bridge::{Bridge, Directory};
+use crate::support::certificates::Ca;
 use crate::support::{Call, Client, Http2Upstream, Setup, Sluicegate, StreamCall, Upstream, soon, until};
 
 /// What is set in tests: quick checks, and a state that changes with each.
@@ -158,6 +160,38 @@ async fn a_server_that_takes_connections_is_well_and_one_that_is_gone_is_not() {
     assert_eq!(states(&gate).await, ["up", "up"]);
     drop(other);
     until_states(&gate, &["up", "down"]).await;
+}
+
+#[tokio::test]
+async fn checks_go_the_way_of_requests_through_tls_and_to_a_socket() {
+    let ca = Ca::new();
+    let one = Patient::start().await;
+    let directory = Directory::new();
+    let _local = Bridge::from_unix(&directory.file("api.sock"), one.upstream.address);
+    let (healthy, other) = (one.healthy.clone(), Http2Upstream::start().await.address);
+    let state = healthy.clone();
+    let http2 = Http2Upstream::that(move |call| {
+        let status = if state.load(Ordering::Relaxed) { 204 } else { 503 };
+        call.respond(status, "")
+    })
+    .await;
+    let tls = |alpn: &[&str]| ca.server(ca.issue("a", &["127.0.0.1"]), false, alpn);
+    let (first, _first) = Bridge::from_tls(tls(&["http/1.1"]), other, one.upstream.address).await;
+    let (second, _second) = Bridge::from_tls(tls(&["h2"]), http2.address, other).await;
+    let tls = format!("tls = {{ ca = \"{}\" }}", ca.path("ca.crt"));
+    for (url, keys) in [
+        (format!("unix:{}", directory.path("api.sock")), ""),
+        (format!("https://{first}"), tls.as_str()),
+        (format!("https://{second}"), tls.as_str()),
+    ] {
+        healthy.store(true, Ordering::Relaxed);
+        let gate = with_page(Sluicegate::with_limit(1)).upstream(keys).in_front_of_url(&url).await;
+        healthy.store(false, Ordering::Relaxed);
+        until_states(&gate, &["down"]).await;
+        healthy.store(true, Ordering::Relaxed);
+        until_states(&gate, &["up"]).await;
+    }
+    assert!(http2.total() > 1);
 }
 
 /// `HealthCheckResponse { status }`.

@@ -119,7 +119,7 @@ async fn how_an_endpoint_answers_is_shown() {
         }
     })
     .await;
-    let gate = Sluicegate::with_limit(1).admin().in_front_of(&upstream).await;
+    let gate = Sluicegate::with_limit(1).admin().upstream("retries = 0").in_front_of(&upstream).await;
     let new = endpoint(&gate, upstream.address).await;
     assert_eq!((&new["answers"], &new["errors"], &new["latency_ms"]), (&0.into(), &0.into(), &Value::Null));
     for _ in 0..3 {
