@@ -106,10 +106,17 @@ impl Gate {
         self.settle_all(|waiting| self.next(waiting));
     }
 
-    /// Lets the next one go, or ends the wait of one who is late. `None` if nobody can go now.
+    /// Lets the next one go, or ends the wait of one who is late or has been overtaken too often. `None` if nobody can go
+    /// now.
     pub(super) fn next(&self, waiting: &mut Waiting) -> Option<Waker> {
         let room = self.word.read().room();
-        if waiting.line.is_empty() || room.in_flight >= room.limit {
+        if waiting.line.is_empty() {
+            return None;
+        }
+        if let Some(ticket) = waiting.line.next_overtaken(room.limit) {
+            return waiting.line.settle(ticket, Verdict::Rejected(Reason::Evicted));
+        }
+        if room.in_flight >= room.limit {
             return None;
         }
         let waker = match waiting.line.next(now(), room)? {
