@@ -151,6 +151,17 @@ impl Lane {
         stands_back.then(|| self.overtaken.wrapping_sub(nodes[self.oldest].overtaken_before))
     }
 
+    /// Whether it is the one that capacity is saved up for.
+    pub(super) fn is_saved_up_for(&self, index: u32) -> bool {
+        self.pinned == index
+    }
+
+    /// The oldest beside the one that capacity is saved up for, if there is one.
+    pub(super) fn oldest_but_pinned<W, V>(&self, nodes: &Nodes<W, V>) -> u32 {
+        let after = nodes[self.oldest].next;
+        if self.oldest == self.pinned && after != NONE { after } else { self.oldest }
+    }
+
     pub(super) fn is_pinned(&self) -> bool {
         self.pinned != NONE
     }
