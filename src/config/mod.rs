@@ -45,6 +45,7 @@ mod slots;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod together;
 mod units;
 mod upstreams;
 mod value;
