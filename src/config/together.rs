@@ -162,6 +162,6 @@ fn check_unknown(rules: &KeyRules, table: &str, report: &Report) {
         _ if !rules.named.is_empty() => {}
         Unknown::Own => {}
         Unknown::Shared => report.warning(said("lets all keys share one bucket: `keys` names none").help(help)),
-        Unknown::Reject => report.error(said("turns everybody away who has a key: `keys` names none").help(help)),
+        Unknown::Reject => report.warning(said("turns everybody away who has a key: `keys` names none").help(help)),
     }
 }

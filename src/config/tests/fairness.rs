@@ -67,10 +67,6 @@ fn what_can_never_be_right_is_an_error() {
             "[routes.a]\nlimit = 9\nkey = \"host\"\nkeys = { x = { per_key = 2 } }\ncost = 3\n",
             "a.cost takes 3 permits, and the key \"x\" may have 2 of \"a\"",
         ),
-        (
-            "[routes.a]\nlimit = 9\nkey = \"host\"\nunknown_key = \"reject\"\n",
-            "0:8:1 routes.a.unknown_key turns everybody away who has a key: `keys` names none",
-        ),
         ("[routes.a]\nlimit = 9\npriority = \"urgent\"\n", "routes.a.priority must be one of"),
         ("[routes.a]\nlimit = 9\ncost = \"header:a b\"\n", "routes.a.cost must name a header"),
         ("[routes.a]\nlimit = \"none\"\norder = \"lifo\"\n", "routes.a.order says nothing beside limit"),
@@ -91,6 +87,10 @@ fn what_is_hardly_meant_is_a_warning() {
         (
             "[routes.a]\nlimit = 9\nkey = \"host\"\nkeys = { x = { per_key = 50 }, _ = { per_key = 9 } }\n",
             "a.keys lets the key \"x\" have 50 of 9 permits",
+        ),
+        (
+            "[routes.a]\nlimit = 9\nkey = \"host\"\nunknown_key = \"reject\"\n",
+            "0:8:1 routes.a.unknown_key turns everybody away who has a key: `keys` names none",
         ),
         (
             "[routes.a]\nlimit = 9\nkey = \"host\"\nunknown_key = \"shared\"\n",
