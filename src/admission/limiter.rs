@@ -55,11 +55,17 @@ impl Limiter {
 
     /// A permit if one is free and nobody waits for it; in a dry run always. Where requests are counted by key, there is
     /// none to be had this way: [`acquire_as`](Limiter::acquire_as) says whose it is.
+    #[inline]
     pub fn try_acquire(&self) -> Option<Permit> {
-        let gate = &self.0;
-        if gate.take(1) {
-            return Some(Permit::new(gate.clone(), 1, None, None));
+        match self.0.take(1) {
+            true => Some(Permit::new(self.0.clone(), 1, None, None)),
+            false => self.try_pass(),
         }
+    }
+
+    #[cold]
+    fn try_pass(&self) -> Option<Permit> {
+        let gate = &self.0;
         let word = gate.word.read();
         if !word.is(Mode::DRY_RUN) || word.is_closed() {
             return None;

@@ -1,7 +1,6 @@
 //! What a limit looks like from outside.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use super::counts::Counts;
@@ -158,8 +157,9 @@ impl Limiter {
 
     /// What it has done so far.
     pub fn counts(&self) -> Counts {
-        let in_flight = u64::from(self.in_flight());
-        self.0.counters.read(self.0.completed.load(Relaxed) + in_flight)
+        // In this order, so that one that comes back meanwhile is missed and not counted twice.
+        let completed = self.0.completed();
+        self.0.counters.read(completed + u64::from(self.in_flight()))
     }
 
     /// Seats that come back per second while permits are wanted; `None` until that has been measured.

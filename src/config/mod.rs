@@ -47,6 +47,7 @@ mod slots;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod together;
 mod units;
 mod upstreams;
 mod value;

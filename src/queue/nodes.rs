@@ -7,7 +7,7 @@ pub struct Ticket {
     generation: u32,
 }
 
-/// One waiter: 56 bytes with a `std::task::Waker` and a verdict of up to 8, and 16 more in the heap of deadlines.
+/// One waiter: 64 bytes with a `std::task::Waker` and a verdict of up to 8, and 16 more in the heap of deadlines.
 #[derive(Debug)]
 pub(super) struct Node<W, V> {
     pub(super) since: u64,
@@ -20,6 +20,8 @@ pub(super) struct Node<W, V> {
     /// Its place in the heap of deadlines.
     pub(super) due: u32,
     pub(super) seats: u32,
+    /// How often its lane had let somebody overtake when it joined.
+    pub(super) overtaken_before: u32,
     pub(super) state: State<W, V>,
 }
 
@@ -58,6 +60,7 @@ impl<W, V> Nodes<W, V> {
                 owner: NONE,
                 due: NONE,
                 seats,
+                overtaken_before: 0,
                 state: State::Free,
             });
         }

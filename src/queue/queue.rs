@@ -125,12 +125,15 @@ impl<W, V, K: Hash + Eq + Clone> Queue<W, V, K> {
     /// Charges its lane and, where keys have caps, counts it as in flight until [`end`](Queue::end).
     /// `None` if it is not waiting any more.
     pub fn grant(&mut self, choice: Choice, verdict: V) -> Option<W> {
-        let Choice { ticket, seats, over } = choice;
+        let Choice { ticket, seats, over, overtakes } = choice;
         let lane = self.waiting_in(ticket)?;
         if let Some(over) = over.and_then(|over| self.waiting_in(over)) {
             self.turns[over].passed += seats;
         }
         self.turns.charge(lane, seats);
+        if overtakes && self.nodes[ticket.index].previous != NONE {
+            self.turns[lane].overtaken = self.turns[lane].overtaken.wrapping_add(1);
+        }
         let flow = self.turns[lane].flow;
         let waker = self.settle(ticket, verdict);
         if self.flows.counts_in_flight() {

@@ -190,9 +190,9 @@ fn what_is_probably_not_meant_is_a_warning() {
     );
     let warnings = given.warnings();
     assert_eq!(warnings.len(), 3, "{warnings:?}");
-    assert!(warnings[0].starts_with("0:10:1 routes.a.queue_timeout "), "{warnings:?}");
-    assert!(warnings[1].starts_with("0:6:1 routes.a.queue lets 101 requests wait for 2 permits"), "{warnings:?}");
-    assert!(warnings[2].starts_with("0:3:12 upstreams.b is used by no route"), "{warnings:?}");
+    assert!(warnings[2].starts_with("0:10:1 routes.a.queue_timeout "), "{warnings:?}");
+    assert!(warnings[0].starts_with("0:6:1 routes.a.queue lets 101 requests wait for 2 permits"), "{warnings:?}");
+    assert!(warnings[1].starts_with("0:3:12 upstreams.b is used by no route"), "{warnings:?}");
 }
 
 #[test]

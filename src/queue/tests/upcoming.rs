@@ -24,8 +24,7 @@ proptest! {
         bench.queue.set_order(order);
         let mut numbers = HashMap::new();
         for (number, (key, level, seats, pause, kind)) in (0..).zip(steps) {
-            // Newest first, nobody is shown to have risen by age: nobody has here.
-            bench.pass(if order == Order::Fifo { pause } else { pause / 2 });
+            bench.pass(pause * 10);
             // Some go before, so that turns have been had, and others leave from the middle.
             if kind == 0 {
                 bench.room = Room { limit: 1, in_flight: 0 };
