@@ -22,6 +22,7 @@ use super::deadline::{Deadlines, within};
 use super::headers::{X_REQUEST_ID, append_via, requested_host, set_forwarded, set_request_start};
 use super::negotiate::Form;
 use super::queue_events::Told;
+use super::quotas::Quotas;
 use super::record::Record;
 use super::refusal::Refusal;
 use super::reply::{About, Reply, X_LIMIT, X_QUEUE, X_REASON, queue_value};
@@ -53,6 +54,9 @@ pub(super) struct Arrival {
     pub(super) large: bool,
     /// How far it has come, if its client can be told that it waits.
     pub(super) told: Option<Told>,
+    /// Whether its answer says how it waited.
+    pub(super) queue_position: bool,
+    pub(super) quotas: Quotas,
 }
 
 /// Sends the requests of a route upstream.
@@ -112,7 +116,7 @@ impl Forward {
             let sent = upstream.send(how, request, permit, told);
             Ok(match within(deadlines.exchange, sent).await.unwrap_or(Err(Failure::Overdue)) {
                 Ok(Answer::Response(response)) => {
-                    let response = pass_on(response, &self.arrival.record, waited, &settings.rewrite);
+                    let response = self.pass_on(response, waited);
                     let (ahead, record) = (settings.handling.buffer_response, self.arrival.record);
                     response.map(|body| Body::upstream(body, ahead, deadlines.exchange, record))
                 }
@@ -167,10 +171,10 @@ impl Forward {
             },
         };
         let protocol = requested_upgrade(head.headers());
-        let record = self.arrival.record;
+        let record = &self.arrival.record;
         record.headed(head.status().as_u16(), false, 0);
         let (mut parts, ()) = head.into_parts();
-        clean(&mut parts.headers, waited);
+        self.arrival.clean(&mut parts.headers, &self.route, waited);
         set(&mut parts.headers, &settings.rewrite.set_response_headers);
         if let Some(protocol) = protocol {
             upgrade_to(&mut parts.headers, protocol);
@@ -181,8 +185,33 @@ impl Forward {
         let grace = settings.ending.abort_grace;
         Response::from_parts(
             parts,
-            Body::tunnel(Tunnel { upstream: io, idle_timeout, deadline, grace, seat, permit, record }),
+            Body::tunnel(Tunnel {
+                upstream: io,
+                idle_timeout,
+                deadline,
+                grace,
+                seat,
+                permit,
+                record: self.arrival.record,
+            }),
         )
+    }
+
+    /// Makes the upstream's response ours.
+    fn pass_on(&self, mut response: Response<UpstreamBody>, waited: Option<Waited>) -> Response<UpstreamBody> {
+        let (status, body) = (response.status().as_u16(), response.body());
+        self.arrival.record.headed(status, body.reused(), body.retries());
+        if let Some(Some(permit)) = response.body_mut().held_mut() {
+            permit.release_at_head();
+        }
+        *response.version_mut() = Version::HTTP_11;
+        if response.status() == StatusCode::NO_CONTENT {
+            // It says no length (RFC 9110 §8.6), whatever the upstream thinks.
+            response.headers_mut().remove(CONTENT_LENGTH);
+        }
+        self.arrival.clean(response.headers_mut(), &self.route, waited);
+        set(response.headers_mut(), &self.route.settings.rewrite.set_response_headers);
+        response
     }
 
     /// Makes the client's request ours. It is late if it has waited, for a permit or for its own body.
@@ -295,45 +324,25 @@ fn target(uri: Uri, rewrite: &Rewrite, base_path: &str) -> Result<Uri, Refusal> 
     Uri::try_from(target).map_err(|_| Refusal::Malformed("The request's target is too long."))
 }
 
-/// Makes the upstream's response ours.
-fn pass_on(
-    mut response: Response<UpstreamBody>,
-    record: &Record,
-    waited: Option<Waited>,
-    rewrite: &Rewrite,
-) -> Response<UpstreamBody> {
-    record.headed(response.status().as_u16(), response.body().reused(), response.body().retries());
-    if let Some(Some(permit)) = response.body_mut().held_mut() {
-        permit.release_at_head();
-    }
-    *response.version_mut() = Version::HTTP_11;
-    if response.status() == StatusCode::NO_CONTENT {
-        // It says no length (RFC 9110 §8.6), whatever the upstream thinks.
-        response.headers_mut().remove(CONTENT_LENGTH);
-    }
-    clean(response.headers_mut(), waited);
-    set(response.headers_mut(), &rewrite.set_response_headers);
-    response
-}
-
-/// Makes the fields of the upstream's head ours.
-fn clean(headers: &mut HeaderMap, waited: Option<Waited>) {
-    remove_hop_by_hop(headers);
-    // Ours alone: whoever reads them takes the answer for one of ours.
-    if headers.keys().any(|name| name.as_str().starts_with("x-sluicegate-")) {
-        for name in [X_REASON, X_LIMIT, X_QUEUE] {
-            headers.remove(name);
-        }
-    }
-    if let Some(waited) = waited {
-        headers.insert(X_QUEUE, queue_value(waited));
-    }
-}
-
 impl Arrival {
     /// Whether its answer is a stream of events that has begun.
     fn has_begun(&self) -> bool {
         self.told.as_ref().is_some_and(Told::has_begun)
+    }
+
+    /// Makes the fields of the upstream's head ours.
+    fn clean(&self, headers: &mut HeaderMap, route: &Route, waited: Option<Waited>) {
+        remove_hop_by_hop(headers);
+        // Ours alone: whoever reads them takes the answer for one of ours.
+        if headers.keys().any(|name| name.as_str().starts_with("x-sluicegate-")) {
+            for name in [X_REASON, X_LIMIT, X_QUEUE] {
+                headers.remove(name);
+            }
+        }
+        if let Some(waited) = waited.filter(|_| self.queue_position) {
+            headers.insert(X_QUEUE, queue_value(waited));
+        }
+        self.quotas.tell(route, false, headers);
     }
 
     pub(super) fn about<'a>(&'a self, route: Option<&'a Route>) -> About<'a> {
@@ -348,6 +357,8 @@ impl Arrival {
             record: &self.record,
             reader: self.reader.as_ref(),
             fields: route.map_or(&[], |route| &route.settings.rewrite.set_response_headers),
+            queue_position: self.queue_position,
+            quotas: &self.quotas,
         }
     }
 }

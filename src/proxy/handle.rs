@@ -26,6 +26,7 @@ use super::max_forwards::{self, Step};
 use super::negotiate::Form;
 use super::preflight::{Preflight, is_preflight};
 use super::queue_events::{self, Told};
+use super::quotas::Quotas;
 use super::record::Record;
 use super::refusal::Refusal;
 use super::reply::{About, Reply};
@@ -91,6 +92,8 @@ impl Proxy {
             record,
             reader: None,
             fields: &[],
+            queue_position: false,
+            quotas: &Quotas::NONE,
         };
         Reply::refused(refusal).into_response(&about)
     }
@@ -123,6 +126,8 @@ impl Proxy {
             arrived: SystemTime::now(),
             large: is_large(request.body()),
             told: None,
+            queue_position: in_force.response_headers.queue_position,
+            quotas: Quotas::NONE,
         }
     }
 
@@ -139,6 +144,7 @@ impl Proxy {
         if route.settings.upgrade == Upgrade::Deny && requested_upgrade(request.headers()).is_some() {
             return Reply::upgrade_denied().into_response(&arrival.about(Some(route)));
         }
+        arrival.quotas = Quotas::begin(self.in_force.load().response_headers.ratelimit, route);
         let preflight = is_preflight(&request).then(|| self.in_force.load().preflight);
         arrival.record.routed(&route.names.route, &route.names.upstream);
         let mut claim = match route.settings.claim.claim(request.headers(), &arrival.client, arrival.arrived) {
@@ -189,10 +195,9 @@ impl Proxy {
         let Some(told) = forward.arrival.told.clone() else {
             return admit(route, limits, claim, request, forward).await;
         };
-        let fields = &route.settings.rewrite.set_response_headers;
-        let (route, limits, arrival) = (route.clone(), limits.clone(), forward.arrival.clone());
-        let answering = Box::pin(async move { admit(&route, &limits, claim, request, forward).await });
-        Box::pin(queue_events::answer(answering, told, arrival, fields)).await
+        let (on, limits, arrival) = (route.clone(), limits.clone(), forward.arrival.clone());
+        let answering = Box::pin(async move { admit(&on, &limits, claim, request, forward).await });
+        Box::pin(queue_events::answer(answering, told, arrival, route)).await
     }
 
     fn route(&self, request: &Request<RequestBody>) -> Option<Arc<Route>> {
@@ -210,8 +215,11 @@ async fn admit(
 ) -> Response<Body> {
     let arrival = forward.arrival.clone();
     // A browser sends no credentials with a preflight: those of all keys share a turn.
-    let keys = (!route.keys.is_empty() && !is_preflight(&request))
-        .then(|| RouteKeys { route: route.clone(), client: arrival.client.clone() });
+    let keys = (!route.keys.is_empty() && !is_preflight(&request)).then(|| RouteKeys {
+        route: route.clone(),
+        client: arrival.client.clone(),
+        quotas: arrival.quotas.clone(),
+    });
     if let Some(limit) = keys.as_ref().and_then(|keys| keys.refused_by(&request)) {
         let rejection = limits.limiters()[limit].refuse(Reason::KeyLimit);
         let rejection = rejection.map(|rejection| Rejection { limit, ..rejection });

@@ -14,6 +14,7 @@ use super::cors::Reader;
 use super::grpc;
 use super::headers::X_REQUEST_ID;
 use super::negotiate::Form;
+use super::quotas::Quotas;
 use super::recent;
 use super::record::Record;
 use super::refusal::Refusal;
@@ -60,6 +61,9 @@ pub(super) struct About<'a> {
     pub(super) reader: Option<&'a Reader>,
     /// What its route adds to answers.
     pub(super) fields: &'a [(HeaderName, HeaderValue)],
+    /// Whether it may say how the request waited.
+    pub(super) queue_position: bool,
+    pub(super) quotas: &'a Quotas,
 }
 
 impl Reply {
@@ -196,7 +200,10 @@ impl Reply {
         if let Some(seconds) = self.retry_after {
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
-        if let Some(waited) = self.waited {
+        if let Some(route) = about.on {
+            about.quotas.tell(route, self.outcome == Outcome::Rejected, headers);
+        }
+        if let Some(waited) = self.waited.filter(|_| about.queue_position) {
             headers.insert(X_QUEUE, queue_value(waited));
         }
         if about.close {

@@ -14,7 +14,7 @@ use super::recent::Recent;
 use super::request_ahead::ForwardedBody;
 use super::settings::{Measured, Plan, ResponseHeaders, RouteSettings, Upgrade};
 use crate::access_log::Log;
-use crate::admission::{self, Limiter, Limits, Reason, default_queue};
+use crate::admission::{self, Limiter, Limits, Reason, Rules, default_queue};
 use crate::route::{Conflict, Table};
 use crate::tls;
 use crate::upstream::{self, EndpointStatus, Upstream};
@@ -44,6 +44,8 @@ pub(super) struct Route {
     /// How each of them tells whose a request is. Empty where none does.
     pub(super) keys: Vec<Option<KeyRules>>,
     pub(super) upstream: Arc<Upstream<ForwardedBody>>,
+    /// Whether any of them has a cap for keys.
+    pub(super) has_quotas: bool,
     /// The `host:port` of the upstream's first endpoint; a socket's is `localhost`.
     pub(super) authority: HeaderValue,
     pub(super) names: Names,
@@ -102,7 +104,12 @@ impl Shared {
             .map(|settings| {
                 let before = self.all_routes.iter().find(|route| route.settings.name == settings.name);
                 let recent = self.recent.clone();
-                Arc::new(Route::new(settings, &limiters, &plan.keys, &upstreams, before.map(|route| &**route), recent))
+                let before = before.map(|route| &**route);
+                let has_quotas = settings.limits.iter().any(|limit| has_quotas(&plan.limits[*limit]));
+                Arc::new(Route {
+                    has_quotas,
+                    ..Route::new(settings, &limiters, &plan.keys, &upstreams, before, recent)
+                })
             })
             .collect();
         let table = routes.iter().map(|route| (route.settings.conditions.clone(), route.clone())).collect();
@@ -243,7 +250,7 @@ impl Route {
             upstream: upstream.settings().name.as_str().into(),
             limit: limits.as_ref().map(|limits| limits.name().into()),
         };
-        Route { settings, limits, keys, upstream, authority, names, upgrades, rejected, recent }
+        Route { settings, limits, keys, has_quotas: false, upstream, authority, names, upgrades, rejected, recent }
     }
 
     /// The places of upgraded connections, where they have their own.
@@ -260,6 +267,10 @@ impl Route {
     pub(super) fn count_rejection(&self, reason: Reason) {
         self.rejected[reason as usize].fetch_add(1, Relaxed);
     }
+}
+
+fn has_quotas(limit: &admission::Settings) -> bool {
+    limit.rules.as_ref().is_some_and(Rules::cap_any)
 }
 
 /// Nobody waits for a place: the upstream has agreed already.

@@ -39,6 +39,7 @@ mod reasons;
 mod refusals;
 mod rejections;
 mod reload;
+mod response_headers;
 mod rewriting;
 mod route_log;
 mod routes;

@@ -133,9 +133,25 @@ pub(super) const LOG: &[Key] = &[
     },
 ];
 
-pub(super) const RESPONSE_HEADERS: &[Key] = &[Key {
-    name: "cors",
-    kind: Kind::Either(&[Kind::Words(&["off", "*"]), Kind::List(&Kind::Text(&["\"https://app.example.com\""]))]),
-    default: Default::Is("\"off\""),
-    about: "Whose scripts may read answers of our own: those of no origin, of every one, or of these.",
-}];
+pub(super) const RESPONSE_HEADERS: &[Key] = &[
+    Key {
+        name: "queue_position",
+        kind: Kind::Boolean,
+        default: Default::Is("true"),
+        about: "Whether each answer to a request that waited, and each rejection, has `x-sluicegate-queue: \
+                position=7;wait=12.400`: the place in line on arrival, and the seconds spent there.",
+    },
+    Key {
+        name: "ratelimit",
+        kind: Kind::Words(&["keys", "rejected", "off"]),
+        default: Default::Is("\"keys\""),
+        about: "Which answers to requests that a limit counted under a key with a quota (`per_key`, or its own in `keys`) \
+                name that, as `RateLimit-Policy: \"api\";q=5;qu=\"concurrent-requests\"`: all of them, the rejections, or none.",
+    },
+    Key {
+        name: "cors",
+        kind: Kind::Either(&[Kind::Words(&["off", "*"]), Kind::List(&Kind::Text(&["\"https://app.example.com\""]))]),
+        default: Default::Is("\"off\""),
+        about: "Whose scripts may read answers of our own: those of no origin, of every one, or of these.",
+    },
+];
