@@ -34,6 +34,8 @@ pub struct Entry {
     pub version: Version,
     /// The status of the answer; 499 for a client that left before there was one.
     pub status: u16,
+    /// Whether the client has the status already, so that none that comes later is its own.
+    pub begun: bool,
     /// What became of it.
     pub outcome: Outcome,
     /// The reason, for what did not go well.
@@ -64,6 +66,15 @@ pub struct Entry {
     pub response_bytes: u64,
     /// Where it was when its client left.
     pub left: Option<Left>,
+}
+
+impl Entry {
+    /// Notes the status of its answer, unless its client has had another.
+    pub fn set_status(&mut self, status: u16) {
+        if !self.begun {
+            self.status = status;
+        }
+    }
 }
 
 /// What became of a request.

@@ -149,6 +149,7 @@ mod tests {
             target: Some("/a\"b?secret=1".parse().unwrap()),
             version: Version::HTTP_11,
             status: 200,
+            begun: false,
             outcome: Outcome::Completed,
             reason: None,
             route: Some("api".into()),

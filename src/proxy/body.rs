@@ -6,8 +6,8 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::Full;
-use tokio::time::Instant;
 
+use super::deadline::Due;
 use super::queue_events::QueueEvents;
 use super::record::Record;
 use super::relay::Relay;
@@ -61,12 +61,12 @@ impl Body {
     }
 
     /// The upstream's, which is read up to `ahead` bytes ahead of the client, and cut at the deadline.
-    pub(super) fn upstream(body: UpstreamBody, ahead: usize, deadline: Option<Instant>, record: Record) -> Self {
+    pub(super) fn upstream(body: UpstreamBody, ahead: usize, due: Option<Due>, record: Record) -> Self {
         let kind = if body.is_end_stream() {
             record.completed(0);
             Kind::Upstream(body)
-        } else if ahead > 0 || deadline.is_some() {
-            Kind::Relayed(Relay::new(body, ahead, deadline))
+        } else if ahead > 0 || due.is_some() {
+            Kind::Relayed(Relay::new(body, ahead, due))
         } else {
             Kind::Upstream(body)
         };

@@ -18,7 +18,7 @@ use super::body::{Body, UpstreamBody};
 use super::claim::subtract_time;
 use super::client::Client;
 use super::cors::Reader;
-use super::deadline::{Deadlines, within};
+use super::deadline::{Deadlines, Due, within};
 use super::headers::{X_REQUEST_ID, append_via, requested_host, set_forwarded, set_request_start};
 use super::negotiate::Form;
 use super::queue_events::Told;
@@ -114,11 +114,13 @@ impl Forward {
             let told = |endpoint: &Arc<str>| self.arrival.record.sent_to(endpoint);
             let how = How { worker: self.worker, ending: settings.ending, slot: permit.is_some() };
             let sent = upstream.send(how, request, permit, told);
-            Ok(match within(deadlines.exchange, sent).await.unwrap_or(Err(Failure::Overdue)) {
+            let due = deadlines.exchange;
+            let overdue = || Err(due.map_or(Failure::Overdue, Due::failure));
+            Ok(match within(due.map(|due| due.at), sent).await.unwrap_or_else(overdue) {
                 Ok(Answer::Response(response)) => {
                     let response = self.pass_on(response, waited);
                     let (ahead, record) = (settings.handling.buffer_response, self.arrival.record);
-                    response.map(|body| Body::upstream(body, ahead, deadlines.exchange, record))
+                    response.map(|body| Body::upstream(body, ahead, due, record))
                 }
                 Ok(Answer::Upgraded(upgraded)) => self.tunnel(upgraded, deadlines.upgraded, waited),
                 Err(failure) => {

@@ -89,6 +89,7 @@ pub(super) async fn answer(mut answering: Answering, told: Told, arrival: Arriva
         return answering.await;
     }
     told.0.begun.store(true, Relaxed);
+    arrival.record.begun(StatusCode::OK.as_u16());
     let (request_id, record, reader) = (arrival.request_id.clone(), arrival.record.clone(), arrival.reader.clone());
     let quotas = arrival.quotas.clone();
     let waiting = Waiting { answering, told, timer: timer(Some(Instant::now())), arrival };

@@ -93,11 +93,16 @@ impl Record {
         self.note(|entry| entry.endpoint = Some(endpoint.clone()));
     }
 
+    /// Its client has a head, whatever becomes of the request.
+    pub(super) fn begun(&self, status: u16) {
+        self.note(|entry| (entry.status, entry.begun) = (status, true));
+    }
+
     /// The upstream's head has come; its body is on its way.
     pub(super) fn headed(&self, status: u16, reused: bool, retries: u32) {
         self.note(|entry| {
             entry.headed = Some(Instant::now());
-            entry.status = status;
+            entry.set_status(status);
             entry.left = Some(Left::Response);
             entry.reused = Some(reused);
             entry.retries = retries;
@@ -114,7 +119,8 @@ impl Record {
     /// An answer of ours ends it.
     pub(super) fn replied(&self, status: u16, reason: &'static str, outcome: Outcome, waited: Option<Waited>) {
         self.note(|entry| {
-            (entry.status, entry.reason, entry.outcome, entry.left) = (status, Some(reason), outcome, None);
+            entry.set_status(status);
+            (entry.reason, entry.outcome, entry.left) = (Some(reason), outcome, None);
             if let Some(waited) = waited {
                 waited_in(entry, waited);
             }
@@ -143,7 +149,8 @@ impl Record {
             entry.left = None;
             entry.reason = Some(match failure {
                 Failure::Timeout => "upstream_stalled",
-                Failure::Overdue => "max_duration",
+                Failure::Overdue => "upstream_timeout",
+                Failure::Outlived => "max_duration",
                 Failure::RequestBody(_) => "bad_request",
                 _ => "upstream_cut",
             });
@@ -175,6 +182,7 @@ fn blank(client_ip: IpAddr, request_id: HeaderValue) -> Entry {
         target: None,
         version: Version::HTTP_11,
         status: 499,
+        begun: false,
         outcome: Outcome::ClientGone,
         reason: Some("client_closed"),
         route: None,

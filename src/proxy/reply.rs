@@ -151,7 +151,7 @@ impl Reply {
             Failure::Connect(_) => gateway("connect_failed", "The upstream can't be reached."),
             Failure::Reset(_) => gateway("upstream_reset", "The upstream closed the connection before it answered."),
             Failure::Protocol(_) => gateway("upstream_protocol", "The upstream's answer is not valid HTTP."),
-            Failure::Timeout | Failure::Overdue => {
+            Failure::Timeout | Failure::Overdue | Failure::Outlived => {
                 Reply::new(StatusCode::GATEWAY_TIMEOUT, "upstream_timeout", "The upstream took too long to answer.")
             }
             Failure::RequestBody(error) => return Reply::body_failed(error.as_ref()),
@@ -194,9 +194,9 @@ impl Reply {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         headers.insert(X_REASON, HeaderValue::from_static(self.reason));
         headers.insert(X_REQUEST_ID, about.request_id.clone());
-        if let Some(limit) = about.limit.and_then(|limit| HeaderValue::from_str(limit).ok()) {
-            headers.insert(X_LIMIT, limit);
-        }
+        // Where there is no limit to name, that is said: the field is always there.
+        let limit = about.limit.and_then(|limit| HeaderValue::from_str(limit).ok());
+        headers.insert(X_LIMIT, limit.unwrap_or(HeaderValue::from_static("none")));
         if let Some(seconds) = self.retry_after {
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }

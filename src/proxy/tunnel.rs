@@ -70,7 +70,7 @@ impl Tunnel {
             () = until(self.deadline) => true,
         };
         if overdue {
-            self.record.broken(received.load(Relaxed), &Failure::Overdue);
+            self.record.broken(received.load(Relaxed), &Failure::Outlived);
             let _ = to_client.shutdown().await;
             let _ = timeout(self.grace, end(from_upstream, to_upstream)).await;
         } else {

@@ -84,3 +84,17 @@ async fn the_quota_is_that_of_the_key_and_of_nobody_else() {
         assert_eq!(client.answer().await.head.all(POLICY), expected, "{target} {fields:?}");
     }
 }
+
+#[tokio::test]
+async fn an_answer_of_our_own_names_its_limit_or_says_that_there_is_none() {
+    let text = "[server]\nlisten = [\"127.0.0.1:0\"]\n[upstreams.a]\nurl = \"http://127.0.0.1:9\"\n\
+                [routes.free]\npath = \"/free\"\nlimit = \"none\"\n[routes.api]\npath = \"/api\"\nlimit = 3\n";
+    let gate = Sluicegate::configured(text).await;
+    for (target, reason, limit) in
+        [("/api", "connect_failed", "api"), ("/free", "connect_failed", "none"), ("/nowhere", "no_route", "none")]
+    {
+        let answer = gate.get(target).await.answer().await;
+        assert_eq!(answer.reason().as_deref(), Some(reason));
+        assert_eq!(answer.head.all("x-sluicegate-limit"), [limit], "{target}");
+    }
+}
