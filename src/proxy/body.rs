@@ -1,6 +1,7 @@
 //! What a client gets.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -10,6 +11,7 @@ use http_body_util::Full;
 use super::deadline::Due;
 use super::queue_events::QueueEvents;
 use super::record::Record;
+use super::registry::Live;
 use super::relay::Relay;
 use super::request_ahead::ForwardedBody;
 use super::tunnel::Tunnel;
@@ -17,7 +19,16 @@ use crate::admission::Permit;
 use crate::upstream::{Failure, ResponseBody};
 
 /// The upstream's body, with the permit until its end.
-pub(super) type UpstreamBody = ResponseBody<ForwardedBody, Option<Permit>>;
+pub(super) type UpstreamBody = ResponseBody<ForwardedBody, Held>;
+
+/// What goes with an exchange until its end, whether its client is there or not.
+#[derive(Debug)]
+pub(super) struct Held {
+    /// `None` for `limit = "none"`.
+    pub(super) permit: Option<Permit>,
+    /// Dropped behind the permit: who is not shown any more holds nothing.
+    pub(super) _live: Option<Arc<Live>>,
+}
 
 /// The body of an answer: our own, or the upstream's.
 #[derive(Debug)]
@@ -93,12 +104,21 @@ impl HttpBody for Body {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
         let this = &mut *self;
-        let frame = std::task::ready!(match &mut this.kind {
+        let polled = match &mut this.kind {
             Kind::Own(body) => Pin::new(body).poll_frame(cx).map_err(|never| match never {}),
             Kind::Upstream(body) => Pin::new(body).poll_frame(cx),
             Kind::Relayed(body) => body.poll_frame(cx),
             Kind::Events(body) => body.poll_frame(cx),
-        });
+        };
+        let frame = match polled {
+            Poll::Ready(frame) => frame,
+            Poll::Pending => {
+                std::task::ready!(this.record.poll_cancelled(cx));
+                // Dropping what there was abandons the exchange.
+                this.kind = Kind::Own(Full::default());
+                Some(Err(Failure::Cancelled))
+            }
+        };
         match &frame {
             Some(Ok(frame)) => {
                 this.bytes += frame.data_ref().map_or(0, Bytes::len) as u64;

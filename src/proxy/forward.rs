@@ -14,7 +14,7 @@ use http_body::Body as _;
 use tokio::time::Instant;
 use tower_service::Service;
 
-use super::body::{Body, UpstreamBody};
+use super::body::{Body, Held, UpstreamBody};
 use super::claim::subtract_time;
 use super::client::Client;
 use super::cors::Reader;
@@ -113,7 +113,8 @@ impl Forward {
             let Route { upstream, settings, .. } = &*self.route;
             let told = |endpoint: &Arc<str>| self.arrival.record.sent_to(endpoint);
             let how = How { worker: self.worker, ending: settings.ending, slot: permit.is_some() };
-            let sent = upstream.send(how, request, permit, told);
+            let held = Held { permit, _live: self.arrival.record.live().cloned() };
+            let sent = upstream.send(how, request, held, told);
             let due = deadlines.exchange;
             let overdue = || Err(due.map_or(Failure::Overdue, Due::failure));
             Ok(match within(due.map(|due| due.at), sent).await.unwrap_or_else(overdue) {
@@ -141,12 +142,12 @@ impl Forward {
     /// Agrees to another protocol. The tunnel goes with the answer; the server runs it.
     fn tunnel(
         self,
-        upgraded: Upgraded<ForwardedBody, Option<Permit>>,
+        upgraded: Upgraded<ForwardedBody, Held>,
         deadline: Option<Instant>,
         waited: Option<Waited>,
     ) -> Response<Body> {
         let Route { upstream, settings, .. } = &*self.route;
-        let Upgraded { head, io, mut seat, held } = upgraded;
+        let Upgraded { head, io, mut seat, held: Held { permit: held, .. } } = upgraded;
         let permit = match self.route.upgrades() {
             None => held.map(|mut permit| {
                 permit.release_at_head();
@@ -174,7 +175,7 @@ impl Forward {
         };
         let protocol = requested_upgrade(head.headers());
         let record = &self.arrival.record;
-        record.headed(head.status().as_u16(), false, 0);
+        record.upgraded(head.status().as_u16());
         let (mut parts, ()) = head.into_parts();
         self.arrival.clean(&mut parts.headers, &self.route, waited);
         set(&mut parts.headers, &settings.rewrite.set_response_headers);
@@ -203,7 +204,7 @@ impl Forward {
     fn pass_on(&self, mut response: Response<UpstreamBody>, waited: Option<Waited>) -> Response<UpstreamBody> {
         let (status, body) = (response.status().as_u16(), response.body());
         self.arrival.record.headed(status, body.reused(), body.retries());
-        if let Some(Some(permit)) = response.body_mut().held_mut() {
+        if let Some(Held { permit: Some(permit), .. }) = response.body_mut().held_mut() {
             permit.release_at_head();
         }
         *response.version_mut() = Version::HTTP_11;

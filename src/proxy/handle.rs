@@ -45,6 +45,12 @@ pub struct Proxy {
     worker: usize,
 }
 
+/// Why a request has no answer but ours.
+enum Ended {
+    Panicked,
+    Cancelled,
+}
+
 /// Unread bodies up to this size are read and dropped after an answer of our own; larger ones cost the connection.
 const DROPPABLE: u64 = 64 << 10;
 
@@ -63,17 +69,24 @@ impl Proxy {
         let spare = arrival.clone();
         let mut passing = pin!(self.pass(request, arrival));
         let passed = poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| passing.as_mut().poll(cx))) {
-            Ok(poll) => poll.map(Ok),
-            Err(panic) => Poll::Ready(Err(panic)),
+            Ok(Poll::Ready(response)) => Poll::Ready(Ok(response)),
+            Ok(Poll::Pending) => spare.record.poll_cancelled(cx).map(|()| Err(Ended::Cancelled)),
+            Err(_) => Poll::Ready(Err(Ended::Panicked)),
         });
-        match passed.await {
-            Ok(response) => response,
-            Err(_) => {
+        let ended = match passed.await {
+            Ok(response) => return response,
+            Err(ended) => ended,
+        };
+        let reply = match ended {
+            Ended::Cancelled => Reply::cancelled(),
+            Ended::Panicked => {
                 // The panic's own message has gone to standard error.
                 tracing::error!(request_id = ?spare.request_id, "a request failed in the proxy");
-                Reply::internal().into_response(&About { close: true, ..spare.about(None) })
+                Reply::internal()
             }
-        }
+        };
+        let route = spare.record.live().and_then(|live| live.route()).map(|route| &**route);
+        reply.into_response(&About { close: true, ..spare.about(route) })
     }
 
     /// Answers what the server refused before there was a request to handle.
@@ -116,9 +129,10 @@ impl Proxy {
     fn arrival(&self, client: &Arc<Client>, request: &Request<RequestBody>) -> Arrival {
         let request_id = request_id(request.headers());
         let in_force = self.in_force.load();
+        let live = in_force.registry().enter(self.worker, &request_id);
         Arrival {
             client: client.clone(),
-            record: Record::begin(&in_force.log, request, client, &request_id),
+            record: Record::begin(&in_force.log, live, request, client, &request_id),
             request_id,
             reader: in_force.response_headers.cors.reader(request.headers()),
             accept: request.headers().get(ACCEPT).cloned(),
@@ -146,7 +160,7 @@ impl Proxy {
         }
         arrival.quotas = Quotas::begin(self.in_force.load().response_headers.ratelimit, route);
         let preflight = is_preflight(&request).then(|| self.in_force.load().preflight);
-        arrival.record.routed(&route.names.route, &route.names.upstream);
+        arrival.record.routed(route);
         let mut claim = match route.settings.claim.claim(request.headers(), &arrival.client, arrival.arrived) {
             Ok(claim) => claim,
             Err(reason) => match route.limits.as_ref().map(|limits| limits.refuse(reason)) {
@@ -155,6 +169,7 @@ impl Proxy {
                 rejection => return turn_away(route, &arrival, reason, rejection.flatten()),
             },
         };
+        claim.tag = arrival.record.live().map_or(0, |live| live.tag());
         let mut ahead = None;
         let most = route.settings.handling.buffer_request;
         // A client of gRPC may wait for its server before it says more.
@@ -219,6 +234,7 @@ async fn admit(
         route: route.clone(),
         client: arrival.client.clone(),
         quotas: arrival.quotas.clone(),
+        live: arrival.record.live().cloned(),
     });
     if let Some(limit) = keys.as_ref().and_then(|keys| keys.refused_by(&request)) {
         let rejection = limits.limiters()[limit].refuse(Reason::KeyLimit);

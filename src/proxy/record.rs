@@ -1,7 +1,8 @@
-//! What is noted of a request for the access log.
+//! What is noted of a request: for the access log, and for those who look on.
 
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 
 use http::{HeaderValue, Request, Version};
@@ -10,38 +11,66 @@ use tokio::time::Instant;
 use super::client::Client;
 use super::headers::requested_host;
 use super::recent::Asked;
+use super::registry::{Live, Phase};
+use super::shared::Route;
 use crate::access_log::{Entry, Left, Log, Open, Outcome};
 use crate::admission::{Permit, Waited};
 use crate::upstream::Failure;
 
-/// The entry of a request, held wherever something may happen to it; written when the last holder lets go. It says at
-/// every moment what would be true if the client left then. Empty, and free, without an access log.
+/// What is known of a request, held wherever something may happen to it; its line is written when the last holder lets
+/// go. It says at every moment what would be true if the client left then. Empty, and free, where nobody wants to know.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Record(Option<Arc<Mutex<Open>>>);
+pub(super) struct Record(Option<Arc<Noted>>);
+
+#[derive(Debug)]
+struct Noted {
+    /// Its line of the access log.
+    open: Option<Mutex<Open>>,
+    /// Its place among those that are under way.
+    live: Option<Arc<Live>>,
+}
+
+impl Drop for Noted {
+    fn drop(&mut self) {
+        if let Some(live) = &self.live {
+            // If its exchange goes on, that holds it as well.
+            live.is_in(Phase::Abandoned);
+        }
+    }
+}
 
 impl Record {
     /// What nobody wants to know.
     pub(super) const UNKEPT: Record = Record(None);
 
     /// Begins the record of a request.
-    pub(super) fn begin<B>(log: &Option<Log>, request: &Request<B>, client: &Client, id: &HeaderValue) -> Self {
-        let Some(log) = log else { return Record(None) };
-        let mut entry = blank(client.address_of(request.headers()), id.clone());
-        entry.traceparent = request.headers().get("traceparent").cloned();
-        entry.method = Some(request.method().clone());
-        entry.host = requested_host(request);
-        entry.target = Some(request.uri().clone());
-        entry.version = request.version();
-        Record::of(log, entry)
+    pub(super) fn begin<B>(
+        log: &Option<Log>,
+        live: Option<Arc<Live>>,
+        request: &Request<B>,
+        client: &Client,
+        id: &HeaderValue,
+    ) -> Self {
+        let entry = || {
+            let mut entry = blank(client.address_of(request.headers()), id.clone());
+            entry.traceparent = request.headers().get("traceparent").cloned();
+            entry.method = Some(request.method().clone());
+            entry.host = requested_host(request);
+            entry.target = Some(request.uri().clone());
+            entry.version = request.version();
+            entry
+        };
+        Record::of(log.as_ref().map(|log| log.open(entry())), live)
     }
 
     /// The record of what was refused before it was a request.
     pub(super) fn of_refused(log: &Option<Log>, client: &Client, id: &HeaderValue) -> Self {
-        log.as_ref().map_or(Record(None), |log| Record::of(log, blank(client.peer(), id.clone())))
+        Record::of(log.as_ref().map(|log| log.open(blank(client.peer(), id.clone()))), None)
     }
 
-    fn of(log: &Log, entry: Entry) -> Self {
-        Record(Some(Arc::new(Mutex::new(log.open(entry)))))
+    fn of(open: Option<Open>, live: Option<Arc<Live>>) -> Self {
+        let kept = open.is_some() || live.is_some();
+        Record(kept.then(|| Arc::new(Noted { open: open.map(Mutex::new), live })))
     }
 
     /// Whether anybody wants to know.
@@ -49,34 +78,65 @@ impl Record {
         self.0.is_some()
     }
 
+    /// Its place among those that are under way, if they are kept.
+    pub(super) fn live(&self) -> Option<&Arc<Live>> {
+        self.0.as_ref()?.live.as_ref()
+    }
+
+    /// Resolves once an operator has ended it.
+    pub(super) fn poll_cancelled(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.live().map_or(Poll::Pending, |live| live.poll_cancelled(cx))
+    }
+
+    fn open(&self) -> Option<MutexGuard<'_, Open>> {
+        Some(self.0.as_ref()?.open.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Notes how far it has come.
+    fn is_in(&self, phase: Phase) {
+        if let Some(live) = self.live() {
+            live.is_in(phase);
+        }
+    }
+
     fn note(&self, note: impl FnOnce(&mut Entry)) {
-        if let Some(open) = &self.0 {
-            note(open.lock().unwrap_or_else(PoisonError::into_inner).entry());
+        if let Some(mut open) = self.open() {
+            note(open.entry());
         }
     }
 
     /// Who asked for what, if anybody wants to know.
     pub(super) fn asked(&self) -> Option<Asked> {
-        let open = &mut *self.0.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut open = self.open()?;
         let entry = open.entry();
         Some(Asked { client_ip: entry.client_ip, method: entry.method.clone(), target: entry.target.clone() })
     }
 
     /// Its route has no access log.
     pub(super) fn silence(&self) {
-        if let Some(open) = &self.0 {
-            open.lock().unwrap_or_else(PoisonError::into_inner).silence();
+        if let Some(mut open) = self.open() {
+            open.silence();
         }
     }
 
-    pub(super) fn routed(&self, route: &Arc<str>, upstream: &Arc<str>) {
+    pub(super) fn routed(&self, route: &Arc<Route>) {
+        if let Some(live) = self.live() {
+            live.routed(route);
+        }
         self.note(|entry| {
-            entry.route = Some(route.clone());
-            entry.upstream = Some(upstream.clone());
+            entry.route = Some(route.names.route.clone());
+            entry.upstream = Some(route.names.upstream.clone());
         });
     }
 
+    /// It is upgraded: its connection becomes something else.
+    pub(super) fn upgraded(&self, status: u16) {
+        self.headed(status, false, 0);
+        self.is_in(Phase::Upgraded);
+    }
+
     pub(super) fn admitted(&self, permit: Option<&Permit>, limit: Option<&Arc<str>>) {
+        self.is_in(Phase::Upstream);
         self.note(|entry| {
             entry.left = Some(Left::Upstream);
             entry.admitted = Some(Instant::now());
@@ -90,6 +150,9 @@ impl Record {
 
     /// It goes to this endpoint.
     pub(super) fn sent_to(&self, endpoint: &Arc<str>) {
+        if let Some(live) = self.live() {
+            live.sent_to(endpoint);
+        }
         self.note(|entry| entry.endpoint = Some(endpoint.clone()));
     }
 
@@ -100,6 +163,7 @@ impl Record {
 
     /// The upstream's head has come; its body is on its way.
     pub(super) fn headed(&self, status: u16, reused: bool, retries: u32) {
+        self.is_in(Phase::Response);
         self.note(|entry| {
             entry.headed = Some(Instant::now());
             entry.set_status(status);
@@ -151,6 +215,7 @@ impl Record {
                 Failure::Timeout => "upstream_stalled",
                 Failure::Overdue => "upstream_timeout",
                 Failure::Outlived => "max_duration",
+                Failure::Cancelled => "cancelled",
                 Failure::RequestBody(_) => "bad_request",
                 _ => "upstream_cut",
             });

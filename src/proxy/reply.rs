@@ -84,6 +84,12 @@ impl Reply {
         Reply { outcome: Outcome::Failed, ..reply }
     }
 
+    /// An operator has ended it, after its admission or before it could wait.
+    pub(super) fn cancelled() -> Self {
+        let reply = Reply::new(StatusCode::SERVICE_UNAVAILABLE, "flushed", "The request was ended by an operator.");
+        Reply { outcome: Outcome::Failed, retry_after: Some(1), ..reply }
+    }
+
     pub(super) fn refused(refusal: Refusal) -> Self {
         let (reason, detail) = match refusal {
             Refusal::Malformed(detail) => ("bad_request", detail),
@@ -154,6 +160,7 @@ impl Reply {
             Failure::Timeout | Failure::Overdue | Failure::Outlived => {
                 Reply::new(StatusCode::GATEWAY_TIMEOUT, "upstream_timeout", "The upstream took too long to answer.")
             }
+            Failure::Cancelled => return Reply::cancelled(),
             Failure::RequestBody(error) => return Reply::body_failed(error.as_ref()),
         };
         Reply { outcome: Outcome::Failed, ..reply }

@@ -11,6 +11,7 @@ use http::HeaderValue;
 use super::claim::KeyRules;
 use super::preflight::Preflight;
 use super::recent::Recent;
+use super::registry::Registry;
 use super::request_ahead::ForwardedBody;
 use super::settings::{Measured, Plan, ResponseHeaders, RouteSettings, Upgrade};
 use crate::access_log::Log;
@@ -33,6 +34,7 @@ pub struct Shared {
     pub(super) preflight: Preflight,
     pub(super) response_headers: ResponseHeaders,
     recent: Arc<Recent>,
+    registry: Arc<Registry>,
 }
 
 /// A route with its limit and its way upstream.
@@ -85,6 +87,7 @@ impl Shared {
             preflight: plan.preflight,
             response_headers: ResponseHeaders::default(),
             recent: Arc::default(),
+            registry: Arc::new(Registry::new(workers)),
         };
         nothing.follow(plan)
     }
@@ -129,6 +132,7 @@ impl Shared {
             preflight: plan.preflight,
             response_headers: plan.response_headers,
             recent: self.recent.clone(),
+            registry: self.registry.clone(),
         };
         // Nothing can fail any more.
         next.all_routes.iter().for_each(|route| route.reconfigure_upgrades());
@@ -203,6 +207,11 @@ impl Shared {
     /// The last requests that were turned away. One ring for all plans.
     pub fn recent(&self) -> &Arc<Recent> {
         &self.recent
+    }
+
+    /// Those that are under way. One registry for all plans.
+    pub fn registry(&self) -> &Registry {
+        &self.registry
     }
 
     /// Reads the files again that hold values of headers. What is wrong with one is logged, and what it held stays.

@@ -25,6 +25,9 @@ pub enum Failure {
     /// The same, where the connection may have been upgraded (`max_duration`).
     #[error("the exchange took longer than any may")]
     Outlived,
+    /// An operator has ended it.
+    #[error("an operator ended the exchange")]
+    Cancelled,
     /// The client's body failed while it was being sent on.
     #[error("the request's body failed")]
     RequestBody(#[source] BoxError),

@@ -4,6 +4,7 @@ mod client;
 mod health;
 mod limit;
 mod reload;
+mod requests;
 mod status;
 mod table;
 mod target;
@@ -24,6 +25,36 @@ use target::Target;
 pub(super) enum AdminCommand {
     /// Show the limits: who is in flight, who waits, what was rejected.
     Status {
+        /// Print what the admin listener says, as JSON.
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        reach: Reach,
+    },
+    /// List the requests that run and those that wait, with a line for each of their limits.
+    Ps {
+        /// The limit's name; an inline limit has its route's name [default: all].
+        limit: Option<String>,
+        /// Only those that wait.
+        #[arg(long)]
+        waiting: bool,
+        /// Print what the admin listener says, as JSON.
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        reach: Reach,
+    },
+    /// End a request: one that waits is turned away, one that runs gets no more of its answer.
+    Cancel {
+        /// Its X-Request-Id.
+        request_id: String,
+        #[command(flatten)]
+        reach: Reach,
+    },
+    /// Say why a request was turned away, if it is one of the last thousand.
+    Why {
+        /// Its X-Request-Id.
+        request_id: String,
         /// Print what the admin listener says, as JSON.
         #[arg(long)]
         json: bool,
@@ -90,6 +121,9 @@ impl Reach {
 pub(super) fn run(command: &AdminCommand) -> Ending {
     let done = match command {
         AdminCommand::Status { json, reach } => status::show(reach, *json),
+        AdminCommand::Ps { limit, waiting, json, reach } => requests::list(reach, limit.as_deref(), *waiting, *json),
+        AdminCommand::Cancel { request_id, reach } => requests::cancel(reach, request_id),
+        AdminCommand::Why { request_id, json, reach } => requests::why(reach, request_id, *json),
         AdminCommand::Limit(command) => limit::run(command),
         AdminCommand::Reload { dry_run, reach } => reload::reload(reach, *dry_run),
         AdminCommand::Drain { reach } => drain(reach),

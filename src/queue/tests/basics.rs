@@ -29,7 +29,7 @@ fn one_that_leaves_does_not_disturb_the_rest() {
 fn a_verdict_waits_for_its_waiter_and_is_collected_once() {
     let now = Instant::now();
     let mut queue: Queue<(), &str> = Queue::default();
-    let waiter = Waiter { waker: (), key: None, level: Level::Normal, seats: 1, since: now, deadline: now };
+    let waiter = Waiter { waker: (), tag: 0, key: None, level: Level::Normal, seats: 1, since: now, deadline: now };
     let ticket = queue.push(now, waiter);
     assert_eq!(queue.settle(ticket, "rejected"), Some(()));
     assert_eq!(queue.settle(ticket, "again"), None);
