@@ -71,7 +71,15 @@ pub(super) fn settings(tree: Map<String, Value>, report: &Report) -> Option<Sett
         check_claims(&plan, report);
         warn_of_keys(&plan, &server, report);
     }
-    Some(Settings { server, plan, admin, log_level: log.level, access_log: log.access, log_format: log.format })
+    Some(Settings {
+        server,
+        plan,
+        admin,
+        log_level: log.level,
+        access_log: log.access,
+        log_format: log.format,
+        log_lines: log.lines,
+    })
 }
 
 fn nothing_configured(key: &str, message: &str, report: &Report) {

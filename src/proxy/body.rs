@@ -10,7 +10,7 @@ use http_body_util::Full;
 
 use super::deadline::Due;
 use super::queue_events::QueueEvents;
-use super::record::Record;
+use super::record::{Record, Released};
 use super::registry::Live;
 use super::relay::Relay;
 use super::request_ahead::ForwardedBody;
@@ -24,10 +24,25 @@ pub(super) type UpstreamBody = ResponseBody<ForwardedBody, Held>;
 /// What goes with an exchange until its end, whether its client is there or not.
 #[derive(Debug)]
 pub(super) struct Held {
-    /// `None` for `limit = "none"`.
+    /// `None` for `limit = "none"`, and for what has become a tunnel, which has it then.
     pub(super) permit: Option<Permit>,
+    released: Released,
     /// Dropped behind the permit: who is not shown any more holds nothing.
-    pub(super) _live: Option<Arc<Live>>,
+    _live: Option<Arc<Live>>,
+}
+
+impl Held {
+    pub(super) fn new(permit: Option<Permit>, record: &Record) -> Self {
+        Held { permit, released: record.downgrade(), _live: record.live().cloned() }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if self.permit.take().is_some() {
+            self.released.now();
+        }
+    }
 }
 
 /// The body of an answer: our own, or the upstream's.

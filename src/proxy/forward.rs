@@ -35,7 +35,7 @@ use crate::admission::{Admitted, Limits, Permit, Reason, Spool, Waited};
 use crate::upstream::headers::{
     accept_trailers, accepts_trailers, remove_hop_by_hop, requested_upgrade, upgrade as upgrade_to,
 };
-use crate::upstream::{Answer, Failure, HostHeader, How, Protocol, Upgraded};
+use crate::upstream::{Answer, Failure, HostHeader, How, Protocol, Step, Upgraded};
 
 /// What is known of a request on arrival, and needed once it has been admitted or turned away.
 #[derive(Debug, Clone)]
@@ -111,9 +111,12 @@ impl Forward {
         // Boxed here, and only what is needed from here on: hyper moves the whole future of every request once.
         Box::pin(async move {
             let Route { upstream, settings, .. } = &*self.route;
-            let told = |endpoint: &Arc<str>| self.arrival.record.sent_to(endpoint);
+            let told = |step: Step<'_>| match step {
+                Step::To(endpoint) => self.arrival.record.sent_to(endpoint),
+                Step::Connected => self.arrival.record.connected(),
+            };
             let how = How { worker: self.worker, ending: settings.ending, slot: permit.is_some() };
-            let held = Held { permit, _live: self.arrival.record.live().cloned() };
+            let held = Held::new(permit, &self.arrival.record);
             let sent = upstream.send(how, request, held, told);
             let due = deadlines.exchange;
             let overdue = || Err(due.map_or(Failure::Overdue, Due::failure));
@@ -147,7 +150,8 @@ impl Forward {
         waited: Option<Waited>,
     ) -> Response<Body> {
         let Route { upstream, settings, .. } = &*self.route;
-        let Upgraded { head, io, mut seat, held: Held { permit: held, .. } } = upgraded;
+        let Upgraded { head, io, mut seat, mut held } = upgraded;
+        let held = held.permit.take();
         let permit = match self.route.upgrades() {
             None => held.map(|mut permit| {
                 permit.release_at_head();

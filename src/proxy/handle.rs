@@ -64,8 +64,9 @@ impl Proxy {
     ///
     /// # Cancel safety
     /// Dropping it means that the client has left: it leaves the queue, or abandons the exchange.
-    pub async fn handle(&self, client: &Arc<Client>, request: Request<RequestBody>) -> Response<Body> {
+    pub async fn handle(&self, client: &Arc<Client>, mut request: Request<RequestBody>) -> Response<Body> {
         let arrival = self.arrival(client, &request);
+        arrival.record.counts(request.body_mut());
         let spare = arrival.clone();
         let mut passing = pin!(self.pass(request, arrival));
         let passed = poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| passing.as_mut().poll(cx))) {
@@ -169,6 +170,7 @@ impl Proxy {
                 rejection => return turn_away(route, &arrival, reason, rejection.flatten()),
             },
         };
+        arrival.record.claims(&claim);
         claim.tag = arrival.record.live().map_or(0, |live| live.tag());
         let mut ahead = None;
         let most = route.settings.handling.buffer_request;

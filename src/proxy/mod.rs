@@ -4,6 +4,7 @@
 //! upstream. Whatever goes wrong becomes an answer here: nothing that the server sees is an error. The permit goes with
 //! the exchange, not with the client: see [`upstream`](crate::upstream).
 
+mod aborts;
 mod body;
 mod claim;
 mod client;
@@ -36,6 +37,7 @@ mod trusted;
 mod tunnel;
 mod wants_events;
 
+pub use aborts::Aborts;
 pub use body::Body;
 pub use claim::{
     ClaimRules, Cost, KeyExpression, KeyExpressionError, KeyRules, Missing, Priority, TrustHeaders, Unknown,

@@ -1,20 +1,23 @@
 //! What is noted of a request: for the access log, and for those who look on.
 
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 
 use http::{HeaderValue, Request, Version};
+use http_body::Body as _;
 use tokio::time::Instant;
 
 use super::client::Client;
 use super::headers::requested_host;
 use super::recent::Asked;
 use super::registry::{Live, Phase};
+use super::request_body::RequestBody;
 use super::shared::Route;
 use crate::access_log::{Entry, Left, Log, Open, Outcome};
-use crate::admission::{Permit, Waited};
+use crate::admission::{Claim, Permit, Waited};
 use crate::upstream::Failure;
 
 /// What is known of a request, held wherever something may happen to it; its line is written when the last holder lets
@@ -28,14 +31,20 @@ struct Noted {
     open: Option<Mutex<Open>>,
     /// Its place among those that are under way.
     live: Option<Arc<Live>>,
+    /// Whether its client has had all that there is for it.
+    ended: AtomicBool,
 }
 
 impl Drop for Noted {
     fn drop(&mut self) {
-        if let Some(live) = &self.live {
-            // If its exchange goes on, that holds it as well.
-            live.is_in(Phase::Abandoned);
+        let Some(live) = &self.live else { return };
+        if !self.ended.load(Relaxed)
+            && let Some(route) = live.route()
+        {
+            route.aborts.count(live.phase());
         }
+        // If its exchange goes on, that holds it as well.
+        live.is_in(Phase::Abandoned);
     }
 }
 
@@ -60,7 +69,14 @@ impl Record {
             entry.version = request.version();
             entry
         };
-        Record::of(log.as_ref().map(|log| log.open(entry())), live)
+        let open = log.as_ref().map(|log| {
+            let mut entry = entry();
+            for name in log.headers() {
+                entry.headers.extend(request.headers().get_all(name).iter().map(|value| (name.clone(), value.clone())));
+            }
+            log.open(entry)
+        });
+        Record::of(open, live)
     }
 
     /// The record of what was refused before it was a request.
@@ -70,7 +86,8 @@ impl Record {
 
     fn of(open: Option<Open>, live: Option<Arc<Live>>) -> Self {
         let kept = open.is_some() || live.is_some();
-        Record(kept.then(|| Arc::new(Noted { open: open.map(Mutex::new), live })))
+        let ended = AtomicBool::new(false);
+        Record(kept.then(|| Arc::new(Noted { open: open.map(Mutex::new), live, ended })))
     }
 
     /// Whether anybody wants to know.
@@ -90,6 +107,12 @@ impl Record {
 
     fn open(&self) -> Option<MutexGuard<'_, Open>> {
         Some(self.0.as_ref()?.open.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn ended(&self) {
+        if let Some(noted) = &self.0 {
+            noted.ended.store(true, Relaxed);
+        }
     }
 
     /// Notes how far it has come.
@@ -148,12 +171,42 @@ impl Record {
         });
     }
 
+    /// What it asks of its limits.
+    pub(super) fn claims(&self, claim: &Claim) {
+        self.note(|entry| (entry.priority, entry.cost) = (Some(claim.level.as_str()), Some(claim.seats)));
+    }
+
+    /// Its body is counted, if it has one and there is a line for it.
+    pub(super) fn counts(&self, body: &mut RequestBody) {
+        if !body.is_end_stream() {
+            self.note(|entry| entry.request_bytes = Some(body.count()));
+        }
+    }
+
+    /// The connection that it goes on was not there before.
+    pub(super) fn connected(&self) {
+        self.note(|entry| {
+            let since = entry.dialled.or(entry.admitted);
+            entry.connected_in = since.map(|since| since.elapsed());
+        });
+    }
+
+    /// Its line, for what may outlive it.
+    pub(super) fn downgrade(&self) -> Released {
+        Released(self.0.as_ref().filter(|noted| noted.open.is_some()).map(Arc::downgrade))
+    }
+
     /// It goes to this endpoint.
     pub(super) fn sent_to(&self, endpoint: &Arc<str>) {
         if let Some(live) = self.live() {
             live.sent_to(endpoint);
         }
-        self.note(|entry| entry.endpoint = Some(endpoint.clone()));
+        self.note(|entry| {
+            // The first time is that of the admission.
+            if entry.endpoint.replace(endpoint.clone()).is_some() {
+                entry.dialled = Some(Instant::now());
+            }
+        });
     }
 
     /// Its client has a head, whatever becomes of the request.
@@ -175,6 +228,7 @@ impl Record {
 
     /// It was a question to us, and got its answer.
     pub(super) fn answered(&self, status: u16) {
+        self.ended();
         self.note(|entry| {
             (entry.status, entry.reason, entry.outcome, entry.left) = (status, None, Outcome::Completed, None);
         });
@@ -182,6 +236,7 @@ impl Record {
 
     /// An answer of ours ends it.
     pub(super) fn replied(&self, status: u16, reason: &'static str, outcome: Outcome, waited: Option<Waited>) {
+        self.ended();
         self.note(|entry| {
             entry.set_status(status);
             (entry.reason, entry.outcome, entry.left) = (Some(reason), outcome, None);
@@ -197,6 +252,7 @@ impl Record {
 
     /// The last frame of the answer has been taken.
     pub(super) fn completed(&self, bytes: u64) {
+        self.ended();
         self.note(|entry| {
             entry.response_bytes = bytes;
             if entry.left == Some(Left::Response) {
@@ -207,6 +263,7 @@ impl Record {
 
     /// The answer broke off.
     pub(super) fn broken(&self, bytes: u64, failure: &Failure) {
+        self.ended();
         self.note(|entry| {
             entry.response_bytes = bytes;
             entry.outcome = Outcome::Failed;
@@ -225,6 +282,18 @@ impl Record {
     /// Nobody takes the rest of the answer.
     pub(super) fn left(&self, bytes: u64) {
         self.note(|entry| entry.response_bytes = bytes);
+    }
+}
+
+/// Hears when the permits have come back. It keeps no line from being written.
+#[derive(Debug)]
+pub(super) struct Released(Option<Weak<Noted>>);
+
+impl Released {
+    pub(super) fn now(&self) {
+        if let Some(noted) = self.0.as_ref().and_then(Weak::upgrade) {
+            Record(Some(noted)).note(|entry| entry.released = Some(Instant::now()));
+        }
     }
 }
 
@@ -256,6 +325,13 @@ fn blank(client_ip: IpAddr, request_id: HeaderValue) -> Entry {
         ahead: None,
         admitted: None,
         in_flight: None,
+        released: None,
+        priority: None,
+        cost: None,
+        dialled: None,
+        connected_in: None,
+        headers: Vec::new(),
+        request_bytes: None,
         headed: None,
         upstream: None,
         endpoint: None,

@@ -242,7 +242,7 @@ impl Live {
         waker.into_iter().for_each(Waker::wake);
     }
 
-    fn phase(&self) -> Phase {
+    pub(super) fn phase(&self) -> Phase {
         const ALL: [Phase; 5] = [Phase::Queued, Phase::Upstream, Phase::Response, Phase::Upgraded, Phase::Abandoned];
         ALL[usize::from(self.phase.load(Relaxed))]
     }

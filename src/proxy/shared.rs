@@ -8,6 +8,7 @@ use std::time::SystemTime;
 
 use http::HeaderValue;
 
+use super::aborts::Aborts;
 use super::claim::KeyRules;
 use super::preflight::Preflight;
 use super::recent::Recent;
@@ -55,6 +56,8 @@ pub(super) struct Route {
     upgrades: Option<Limiter>,
     /// Rejections by its limits, by reason. It outlives the plan.
     rejected: Arc<[AtomicU64; Reason::ALL.len()]>,
+    /// Clients that left. They outlive the plan, too.
+    pub(super) aborts: Arc<Aborts>,
     /// Where those that were turned away are kept for a while; one for all routes.
     pub(super) recent: Arc<Recent>,
 }
@@ -209,6 +212,16 @@ impl Shared {
         &self.recent
     }
 
+    /// Lines of the access log that its reader was too slow for, and rejections that were too many to be written.
+    pub fn unlogged(&self) -> (u64, u64) {
+        self.log.as_ref().map_or((0, 0), |log| (log.dropped(), log.suppressed()))
+    }
+
+    /// How many clients left, by where their request was: the routes' names, and the words for that.
+    pub fn client_aborts(&self) -> impl Iterator<Item = (&str, [(&'static str, u64); Aborts::PHASES.len()])> {
+        self.all_routes.iter().map(|route| (route.settings.name.as_str(), route.aborts.read()))
+    }
+
     /// Those that are under way. One registry for all plans.
     pub fn registry(&self) -> &Registry {
         &self.registry
@@ -249,6 +262,7 @@ impl Route {
         let keys: Vec<_> = settings.limits.iter().map(|limit| keys.get(*limit).cloned().flatten()).collect();
         let keys = if keys.iter().any(Option::is_some) { keys } else { Vec::new() };
         let rejected = before.map(|route| route.rejected.clone()).unwrap_or_default();
+        let aborts = before.map(|route| route.aborts.clone()).unwrap_or_default();
         // Kept while it is not in force: tunnels last long.
         let upgrades = before.and_then(|route| route.upgrades.clone()).or_else(|| match settings.upgrade {
             Upgrade::Separate(places) => Some(Limiter::new(upgrade_settings(&settings.name, places))),
@@ -259,7 +273,19 @@ impl Route {
             upstream: upstream.settings().name.as_str().into(),
             limit: limits.as_ref().map(|limits| limits.name().into()),
         };
-        Route { settings, limits, keys, has_quotas: false, upstream, authority, names, upgrades, rejected, recent }
+        Route {
+            settings,
+            limits,
+            keys,
+            has_quotas: false,
+            upstream,
+            authority,
+            names,
+            upgrades,
+            rejected,
+            aborts,
+            recent,
+        }
     }
 
     /// The places of upgraded connections, where they have their own.

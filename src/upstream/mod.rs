@@ -34,7 +34,7 @@ pub use eject::Eject;
 pub use endpoint::{EndpointStatus, Seat};
 pub use error::{BoxError, Failure};
 pub use exchange::{Ending, OnClientGone};
-pub use forward::{Answer, How, Upgraded, Upstream};
+pub use forward::{Answer, How, Step, Upgraded, Upstream};
 pub use response_body::ResponseBody;
 pub use secret::{SecretError, SecretHeader};
 pub use settings::{Endpoint, Forwarded, HostHeader, Protocol, Settings};

@@ -3,6 +3,7 @@
 #![allow(unreachable_pub, reason = "the harness reads as a library of its own")]
 
 mod abandoned;
+mod access_log;
 mod admin;
 mod bodies;
 mod buffer_request;

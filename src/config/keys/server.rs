@@ -131,6 +131,20 @@ pub(super) const LOG: &[Key] = &[
         default: Default::Is("\"auto\""),
         about: "How these lines are written; `auto` is text on a terminal, else JSON.",
     },
+    Key {
+        name: "reject_burst",
+        kind: Kind::Integer(0, 1_000_000),
+        default: Default::Is("100"),
+        about: "So many rejections a second leave a line. What exceeds them is counted, in \
+                `sluicegate_log_suppressed_total`.",
+    },
+    Key {
+        name: "headers",
+        kind: Kind::List(&Kind::Text(&["\"user-agent\"", "\"x-tenant\""])),
+        default: Default::Is("[]"),
+        about: "Fields of requests that their lines have in `headers`. Credentials (`authorization`, \
+                `proxy-authorization`, `cookie`, `set-cookie`) are refused.",
+    },
 ];
 
 pub(super) const RESPONSE_HEADERS: &[Key] = &[
