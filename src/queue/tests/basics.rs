@@ -72,7 +72,7 @@ fn the_due_are_found_whatever_their_order_and_none_of_them_goes() {
 #[test]
 fn a_waiter_is_small() {
     use std::task::Waker;
-    assert_eq!(size_of::<nodes::Node<Waker, u16>>(), 56);
+    assert_eq!(size_of::<nodes::Node<Waker, u16>>(), 64);
     assert_eq!(size_of::<(u64, u32)>(), 16);
     assert_eq!(size_of::<lane::Lane>(), 72);
     assert_eq!(size_of::<flows::Flow<()>>(), 48);
