@@ -25,6 +25,7 @@ mod problem;
 mod protection;
 mod rejections;
 mod reload;
+mod requests;
 mod router;
 mod routes;
 mod settings;

@@ -9,7 +9,7 @@ use super::acquire::{Acquire, Budget};
 use super::arrive::Arrival;
 use super::claim::{Claim, Keyed};
 use super::dry_run;
-use super::gate::Gate;
+use super::gate::{Gate, now};
 use super::judge::Refusal;
 use super::key::Key;
 use super::permit::Permit;
@@ -130,6 +130,21 @@ impl Limiter {
     /// Ends the waits of all who wait now with [`Reason::Flushed`]. Returns how many there were.
     pub fn flush(&self) -> u32 {
         self.0.end_waits(Verdict::Rejected(Reason::Flushed))
+    }
+
+    /// Ends the wait of one who is known by `tag`, with [`Reason::Flushed`]. Looks at all who wait. Returns whether it waited.
+    pub fn flush_one(&self, tag: u64) -> bool {
+        let mut flushed = false;
+        self.0.settle_all(|waiting| {
+            if flushed {
+                // Capacity may have been saved up for it.
+                return self.0.next(waiting);
+            }
+            let ticket = waiting.line.upcoming(now()).find(|standing| standing.tag == tag)?.ticket;
+            flushed = true;
+            waiting.line.settle(ticket, Verdict::Rejected(Reason::Flushed))
+        });
+        flushed
     }
 
     /// Turns away a request that asks in vain, whoever else is there, and says what to tell it. `None` in a dry run: then

@@ -23,6 +23,8 @@ pub struct Forecast {
 /// One who waits.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Waiter {
+    /// What its [claim](super::Claim::tag) says it is known by.
+    pub tag: u64,
     /// Its place in line: 1 is next.
     pub position: u32,
     /// What may be shown of its key; `_` for all who have none of their own.
@@ -133,6 +135,7 @@ impl Limiter {
         for (standing, position) in waiting.line.upcoming(now).take(top).zip(1..) {
             seats_before += u64::from(standing.seats);
             line.push(Waiter {
+                tag: standing.tag,
                 position,
                 key: standing.key.map_or(SHARED, Key::shown).to_owned(),
                 level: standing.level,

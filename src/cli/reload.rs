@@ -83,12 +83,12 @@ impl Reloader {
 
     /// The tables that have changed, and take a restart.
     fn changed(&self, settings: &Settings) -> Vec<&'static str> {
-        let Settings { server, admin, log_level, access_log, log_format, .. } = &self.started;
-        let log = (log_level, access_log, log_format);
+        let Settings { server, admin, log_level, access_log, log_format, log_lines, .. } = &self.started;
+        let log = (log_level, access_log, log_format, log_lines);
         let same = [
             ("[server]", settings.server == *server),
             ("[admin]", settings.admin.listen == admin.listen),
-            ("[log]", (&settings.log_level, &settings.access_log, &settings.log_format) == log),
+            ("[log]", (&settings.log_level, &settings.access_log, &settings.log_format, &settings.log_lines) == log),
         ];
         same.into_iter().filter(|(_, same)| !same).map(|(table, _)| table).collect()
     }

@@ -40,7 +40,7 @@ async fn serve(settings: Settings, sources: Sources, mut watched: Option<Watched
         Ok(admin) => admin,
         Err(error) => return failed(&error),
     };
-    let access_log = match Writer::start(settings.access_log, settings.log_format) {
+    let access_log = match Writer::start(settings.access_log, settings.log_format, settings.log_lines) {
         Ok(access_log) => access_log,
         Err(error) => return failed(&error),
     };

@@ -61,7 +61,7 @@ pub use problem::{Error, Problem};
 pub use schema::schema;
 pub use show::show;
 
-use crate::access_log::{AccessLog, LogFormat};
+use crate::access_log::{AccessLog, Lines, LogFormat};
 use crate::proxy;
 use report::Report;
 
@@ -110,6 +110,8 @@ pub struct Settings {
     pub access_log: AccessLog,
     /// How log lines are written.
     pub log_format: LogFormat,
+    /// What is in the lines of the access log.
+    pub log_lines: Lines,
 }
 
 /// All that a check has found.

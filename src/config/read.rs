@@ -70,7 +70,15 @@ pub(super) fn settings(tree: Map<String, Value>, report: &Report) -> Option<Sett
     if complete {
         together::check(&plan, &server, report);
     }
-    Some(Settings { server, plan, admin, log_level: log.level, access_log: log.access, log_format: log.format })
+    Some(Settings {
+        server,
+        plan,
+        admin,
+        log_level: log.level,
+        access_log: log.access,
+        log_format: log.format,
+        log_lines: log.lines,
+    })
 }
 
 fn nothing_configured(key: &str, message: &str, report: &Report) {

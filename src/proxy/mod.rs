@@ -4,6 +4,7 @@
 //! upstream. Whatever goes wrong becomes an answer here: nothing that the server sees is an error. The permit goes with
 //! the exchange, not with the client: see [`upstream`](crate::upstream).
 
+mod aborts;
 mod body;
 mod changes;
 mod claim;
@@ -21,9 +22,11 @@ mod negotiate;
 mod pieces;
 mod preflight;
 mod queue_events;
+mod quotas;
 mod recent;
 mod record;
 mod refusal;
+mod registry;
 mod relay;
 mod reply;
 mod request_ahead;
@@ -37,6 +40,7 @@ mod trusted;
 mod tunnel;
 mod wants_events;
 
+pub use aborts::Aborts;
 pub use body::Body;
 pub use changes::{Changes, Difference};
 pub use claim::{
@@ -48,8 +52,10 @@ pub use explain::{Explanation, Taken, WhyNot};
 pub use grpc::is_grpc;
 pub use handle::Proxy;
 pub use preflight::Preflight;
+pub use quotas::RateLimit;
 pub use recent::{Asked, LimitThen, Recent, Refused};
 pub use refusal::Refusal;
+pub use registry::{Live, LiveView, Phase, Registry};
 pub use request_body::{RequestBody, RequestBodyError, Upload};
 pub use rewrite::{Fields, Rewrite};
 pub use settings::{Handling, Measured, Plan, ResponseHeaders, RouteSettings, Upgrade};

@@ -14,6 +14,7 @@ use super::cors::Reader;
 use super::grpc;
 use super::headers::X_REQUEST_ID;
 use super::negotiate::Form;
+use super::quotas::Quotas;
 use super::recent;
 use super::record::Record;
 use super::refusal::Refusal;
@@ -60,6 +61,9 @@ pub(super) struct About<'a> {
     pub(super) reader: Option<&'a Reader>,
     /// What its route adds to answers.
     pub(super) fields: &'a [(HeaderName, HeaderValue)],
+    /// Whether it may say how the request waited.
+    pub(super) queue_position: bool,
+    pub(super) quotas: &'a Quotas,
 }
 
 impl Reply {
@@ -78,6 +82,12 @@ impl Reply {
     pub(super) fn internal() -> Self {
         let reply = Reply::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "The proxy failed on this request.");
         Reply { outcome: Outcome::Failed, ..reply }
+    }
+
+    /// An operator has ended it, after its admission or before it could wait.
+    pub(super) fn cancelled() -> Self {
+        let reply = Reply::new(StatusCode::SERVICE_UNAVAILABLE, "flushed", "The request was ended by an operator.");
+        Reply { outcome: Outcome::Failed, retry_after: Some(1), ..reply }
     }
 
     pub(super) fn refused(refusal: Refusal) -> Self {
@@ -153,9 +163,10 @@ impl Reply {
             Failure::Connect(_) => gateway("connect_failed", "The upstream can't be reached."),
             Failure::Reset(_) => gateway("upstream_reset", "The upstream closed the connection before it answered."),
             Failure::Protocol(_) => gateway("upstream_protocol", "The upstream's answer is not valid HTTP."),
-            Failure::Timeout | Failure::Overdue => {
+            Failure::Timeout | Failure::Overdue | Failure::Outlived => {
                 Reply::new(StatusCode::GATEWAY_TIMEOUT, "upstream_timeout", "The upstream took too long to answer.")
             }
+            Failure::Cancelled => return Reply::cancelled(),
             Failure::RequestBody(error) => return Reply::body_failed(error.as_ref()),
         };
         Reply { outcome: Outcome::Failed, ..reply }
@@ -196,13 +207,16 @@ impl Reply {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         headers.insert(X_REASON, HeaderValue::from_static(self.reason));
         headers.insert(X_REQUEST_ID, about.request_id.clone());
-        if let Some(limit) = about.limit.and_then(|limit| HeaderValue::from_str(limit).ok()) {
-            headers.insert(X_LIMIT, limit);
-        }
+        // Where there is no limit to name, that is said: the field is always there.
+        let limit = about.limit.and_then(|limit| HeaderValue::from_str(limit).ok());
+        headers.insert(X_LIMIT, limit.unwrap_or(HeaderValue::from_static("none")));
         if let Some(seconds) = self.retry_after {
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
-        if let Some(waited) = self.waited {
+        if let Some(route) = about.on {
+            about.quotas.tell(route, self.outcome == Outcome::Rejected, headers);
+        }
+        if let Some(waited) = self.waited.filter(|_| about.queue_position) {
             headers.insert(X_QUEUE, queue_value(waited));
         }
         if about.close {

@@ -3,7 +3,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -18,7 +18,17 @@ use crate::timer::Timer;
 
 /// What the client sends behind a request's head.
 #[derive(Debug)]
-pub struct RequestBody(Inner);
+pub struct RequestBody {
+    inner: Inner,
+    /// How many bytes of it have come, where somebody wants to know.
+    count: Option<Arc<AtomicU64>>,
+}
+
+impl From<Inner> for RequestBody {
+    fn from(inner: Inner) -> Self {
+        RequestBody { inner, count: None }
+    }
+}
 
 #[derive(Debug)]
 enum Inner {
@@ -75,12 +85,17 @@ impl RequestBodyError {
 impl RequestBody {
     /// A body of HTTP/1, or none.
     pub fn http1(incoming: Incoming) -> Self {
-        RequestBody(Inner::Http1(incoming))
+        Inner::Http1(incoming).into()
     }
 
     /// No body, or none any more.
     pub(super) fn empty() -> Self {
-        RequestBody(Inner::Empty)
+        Inner::Empty.into()
+    }
+
+    /// Counts its bytes from now on.
+    pub(super) fn count(&mut self) -> Arc<AtomicU64> {
+        self.count.get_or_insert_default().clone()
     }
 
     /// A body of HTTP/2. It fails when it has been waited for, in vain, for `idle_timeout`, as long as nothing has been
@@ -94,11 +109,11 @@ impl RequestBody {
     ) -> (Self, Arc<Upload>) {
         let upload = Arc::<Upload>::default();
         if data.is_end_stream() {
-            return (RequestBody(Inner::Empty), upload);
+            return (Inner::Empty.into(), upload);
         }
         let (idle, left, idle_timeout) = (Timer::default(), length, Some(idle_timeout));
         let stream = Stream { data, left, data_ended: false, converses, idle_timeout, idle, upload: upload.clone() };
-        (RequestBody(Inner::Http2(Box::new(stream))), upload)
+        (Inner::Http2(Box::new(stream)).into(), upload)
     }
 }
 
@@ -166,15 +181,19 @@ impl Body for RequestBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, RequestBodyError>>> {
-        match &mut self.0 {
+        let frame = ready!(match &mut self.inner {
             Inner::Http1(incoming) => Pin::new(incoming).poll_frame(cx).map_err(RequestBodyError::Http1),
             Inner::Http2(stream) => stream.poll_frame(cx),
             Inner::Empty => Poll::Ready(None),
+        });
+        if let (Some(count), Some(Ok(frame))) = (&self.count, &frame) {
+            count.fetch_add(frame.data_ref().map_or(0, Bytes::len) as u64, Relaxed);
         }
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
-        match &self.0 {
+        match &self.inner {
             Inner::Http1(incoming) => incoming.is_end_stream(),
             Inner::Http2(stream) => stream.data.is_end_stream(),
             Inner::Empty => true,
@@ -182,7 +201,7 @@ impl Body for RequestBody {
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.0 {
+        match &self.inner {
             Inner::Http1(incoming) => incoming.size_hint(),
             Inner::Http2(stream) => stream.left.map_or_else(SizeHint::default, SizeHint::with_exact),
             Inner::Empty => SizeHint::with_exact(0),

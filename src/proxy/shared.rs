@@ -9,13 +9,15 @@ use std::time::SystemTime;
 
 use http::HeaderValue;
 
+use super::aborts::Aborts;
 use super::claim::KeyRules;
 use super::preflight::Preflight;
 use super::recent::Recent;
+use super::registry::Registry;
 use super::request_ahead::ForwardedBody;
 use super::settings::{Measured, Plan, ResponseHeaders, RouteSettings, Upgrade};
 use crate::access_log::Log;
-use crate::admission::{self, Limiter, Limits, Reason, default_queue};
+use crate::admission::{self, Limiter, Limits, Reason, Rules, default_queue};
 use crate::route::{Conflict, Table};
 use crate::tls;
 use crate::upstream::{self, EndpointStatus, Upstream};
@@ -34,6 +36,7 @@ pub struct Shared {
     pub(super) preflight: Preflight,
     pub(super) response_headers: ResponseHeaders,
     recent: Arc<Recent>,
+    registry: Arc<Registry>,
 }
 
 /// An upstream that may outlive its plan.
@@ -48,6 +51,8 @@ pub(super) struct Route {
     /// How each of them tells whose a request is. Empty where none does.
     pub(super) keys: Vec<Option<KeyRules>>,
     pub(super) upstream: Arc<Upstream<ForwardedBody>>,
+    /// Whether any of them has a cap for keys.
+    pub(super) has_quotas: bool,
     /// The `host:port` of the upstream's first endpoint; a socket's is `localhost`.
     pub(super) authority: HeaderValue,
     pub(super) names: Names,
@@ -55,6 +60,8 @@ pub(super) struct Route {
     upgrades: Option<Limiter>,
     /// Rejections by its limits, by reason. It outlives the plan.
     rejected: Arc<[AtomicU64; Reason::ALL.len()]>,
+    /// Clients that left. They outlive the plan, too.
+    pub(super) aborts: Arc<Aborts>,
     /// Where those that were turned away are kept for a while; one for all routes.
     pub(super) recent: Arc<Recent>,
 }
@@ -87,6 +94,7 @@ impl Shared {
             preflight: plan.preflight,
             response_headers: ResponseHeaders::default(),
             recent: Arc::default(),
+            registry: Arc::new(Registry::new(workers)),
         };
         nothing.follow(plan)
     }
@@ -118,7 +126,11 @@ impl Shared {
             .map(|settings| {
                 let before = known.get(settings.name.as_str()).copied();
                 let recent = self.recent.clone();
-                Arc::new(Route::new(settings, &limiters, &plan.keys, &upstreams, before, recent))
+                let has_quotas = settings.limits.iter().any(|limit| has_quotas(&plan.limits[*limit]));
+                Arc::new(Route {
+                    has_quotas,
+                    ..Route::new(settings, &limiters, &plan.keys, &upstreams, before, recent)
+                })
             })
             .collect();
         let table = routes.iter().map(|route| (route.settings.conditions.clone(), route.clone())).collect();
@@ -140,6 +152,7 @@ impl Shared {
             preflight: plan.preflight,
             response_headers: plan.response_headers,
             recent: self.recent.clone(),
+            registry: self.registry.clone(),
         };
         // Nothing can fail any more.
         next.all_routes.iter().for_each(|route| route.reconfigure_upgrades(&plan.limits));
@@ -211,6 +224,21 @@ impl Shared {
         &self.recent
     }
 
+    /// Lines of the access log that its reader was too slow for, and rejections that were too many to be written.
+    pub fn unlogged(&self) -> (u64, u64) {
+        self.log.as_ref().map_or((0, 0), |log| (log.dropped(), log.suppressed()))
+    }
+
+    /// How many clients left, by where their request was: the routes' names, and the words for that.
+    pub fn client_aborts(&self) -> impl Iterator<Item = (&str, [(&'static str, u64); Aborts::PHASES.len()])> {
+        self.all_routes.iter().map(|route| (route.settings.name.as_str(), route.aborts.read()))
+    }
+
+    /// Those that are under way. One registry for all plans.
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
     /// Reads the files again that hold values of headers. What is wrong with one is logged, and what it held stays.
     /// It blocks on the file system.
     pub fn refresh_secrets(&self) {
@@ -253,6 +281,7 @@ impl Route {
         let keys: Vec<_> = settings.limits.iter().map(|limit| keys.get(*limit).cloned().flatten()).collect();
         let keys = if keys.iter().any(Option::is_some) { keys } else { Vec::new() };
         let rejected = before.map(|route| route.rejected.clone()).unwrap_or_default();
+        let aborts = before.map(|route| route.aborts.clone()).unwrap_or_default();
         // Kept while it is not in force: tunnels last long.
         let upgrades = before.and_then(|route| route.upgrades.clone()).or_else(|| match settings.upgrade {
             Upgrade::Separate(places) => Some(Limiter::new(upgrade_settings(&settings.name, places))),
@@ -263,7 +292,19 @@ impl Route {
             upstream: upstream.settings().name.as_str().into(),
             limit: limits.as_ref().map(|limits| limits.name().into()),
         };
-        Route { settings, limits, keys, upstream, authority, names, upgrades, rejected, recent }
+        Route {
+            settings,
+            limits,
+            keys,
+            has_quotas: false,
+            upstream,
+            authority,
+            names,
+            upgrades,
+            rejected,
+            aborts,
+            recent,
+        }
     }
 
     /// The places of upgraded connections, where they have their own.
@@ -283,6 +324,10 @@ impl Route {
     pub(super) fn count_rejection(&self, reason: Reason) {
         self.rejected[reason as usize].fetch_add(1, Relaxed);
     }
+}
+
+fn has_quotas(limit: &admission::Settings) -> bool {
+    limit.rules.as_ref().is_some_and(Rules::cap_any)
 }
 
 /// Nobody waits for a place: the upstream has agreed already.

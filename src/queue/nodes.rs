@@ -11,6 +11,7 @@ pub struct Ticket {
 #[derive(Debug)]
 pub(super) struct Node<W, V> {
     pub(super) since: u64,
+    pub(super) tag: u64,
     /// Counts the waiters that had this slot, so that an old ticket finds nothing.
     generation: u32,
     pub(super) previous: u32,
@@ -49,11 +50,12 @@ impl<W, V> Default for Nodes<W, V> {
 }
 
 impl<W, V> Nodes<W, V> {
-    pub(super) fn insert(&mut self, waker: W, since: u64, seats: u32, lane: u32) -> Ticket {
+    pub(super) fn insert(&mut self, waker: W, tag: u64, since: u64, seats: u32, lane: u32) -> Ticket {
         if self.free == NONE {
             self.free = u32::try_from(self.nodes.len()).expect("fewer than 2^32 waiters");
             self.nodes.push(Node {
                 since,
+                tag,
                 generation: 0,
                 previous: NONE,
                 next: NONE,
@@ -68,6 +70,7 @@ impl<W, V> Nodes<W, V> {
         let node = &mut self.nodes[index as usize];
         self.free = node.next;
         node.since = since;
+        node.tag = tag;
         node.seats = seats;
         node.owner = lane;
         node.state = State::Waiting(waker);

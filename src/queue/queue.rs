@@ -33,6 +33,8 @@ pub struct Queue<W, V, K = ()> {
 pub struct Waiter<'a, W, K = ()> {
     /// What wakes it.
     pub waker: W,
+    /// What observers know it by.
+    pub tag: u64,
     /// Whose it is. `None`: the flow shared by all without a key.
     pub key: Option<&'a K>,
     /// How urgent it is.
@@ -104,7 +106,7 @@ impl<W, V, K: Hash + Eq + Clone> Queue<W, V, K> {
 
     /// Joins. Whether there is room is for [`room_for`](Queue::room_for) to say.
     pub fn push(&mut self, now: Instant, waiter: Waiter<'_, W, K>) -> Ticket {
-        let Waiter { waker, key, level, seats, since, deadline } = waiter;
+        let Waiter { waker, tag, key, level, seats, since, deadline } = waiter;
         let since_now = since == now;
         let now = self.clock.nanos(now);
         self.len += 1;
@@ -112,7 +114,7 @@ impl<W, V, K: Hash + Eq + Clone> Queue<W, V, K> {
         let lane = self.lane(flow, level);
         self.flows[flow].waiting += 1;
         let since = if since_now { now } else { self.clock.nanos(since) };
-        let ticket = self.nodes.insert(waker, since, seats.max(1), lane);
+        let ticket = self.nodes.insert(waker, tag, since, seats.max(1), lane);
         self.deadlines.insert(ticket.index, self.clock.nanos(deadline), &mut self.nodes);
         self.turns[lane].link(ticket.index, now, &mut self.nodes);
         self.turns.joined(lane, seats.max(1));

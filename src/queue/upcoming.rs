@@ -15,6 +15,8 @@ use super::queue::Queue;
 pub struct Standing<'a, K> {
     /// Which one.
     pub ticket: Ticket,
+    /// What it is known by.
+    pub tag: u64,
     /// Whose it is; `None` for the shared flow.
     pub key: Option<&'a K>,
     /// How urgent it is.
@@ -77,6 +79,7 @@ impl<W, V, K: Hash + Eq + Clone> Queue<W, V, K> {
             }
             Some(Standing {
                 ticket: queue.nodes.ticket(index),
+                tag: node.tag,
                 key: queue.flows[queue.turns[lane].flow].key.as_ref(),
                 level,
                 seats: node.seats,

@@ -47,6 +47,15 @@ pub struct How {
     pub slot: bool,
 }
 
+/// What is told of a request on its way.
+#[derive(Debug, Clone, Copy)]
+pub enum Step<'a> {
+    /// It goes to this endpoint.
+    To(&'a Arc<str>),
+    /// There is a connection for it, which was not there before.
+    Connected,
+}
+
 /// A request that is on its way.
 type Sent<B> = (Connection<B>, Option<Arc<Progress>>, HeadFuture<B>);
 
@@ -132,7 +141,7 @@ where
     }
 
     /// Sends `request`, and holds `held` until the exchange has ended. `told` hears which endpoint it goes to,
-    /// each time that it is sent.
+    /// each time that it is sent, and whether it took a new connection.
     ///
     /// The request is sent as it is, its fields ready for the upstream: its target in origin form, or with `h2c` in
     /// absolute form. With TLS it is a request of HTTP/1.1 whose `Host` a URL can have, and becomes one of HTTP/2 where the
@@ -149,7 +158,7 @@ where
         how: How,
         request: Request<B>,
         mut held: H,
-        told: impl Fn(&Arc<str>) + Send,
+        told: impl Fn(Step<'_>) + Send,
     ) -> Result<Answer<B, H>, Failure> {
         let How { worker, ending, slot } = how;
         let idempotent = request.method().is_idempotent();
@@ -161,7 +170,7 @@ where
             // HTTP/2 has no upgrades.
             let upgrades = parts.headers.contains_key(UPGRADE);
             let seat = self.members.seat(self.settings.balance, &again.tried, slot).ok_or(Failure::NoEndpoint)?;
-            told(seat.endpoint());
+            told(Step::To(seat.endpoint()));
             let ready = match seat.ready(&self.settings, worker, idempotent, upgrades).await {
                 Ok(ready) => ready,
                 // Nothing was sent, and another endpoint may be reached.
@@ -176,6 +185,9 @@ where
                 }
             };
             let reused = ready.reused();
+            if !reused {
+                told(Step::Connected);
+            }
             // What may be done about what comes of it:
             //
             // | what came of it | sent again                                                                     |

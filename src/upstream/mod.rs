@@ -41,7 +41,7 @@ pub use eject::Eject;
 pub use endpoint::{EndpointStatus, Seat};
 pub use error::{BoxError, Failure};
 pub use exchange::{Ending, OnClientGone};
-pub use forward::{Answer, How, Upgraded, Upstream};
+pub use forward::{Answer, How, Step, Upgraded, Upstream};
 pub use health::{Health, Probe};
 pub use line::Patience;
 pub use resolve::Resolve;

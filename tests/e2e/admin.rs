@@ -10,6 +10,7 @@ mod overrides;
 mod protection;
 mod queues;
 mod reload;
+mod requests;
 mod watching;
 
 use crate::support::sluicegate::Sluicegate;

@@ -3,6 +3,7 @@
 #![allow(unreachable_pub, reason = "the harness reads as a library of its own")]
 
 mod abandoned;
+mod access_log;
 mod admin;
 mod bodies;
 mod buffer_request;
@@ -42,6 +43,7 @@ mod refusals;
 mod rejections;
 mod reload;
 mod resolving;
+mod response_headers;
 mod rewriting;
 mod route_log;
 mod routes;

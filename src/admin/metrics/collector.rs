@@ -12,6 +12,7 @@ use prometheus_client::metrics::MetricType;
 use super::endpoints::encode_endpoints;
 use crate::admission::{Counts, Limiter, WAIT_BOUNDS, WaitCounts};
 use crate::files::reload_errors;
+use crate::proxy::Shared;
 use crate::server::Handle;
 
 /// Reads everything when it is asked to.
@@ -57,6 +58,8 @@ impl collector::Collector for Collector {
             family(encoder, "file_reload_errors", "Changed files that could not be used.", MetricType::Counter)?;
         errors.encode_counter::<NoLabelSet, _, u64>(&reload_errors(), None)?;
         self.encode_certificates(encoder)?;
+        encode_log(encoder, &proxy)?;
+        encode_aborts(encoder, &proxy)?;
         let mut build = family(encoder, "build", "What is running.", MetricType::Info)?;
         build.encode_info(&[("version", env!("CARGO_PKG_VERSION"))])
     }
@@ -83,6 +86,29 @@ impl Collector {
         }
         Ok(())
     }
+}
+
+fn encode_log(encoder: &mut DescriptorEncoder<'_>, proxy: &Shared) -> Result<(), Error> {
+    let (dropped, suppressed) = proxy.unlogged();
+    for (name, help, count) in [
+        ("log_dropped", "Lines of the access log that its reader was too slow for.", dropped),
+        ("log_suppressed", "Rejections beyond reject_burst, which left no line.", suppressed),
+    ] {
+        let mut lines = family(encoder, name, help, MetricType::Counter)?;
+        lines.encode_counter::<NoLabelSet, _, u64>(&count, None)?;
+    }
+    Ok(())
+}
+
+fn encode_aborts(encoder: &mut DescriptorEncoder<'_>, proxy: &Shared) -> Result<(), Error> {
+    let help = "Clients that left before they had their answers.";
+    let mut aborts = family(encoder, "client_aborts", help, MetricType::Counter)?;
+    for (route, phases) in proxy.client_aborts() {
+        for (phase, count) in phases {
+            counter(&mut aborts, &[("route", route), ("phase", phase)], &count)?;
+        }
+    }
+    Ok(())
 }
 
 fn encode_gauges(encoder: &mut DescriptorEncoder<'_>, limits: &[Snapshot<'_>]) -> Result<(), Error> {

@@ -5,6 +5,7 @@ mod endpoint;
 mod health;
 mod limit;
 mod reload;
+mod requests;
 mod status;
 mod table;
 mod target;
@@ -30,6 +31,36 @@ pub(super) enum AdminCommand {
         #[arg(long)]
         watch: bool,
         /// Print what the admin listener says, as JSON; with --watch one line each time.
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        reach: Reach,
+    },
+    /// List the requests that run and those that wait, with a line for each of their limits.
+    Ps {
+        /// The limit's name; an inline limit has its route's name [default: all].
+        limit: Option<String>,
+        /// Only those that wait.
+        #[arg(long)]
+        waiting: bool,
+        /// Print what the admin listener says, as JSON.
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        reach: Reach,
+    },
+    /// End a request: one that waits is turned away, one that runs gets no more of its answer.
+    Cancel {
+        /// Its X-Request-Id.
+        request_id: String,
+        #[command(flatten)]
+        reach: Reach,
+    },
+    /// Say why a request was turned away, if it is one of the last thousand.
+    Why {
+        /// Its X-Request-Id.
+        request_id: String,
+        /// Print what the admin listener says, as JSON.
         #[arg(long)]
         json: bool,
         #[command(flatten)]
@@ -99,6 +130,9 @@ pub(super) fn run(command: &AdminCommand) -> Ending {
     let done = match command {
         AdminCommand::Status { watch: true, json, reach } => watch::watch(reach, *json),
         AdminCommand::Status { watch: false, json, reach } => status::show(reach, *json),
+        AdminCommand::Ps { limit, waiting, json, reach } => requests::list(reach, limit.as_deref(), *waiting, *json),
+        AdminCommand::Cancel { request_id, reach } => requests::cancel(reach, request_id),
+        AdminCommand::Why { request_id, json, reach } => requests::why(reach, request_id, *json),
         AdminCommand::Limit(command) => limit::run(command),
         AdminCommand::Endpoint(command) => endpoint::run(command),
         AdminCommand::Reload { dry_run, reach } => reload::reload(reach, *dry_run),

@@ -131,11 +131,41 @@ pub(super) const LOG: &[Key] = &[
         default: Default::Is("\"auto\""),
         about: "How these lines are written; `auto` is text on a terminal, else JSON.",
     },
+    Key {
+        name: "reject_burst",
+        kind: Kind::Integer(0, 1_000_000),
+        default: Default::Is("100"),
+        about: "So many rejections a second leave a line. What exceeds them is counted, in \
+                `sluicegate_log_suppressed_total`.",
+    },
+    Key {
+        name: "headers",
+        kind: Kind::List(&Kind::Text(&["\"user-agent\"", "\"x-tenant\""])),
+        default: Default::Is("[]"),
+        about: "Fields of requests that their lines have in `headers`. Credentials (`authorization`, \
+                `proxy-authorization`, `cookie`, `set-cookie`) are refused.",
+    },
 ];
 
-pub(super) const RESPONSE_HEADERS: &[Key] = &[Key {
-    name: "cors",
-    kind: Kind::Either(&[Kind::Words(&["off", "*"]), Kind::List(&Kind::Text(&["\"https://app.example.com\""]))]),
-    default: Default::Is("\"off\""),
-    about: "Whose scripts may read answers of our own: those of no origin, of every one, or of these.",
-}];
+pub(super) const RESPONSE_HEADERS: &[Key] = &[
+    Key {
+        name: "queue_position",
+        kind: Kind::Boolean,
+        default: Default::Is("true"),
+        about: "Whether each answer to a request that waited, and each rejection, has `x-sluicegate-queue: \
+                position=7;wait=12.400`: the place in line on arrival, and the seconds spent there.",
+    },
+    Key {
+        name: "ratelimit",
+        kind: Kind::Words(&["keys", "rejected", "off"]),
+        default: Default::Is("\"keys\""),
+        about: "Which answers to requests that a limit counted under a key with a quota (`per_key`, or its own in `keys`) \
+                name that, as `RateLimit-Policy: \"api\";q=5;qu=\"concurrent-requests\"`: all of them, the rejections, or none.",
+    },
+    Key {
+        name: "cors",
+        kind: Kind::Either(&[Kind::Words(&["off", "*"]), Kind::List(&Kind::Text(&["\"https://app.example.com\""]))]),
+        default: Default::Is("\"off\""),
+        about: "Whose scripts may read answers of our own: those of no origin, of every one, or of these.",
+    },
+];

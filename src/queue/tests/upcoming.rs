@@ -49,7 +49,7 @@ fn who_waits_is_shown_with_what_it_asks() {
     let ticket = bench.push(1, Like { level: Level::High, seats: 2, ..of("a") });
     let now = bench.now;
     let first = bench.queue.upcoming(now).next().unwrap();
-    assert_eq!(first, Standing { ticket, key: Some(&"a"), level: Level::High, seats: 2, since: now });
+    assert_eq!(first, Standing { ticket, tag: 0, key: Some(&"a"), level: Level::High, seats: 2, since: now });
     assert_eq!(bench.queue.upcoming(now).count(), 2);
 }
 

@@ -25,9 +25,8 @@ async fn each_path_has_the_methods_of_the_document_and_no_other() {
     let document = document(&gate).await;
     for (path, item) in document["paths"].as_object().expect("paths") {
         let described: BTreeSet<&str> = METHODS.into_iter().filter(|method| item.get(method).is_some()).collect();
-        let unknown = gate
-            .ask_admin(&format!("TRACE {}", path.replace("{name}", "default").replace("{endpoint}", "ENDPOINT")), "")
-            .await;
+        let path_of_one = path.replace("{name}", "default").replace("{endpoint}", "ENDPOINT").replace("{id}", "one");
+        let unknown = gate.ask_admin(&format!("TRACE {path_of_one}"), "").await;
         assert_eq!(unknown.status, 405, "{path}");
         let allowed = unknown.head.field("allow").unwrap_or_default().to_ascii_lowercase();
         // HEAD comes with GET.
@@ -41,7 +40,8 @@ async fn answers_have_the_members_of_the_document() {
     let mut upstream = Upstream::start().await;
     let setup = Sluicegate::with_limit(1).queue(1).route("key = \"header:x-tenant\"").admin();
     let gate = setup.in_front_of(&upstream).await;
-    let _running = gate.get("/runs").await;
+    let mut running = gate.client().await;
+    running.request("GET", "/runs", &["X-Request-Id: the-one"]).await;
     let _call = soon("the request", upstream.next()).await;
     let _waiting = gate.waiting("/waits").await;
     gate.get("/too-many").await.answer().await;
@@ -57,7 +57,7 @@ async fn answers_have_the_members_of_the_document() {
             let Some(schema) = schema("200") else { continue };
             let body = if method == "patch" { r#"{"limit":1,"queue":1,"queue_timeout":"9s"}"# } else { "" };
             let endpoint = upstream.address.to_string();
-            let path = path.replace("{name}", "default").replace("{endpoint}", &endpoint);
+            let path = path.replace("{name}", "default").replace("{endpoint}", &endpoint).replace("{id}", "the-one");
             let start = format!("{} {path}", method.to_ascii_uppercase());
             let answer = gate.ask_admin(&start, body).await;
             assert_eq!(answer.status, 200, "{start}");
