@@ -10,7 +10,7 @@ use super::address;
 use super::report::Report;
 use super::section::{Section, closest};
 use super::units::show_duration;
-use super::value::{self, Taken, as_text, choice, list, not_an_integer, size, some, wrong_with_help};
+use super::value::{self, Taken, as_text, choice, list, not_an_integer, size, some, wrong, wrong_with_help};
 use crate::proxy::{Network, Preflight, TrustedProxies};
 use crate::server::{Listen, Settings};
 
@@ -26,7 +26,7 @@ pub(super) const TIMEOUT: std::ops::RangeInclusive<Duration> = Duration::from_mi
 pub(super) const TIMEOUT_OR_ZERO: std::ops::RangeInclusive<Duration> = Duration::ZERO..=YEAR;
 const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
 
-const NOT_YET: &[&str] = &["max_connections", "max_body", "proxy_protocol", "health_path"];
+const NOT_YET: &[&str] = &["max_connections", "proxy_protocol"];
 
 /// Reads the keys of the client side, and what preflights take.
 pub(super) fn read(mut section: Section<'_>, report: &Report) -> (Settings, Preflight) {
@@ -47,8 +47,10 @@ pub(super) fn read(mut section: Section<'_>, report: &Report) -> (Settings, Pref
         body_idle_timeout: s.take_or("body_idle_timeout", value::duration(TIMEOUT), default.body_idle_timeout),
         write_idle_timeout: s.take_or("write_idle_timeout", value::duration(TIMEOUT), default.write_idle_timeout),
         max_header_bytes: s.take_or("max_header_bytes", header_bytes, default.max_header_bytes),
+        max_body: s.take_or("max_body", body, default.max_body),
         h2_max_streams: s.take_or("h2_max_streams", streams, default.h2_max_streams),
         trusted_proxies: s.take("trusted_proxies", list(networks)).map_or(default.trusted_proxies, trusted),
+        health_path: s.take_or("health_path", health_path, default.health_path),
         drain_delay: s.take_or("drain_delay", value::duration(TIMEOUT_OR_ZERO), default.drain_delay),
         drain_timeout: s.take_or("drain_timeout", value::duration(TIMEOUT_OR_ZERO), default.drain_timeout),
     };
@@ -107,6 +109,37 @@ fn header_bytes(value: &Value) -> Taken<usize> {
     // The HTTP library reads heads into a buffer of at least 8 KiB.
     let bytes = size(8 << 10..=16 << 20)(value)?;
     Ok(usize::try_from(bytes).expect("16 MiB fit into memory"))
+}
+
+fn body(value: &Value) -> Taken<u64> {
+    if as_text(value) == Some("unlimited") {
+        return Ok(u64::MAX);
+    }
+    // Far beyond any disk, and below where arithmetic ends.
+    size(1..=1 << 60)(value).map_err(|mut wrong| {
+        for wrong in &mut wrong {
+            wrong.message += ", or \"unlimited\"";
+        }
+        wrong
+    })
+}
+
+/// `off`, or a path as it stands in a request.
+fn health_path(value: &Value) -> Taken<Option<String>> {
+    const EXPECTED: &str = "must be a path such as \"/healthz\", or \"off\"";
+    match as_text(value) {
+        Some("off") => Ok(None),
+        Some(path) if path.starts_with('/') && path.bytes().all(is_of_a_path) => Ok(Some(path.to_owned())),
+        Some(path) if path.starts_with('/') => {
+            wrong_with_help(EXPECTED, "write the path alone, without a query, and escape as %XX what no path can hold")
+        }
+        Some(path) if !path.contains("//") => wrong_with_help(EXPECTED, format!("write \"/{path}\"")),
+        _ => wrong(EXPECTED),
+    }
+}
+
+fn is_of_a_path(byte: u8) -> bool {
+    byte.is_ascii_graphic() && !b"\"#<>?\\^`{|}".contains(&byte)
 }
 
 fn streams(value: &Value) -> Taken<u32> {

@@ -14,6 +14,7 @@ mod forward;
 mod grpc;
 mod handle;
 mod headers;
+mod health;
 mod matched;
 mod max_forwards;
 mod negotiate;

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use super::client::Client;
 use super::headers::requested_host;
 use super::recent::Asked;
+use super::reply::Reply;
 use crate::access_log::{Entry, Left, Log, Open, Outcome};
 use crate::admission::{Permit, Waited};
 use crate::upstream::Failure;
@@ -144,7 +145,7 @@ impl Record {
             entry.reason = Some(match failure {
                 Failure::Timeout => "upstream_stalled",
                 Failure::Overdue => "max_duration",
-                Failure::RequestBody(_) => "bad_request",
+                Failure::RequestBody(error) => Reply::body_failed(error.as_ref()).reason,
                 _ => "upstream_cut",
             });
         });

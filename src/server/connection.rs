@@ -253,7 +253,13 @@ async fn answer(
     let exchange = InExchange(signals);
     let mut response = match exchange.0.take_refusal() {
         Some(refusal) => worker.proxy.refuse(&client, refusal),
-        None => worker.proxy.handle(&client, request.map(RequestBody::http1)).await,
+        None => {
+            let request = request.map(|body| RequestBody::http1(body).at_most(worker.settings.max_body));
+            match worker.answer_at_once(&client, &request) {
+                Some(response) => response,
+                None => worker.proxy.handle(&client, request).await,
+            }
+        }
     };
     if let Some(tunnel) = response.body_mut().take_tunnel() {
         exchange.0.agree_to_tunnel(tunnel);

@@ -29,8 +29,12 @@ pub struct Settings {
     pub write_idle_timeout: Duration,
     /// Largest request head, in bytes. Default 32 KiB.
     pub max_header_bytes: usize,
+    /// Largest request body, in bytes. Default: as large as may be.
+    pub max_body: u64,
     /// How many requests of one HTTP/2 connection may be open at once. Default 128.
     pub h2_max_streams: u32,
+    /// Where a GET or HEAD is told whether requests are welcome, before anything else is looked at. Default: nowhere.
+    pub health_path: Option<String>,
     /// Peers whose forwarded fields are believed.
     pub trusted_proxies: TrustedProxies,
     /// How long a drain only says that it is coming. Default 0 s.
@@ -52,7 +56,9 @@ impl Settings {
             body_idle_timeout: Duration::from_secs(30),
             write_idle_timeout: Duration::from_secs(30),
             max_header_bytes: 32 << 10,
+            max_body: u64::MAX,
             h2_max_streams: 128,
+            health_path: None,
             trusted_proxies: TrustedProxies::default(),
             drain_delay: Duration::ZERO,
             drain_timeout: Duration::from_secs(25),

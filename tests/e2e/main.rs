@@ -5,6 +5,7 @@
 mod abandoned;
 mod admin;
 mod bodies;
+mod bounds;
 mod buffer_request;
 mod buffer_response;
 mod claims;

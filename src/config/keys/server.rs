@@ -52,6 +52,13 @@ pub(super) const SERVER: &[Key] = &[
         about: "Largest request head, up to 16MiB.",
     },
     Key {
+        name: "max_body",
+        kind: Kind::Either(&[Kind::Words(&["unlimited"]), Kind::Size(1)]),
+        default: Default::Is("\"unlimited\""),
+        about: "Largest request body. One that declares more is answered with 413 at once, one that turns out to be more \
+                as soon as it is.",
+    },
+    Key {
         name: "h2_max_streams",
         kind: Kind::Integer(1, 65_536),
         default: Default::Is("128"),
@@ -63,6 +70,13 @@ pub(super) const SERVER: &[Key] = &[
         default: Default::Is("[]"),
         about: "Whose forwarded fields are believed: networks, addresses, or `private` for loopback, RFC 1918 and \
                 unique local addresses.",
+    },
+    Key {
+        name: "health_path",
+        kind: Kind::Either(&[Kind::Words(&["off"]), Kind::Text(&["\"/healthz\""])]),
+        default: Default::Is("\"off\""),
+        about: "Where load balancers ask, with GET or HEAD, whether requests are welcome: 200, or 503 from the first \
+                moment of a drain. Answered before routing and limits, and without a line in the access log.",
     },
     super::tls::OF_SERVER,
     Key {
