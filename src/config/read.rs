@@ -10,6 +10,7 @@ use super::section::Section;
 use super::shared::SharedLimits;
 use super::{Settings, admin, log, response_headers, server, upstreams};
 use crate::proxy::{Cost, Plan};
+use crate::server::ProxyProtocol;
 
 /// Tables that a later version will have.
 const TABLES_NOT_YET: &[&str] = &["tracing", "fleet"];
@@ -129,7 +130,8 @@ fn warn_of_keys(plan: &Plan, server: &crate::server::Settings, report: &Report) 
             let place = report.place_of_overridable(&table, "key");
             report.warning(problem(&place, format!("{table}.key"), message).help(help));
         };
-        if rules.expression.names_client_ip() && server.trusted_proxies.is_empty() {
+        let introduced = server.proxy_protocol == ProxyProtocol::Required;
+        if rules.expression.names_client_ip() && server.trusted_proxies.is_empty() && !introduced {
             let message =
                 "takes the address of whoever connects for the client's: behind a load balancer that is one for all";
             warn(message.to_owned(), "write its addresses into server.trusted_proxies, or \"private\"");

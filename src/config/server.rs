@@ -12,7 +12,7 @@ use super::section::{Section, closest};
 use super::units::show_duration;
 use super::value::{self, Taken, as_text, choice, list, not_an_integer, size, some, wrong, wrong_with_help};
 use crate::proxy::{Network, Preflight, TrustedProxies};
-use crate::server::{Listen, Settings};
+use crate::server::{Listen, ProxyProtocol, Settings};
 
 /// More threads than any machine has processors.
 const THREADS_MAX: usize = 1024;
@@ -26,7 +26,7 @@ pub(super) const TIMEOUT: std::ops::RangeInclusive<Duration> = Duration::from_mi
 pub(super) const TIMEOUT_OR_ZERO: std::ops::RangeInclusive<Duration> = Duration::ZERO..=YEAR;
 const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
 
-const NOT_YET: &[&str] = &["max_connections", "proxy_protocol"];
+const NOT_YET: &[&str] = &["max_connections"];
 
 /// Reads the keys of the client side, and what preflights take.
 pub(super) fn read(mut section: Section<'_>, report: &Report) -> (Settings, Preflight) {
@@ -51,6 +51,7 @@ pub(super) fn read(mut section: Section<'_>, report: &Report) -> (Settings, Pref
         h2_max_streams: s.take_or("h2_max_streams", streams, default.h2_max_streams),
         trusted_proxies: s.take("trusted_proxies", list(networks)).map_or(default.trusted_proxies, trusted),
         health_path: s.take_or("health_path", health_path, default.health_path),
+        proxy_protocol: s.take_or("proxy_protocol", choice(&PROXY_PROTOCOL), default.proxy_protocol),
         drain_delay: s.take_or("drain_delay", value::duration(TIMEOUT_OR_ZERO), default.drain_delay),
         drain_timeout: s.take_or("drain_timeout", value::duration(TIMEOUT_OR_ZERO), default.drain_timeout),
     };
@@ -60,6 +61,11 @@ pub(super) fn read(mut section: Section<'_>, report: &Report) -> (Settings, Pref
     } else if section.was_written("tls") && !settings.listen.iter().any(Listen::is_tls) {
         let help = "write listen = [\"tls:0.0.0.0:8443\"]";
         report.warning(section.problem("tls", "is not used: no address of server.listen begins with tls:").help(help));
+    }
+    if settings.proxy_protocol == ProxyProtocol::Optional && settings.trusted_proxies.is_empty() {
+        let message = "is not used: where a header may be missing, it is believed from server.trusted_proxies only";
+        let help = "write trusted_proxies = [\"10.0.0.0/8\"] with the addresses of the balancers, or \"required\" where only they can connect";
+        report.warning(section.problem("proxy_protocol", message).help(help));
     }
     if settings.drain_delay > settings.drain_timeout {
         let timeout = show_duration(settings.drain_timeout);
@@ -79,6 +85,9 @@ pub(super) fn read(mut section: Section<'_>, report: &Report) -> (Settings, Pref
     section.finish(NOT_YET);
     (settings, preflight)
 }
+
+const PROXY_PROTOCOL: [(&str, ProxyProtocol); 3] =
+    [("off", ProxyProtocol::Off), ("optional", ProxyProtocol::Optional), ("required", ProxyProtocol::Required)];
 
 const PREFLIGHT: [(&str, Preflight); 3] =
     [("first", Preflight::First), ("count", Preflight::Count), ("exempt", Preflight::Exempt)];

@@ -15,7 +15,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::ReadBuf;
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::body::WireBody;
 use super::drain::Stage;
@@ -78,10 +78,15 @@ impl Connection {
 
     /// Serves the connection to its end. Dropping this drops what is under way on it.
     pub(super) async fn run(mut self) {
-        if self.client.is_secured() && !Box::pin(self.greet()).await {
-            return;
+        let mut read = Vec::new();
+        if self.is_greeted() {
+            match Box::pin(self.greet()).await {
+                Some(rest) => read = rest,
+                None => return,
+            }
         }
         let mut wire = Wire::new(self.socket.clone(), self.signals.clone(), self.worker.settings.max_header_bytes);
+        wire.hold(&read);
         loop {
             let service = {
                 let (worker, client) = (self.worker.clone(), self.client.clone());
@@ -126,26 +131,6 @@ impl Connection {
         } else {
             close(&self.socket, LINGER).await;
         }
-    }
-
-    /// Agrees with the client on TLS. It has as long as for a head; a drain has less patience.
-    async fn greet(&mut self) -> bool {
-        let mut stage = self.worker.control.changes();
-        let drained = async {
-            drop(stage.wait_for(|stage| *stage >= Stage::Draining).await);
-            sleep(DRAIN_IDLE).await;
-        };
-        let greeted = timeout(self.worker.settings.header_timeout, self.socket.handshake(&[]));
-        let error = tokio::select! {
-            greeted = greeted => match greeted {
-                Ok(Ok(())) => return true,
-                Ok(Err(error)) => error.to_string(),
-                Err(_) => "it took too long".to_owned(),
-            },
-            () = drained => "the drain has begun".to_owned(),
-        };
-        tracing::debug!(client = %self.client.peer(), error, "a TLS handshake failed");
-        false
     }
 
     /// Polls hyper, and does what it leaves undone: watches for a hang-up where it is blind, and keeps the times.

@@ -8,6 +8,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, timeout_at};
 
+use super::introductions::Introductions;
 use super::reloads::Reloads;
 use super::settings::Settings;
 use crate::proxy::Shared;
@@ -38,6 +39,7 @@ pub(super) struct Control {
     pub(super) ended: Notify,
     pub(super) asked_to_drain: Notify,
     pub(super) reloads: Reloads,
+    pub(super) introductions: Introductions,
     draining: AtomicBool,
     /// Requests that were cut before their response had begun.
     pub(super) lost: AtomicUsize,
@@ -65,6 +67,7 @@ impl Control {
             ended: Notify::new(),
             asked_to_drain: Notify::new(),
             reloads: Reloads::new(),
+            introductions: Introductions::default(),
             draining: AtomicBool::new(false),
             lost: AtomicUsize::new(0),
         }

@@ -71,6 +71,11 @@ impl Handle {
         self.control.connections.load(Relaxed)
     }
 
+    /// Connections that were closed because their PROXY header was missing or broken.
+    pub fn failed_introductions(&self) -> u64 {
+        self.control.introductions.failed()
+    }
+
     /// Asks whoever runs the server to drain it.
     pub fn ask_to_drain(&self) {
         self.control.asked_to_drain.notify_one();

@@ -5,6 +5,7 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use super::listen::Listen;
+use super::proxy_protocol::ProxyProtocol;
 use crate::proxy::TrustedProxies;
 use crate::tls;
 
@@ -37,6 +38,8 @@ pub struct Settings {
     pub health_path: Option<String>,
     /// Peers whose forwarded fields are believed.
     pub trusted_proxies: TrustedProxies,
+    /// Whether connections begin with a PROXY header. Default: they do not.
+    pub proxy_protocol: ProxyProtocol,
     /// How long a drain only says that it is coming. Default 0 s.
     pub drain_delay: Duration,
     /// How long a drain may take, delay included. Default 25 s.
@@ -60,6 +63,7 @@ impl Settings {
             h2_max_streams: 128,
             health_path: None,
             trusted_proxies: TrustedProxies::default(),
+            proxy_protocol: ProxyProtocol::default(),
             drain_delay: Duration::ZERO,
             drain_timeout: Duration::from_secs(25),
         }

@@ -31,6 +31,7 @@ mod hostile;
 mod http2;
 mod http2_bounds;
 mod http2_messages;
+mod introductions;
 mod leaving;
 mod load;
 mod peers;

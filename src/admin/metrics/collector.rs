@@ -47,6 +47,9 @@ impl collector::Collector for Collector {
         encode_endpoints(encoder, &proxy)?;
         let mut connections = family(encoder, "connections", "Open client connections.", MetricType::Gauge)?;
         connections.encode_gauge(&(self.server.connections() as u64))?;
+        let help = "Connections that were closed because their PROXY header was missing or broken.";
+        let mut failed = family(encoder, "proxy_protocol_errors", help, MetricType::Counter)?;
+        failed.encode_counter::<NoLabelSet, _, u64>(&self.server.failed_introductions(), None)?;
         let mut errors =
             family(encoder, "file_reload_errors", "Changed files that could not be used.", MetricType::Counter)?;
         errors.encode_counter::<NoLabelSet, _, u64>(&reload_errors(), None)?;

@@ -72,6 +72,15 @@ pub(super) const SERVER: &[Key] = &[
                 unique local addresses.",
     },
     Key {
+        name: "proxy_protocol",
+        kind: Kind::Words(&["off", "optional", "required"]),
+        default: Default::Is("\"off\""),
+        about: "Whether connections begin with a header of the PROXY protocol, version 1 or 2, before TLS, that says who \
+                the client is: none do; those of `trusted_proxies` may; all have to, and everybody is believed who can \
+                connect. A connection whose header is missing or broken is closed. `trusted_proxies` then go by the \
+                address in the header.",
+    },
+    Key {
         name: "health_path",
         kind: Kind::Either(&[Kind::Words(&["off"]), Kind::Text(&["\"/healthz\""])]),
         default: Default::Is("\"off\""),
