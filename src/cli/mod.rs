@@ -8,6 +8,7 @@ mod completions;
 mod config;
 mod explain;
 mod files;
+mod open_files;
 mod reload;
 mod run;
 

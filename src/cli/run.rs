@@ -6,6 +6,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 use super::files;
+use super::open_files;
 use super::reload::Reloader;
 use super::{Ending, print_error};
 use crate::access_log::Writer;
@@ -31,6 +32,12 @@ async fn serve(settings: Settings, sources: Sources) -> Ending {
         Ok(signals) => signals,
         Err(error) => return failed(&error),
     };
+    if let Some(files) = open_files::raise_limit()
+        && settings.server.max_connections.get() as u64 >= files
+    {
+        let max_connections = settings.server.max_connections;
+        tracing::warn!(max_connections, files, "server.max_connections is beyond the limit of open files (ulimit -n)");
+    }
     let summary = summary(&settings.plan);
     let started = settings.clone();
     // Also before anything is started: where it can't listen, no request is taken.

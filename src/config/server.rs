@@ -17,6 +17,9 @@ use crate::server::{Listen, ProxyProtocol, Settings};
 /// More threads than any machine has processors.
 const THREADS_MAX: usize = 1024;
 
+/// More than any system lets a process have open.
+const CONNECTIONS_MAX: u32 = 10_000_000;
+
 /// More than this on one connection is several clients' worth.
 const STREAMS_MAX: u32 = 65_536;
 
@@ -25,8 +28,6 @@ pub(super) const TIMEOUT: std::ops::RangeInclusive<Duration> = Duration::from_mi
 /// The same where zero has a meaning.
 pub(super) const TIMEOUT_OR_ZERO: std::ops::RangeInclusive<Duration> = Duration::ZERO..=YEAR;
 const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
-
-const NOT_YET: &[&str] = &["max_connections"];
 
 /// Reads the keys of the client side, and what preflights take.
 pub(super) fn read(mut section: Section<'_>, report: &Report) -> (Settings, Preflight) {
@@ -42,6 +43,7 @@ pub(super) fn read(mut section: Section<'_>, report: &Report) -> (Settings, Pref
         listen: listen.map_or(default.listen, distinct),
         threads: s.take_or("threads", threads, default.threads),
         tcp_keepalive: s.take_or("tcp_keepalive", value::duration(keepalive), default.tcp_keepalive),
+        max_connections: s.take_or("max_connections", connections, default.max_connections),
         header_timeout: s.take_or("header_timeout", value::duration(TIMEOUT), default.header_timeout),
         idle_timeout: s.take_or("idle_timeout", value::duration(TIMEOUT), default.idle_timeout),
         body_idle_timeout: s.take_or("body_idle_timeout", value::duration(TIMEOUT), default.body_idle_timeout),
@@ -82,7 +84,7 @@ pub(super) fn read(mut section: Section<'_>, report: &Report) -> (Settings, Pref
         let help = "anybody can send such requests: \"first\" counts them, and serves them before others";
         report.warning(section.problem("preflight", message).help(help));
     }
-    section.finish(NOT_YET);
+    section.finish(&[]);
     (settings, preflight)
 }
 
@@ -118,6 +120,11 @@ fn header_bytes(value: &Value) -> Taken<usize> {
     // The HTTP library reads heads into a buffer of at least 8 KiB.
     let bytes = size(8 << 10..=16 << 20)(value)?;
     Ok(usize::try_from(bytes).expect("16 MiB fit into memory"))
+}
+
+fn connections(value: &Value) -> Taken<NonZeroUsize> {
+    let connections: u32 = value::integer(1..=CONNECTIONS_MAX)(value)?;
+    Ok(NonZeroUsize::new(connections as usize).expect("at least one"))
 }
 
 fn body(value: &Value) -> Taken<u64> {

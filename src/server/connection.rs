@@ -114,6 +114,8 @@ impl Connection {
                 wire.carry_bytes(&parts.read_buf);
                 return Box::pin(self.run_http2(wire)).await;
             }
+            // Whatever it does from here on, it does not wait for a request.
+            self.signals.set_busy();
             if let Some(tunnel) = self.signals.take_tunnel() {
                 wire.carry_bytes(&parts.read_buf);
                 let mut stage = self.worker.control.changes();
@@ -202,6 +204,7 @@ impl Connection {
         if self.timed != Some(now) {
             self.timed = Some(now);
             let settings = &self.worker.settings;
+            let idle = self.signals.phase() == Phase::Idle && !self.signals.is_write_blocked();
             let patience = match self.signals.phase() {
                 _ if self.signals.is_write_blocked() => Some(settings.write_idle_timeout),
                 Phase::Idle if stage >= Stage::Draining => Some(settings.idle_timeout.min(DRAIN_IDLE)),
@@ -210,7 +213,13 @@ impl Connection {
                 Phase::Body => Some(settings.body_idle_timeout),
                 Phase::Answer => None,
             };
-            self.timer.set(patience.and_then(|patience| Instant::now().checked_add(patience)));
+            self.wait_for(patience, idle);
+        }
+        if self.signals.is_asked_to_go() {
+            if self.signals.idle_since() > 0 {
+                return Poll::Ready(());
+            }
+            self.worker.control.crowd.note_busy(&self.signals);
         }
         ready!(self.timer.poll(cx));
         let unasked = self.signals.in_exchange() && !self.signals.is_reading();
@@ -221,6 +230,20 @@ impl Connection {
             return Poll::Pending;
         }
         Poll::Ready(())
+    }
+
+    /// Winds the timer up anew, and notes whether the connection is idle.
+    pub(super) fn wait_for(&mut self, patience: Option<Duration>, idle: bool) {
+        let now = patience.map(|_| Instant::now());
+        self.timer.set(now.zip(patience).and_then(|(now, patience)| now.checked_add(patience)));
+        match now.filter(|_| idle) {
+            Some(now) => {
+                let crowd = &self.worker.control.crowd;
+                self.signals.set_idle_since(crowd.moment(now));
+                crowd.note_idle();
+            }
+            None => self.signals.set_busy(),
+        }
     }
 
     pub(super) fn stage(&self) -> Stage {

@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
@@ -68,7 +67,7 @@ impl Handle {
 
     /// Open client connections.
     pub fn connections(&self) -> usize {
-        self.control.connections.load(Relaxed)
+        self.control.crowd.open()
     }
 
     /// Connections that were closed because their PROXY header was missing or broken.

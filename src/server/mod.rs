@@ -7,6 +7,7 @@
 mod at_once;
 mod body;
 mod connection;
+mod crowd;
 mod drain;
 mod files;
 mod greeting;
@@ -17,6 +18,7 @@ mod listen;
 mod listener;
 mod passed;
 mod proxy_protocol;
+mod rarely;
 mod register;
 mod reloads;
 mod settings;

@@ -20,6 +20,8 @@ pub struct Settings {
     pub threads: NonZeroUsize,
     /// TCP keep-alive probes start after this much silence. Default 30 s.
     pub tcp_keepalive: Duration,
+    /// How many connections may be open. Beyond it the longest idle one closes, or nobody is accepted. Default 10,000.
+    pub max_connections: NonZeroUsize,
     /// From a head's first byte to its last. Default 10 s.
     pub header_timeout: Duration,
     /// A kept-alive connection without a request. Default 75 s.
@@ -54,6 +56,7 @@ impl Settings {
             tls: None,
             threads: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
             tcp_keepalive: Duration::from_secs(30),
+            max_connections: const { NonZeroUsize::new(10_000).unwrap() },
             header_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(75),
             body_idle_timeout: Duration::from_secs(30),

@@ -12,6 +12,7 @@ mod claims;
 mod corners;
 mod corners_body;
 mod corners_pace;
+mod crowding;
 mod deadlines;
 mod drain;
 mod durations;

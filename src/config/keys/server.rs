@@ -22,6 +22,13 @@ pub(super) const SERVER: &[Key] = &[
         about: "Silence after which TCP asks whether the client is still there.",
     },
     Key {
+        name: "max_connections",
+        kind: Kind::Integer(1, 10_000_000),
+        default: Default::Is("10000"),
+        about: "How many connections may be open, over all workers. At this many, one more takes the place of the one that \
+                has been idle the longest; if none is idle, it is not accepted until one is or ends.",
+    },
+    Key {
         name: "header_timeout",
         kind: Kind::Duration { zero: false },
         default: Default::Is("\"10s\""),
