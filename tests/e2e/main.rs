@@ -21,6 +21,7 @@ mod endings;
 mod endpoints;
 mod figures;
 mod forwarding;
+mod gone;
 mod grpc;
 mod h2c_ends;
 mod h2c_failures;
