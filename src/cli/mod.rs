@@ -7,7 +7,6 @@ mod check;
 mod completions;
 mod config;
 mod explain;
-mod files;
 mod open_files;
 mod reload;
 mod run;

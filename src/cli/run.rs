@@ -5,7 +5,6 @@ use std::io::{self, IsTerminal};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
-use super::files;
 use super::open_files;
 use super::reload::Reloader;
 use super::{Ending, print_error};
@@ -63,7 +62,6 @@ async fn serve(settings: Settings, sources: Sources) -> Ending {
     print_error(format_args!("sluicegate: listening on {}, {summary}, admin {admin_url}", listening.join(" and ")));
 
     let reloader = Reloader::new(sources, started, handle.clone());
-    let files = tokio::spawn(files::watch(handle.clone()));
     loop {
         tokio::select! {
             _ = terminate.recv() => break,
@@ -76,7 +74,6 @@ async fn serve(settings: Settings, sources: Sources) -> Ending {
             }
         }
     }
-    files.abort();
     tracing::info!("draining");
     let drained = tokio::select! {
         drained = server.drain() => drained,
