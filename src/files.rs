@@ -35,7 +35,7 @@ pub(crate) struct FromFiles<T> {
 /// What changes with a file: its place on the disk when it is replaced, also behind a symbolic link; its time when it is
 /// written or its permissions are changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Stamp {
+pub(crate) struct Stamp {
     device: u64,
     inode: u64,
     size: u64,
@@ -83,7 +83,8 @@ impl<T> FromFiles<T> {
     }
 }
 
-fn stamps(files: &[PathBuf]) -> Vec<Option<Stamp>> {
+/// How files are now; `None` where one can't be looked at.
+pub(crate) fn stamps(files: &[PathBuf]) -> Vec<Option<Stamp>> {
     let stamp = |file: &PathBuf| {
         let file = fs::metadata(file).ok()?;
         Some(Stamp {

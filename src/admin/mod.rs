@@ -11,6 +11,7 @@
 mod board;
 mod context;
 mod dashboard;
+mod endpoints;
 mod events;
 mod history;
 mod limits;

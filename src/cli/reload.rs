@@ -2,6 +2,7 @@
 
 use super::{print_error, print_warnings};
 use crate::config::{self, Loaded, Settings, Sources};
+use crate::proxy::{Changes, Difference, Plan};
 use crate::server::{Handle, Outcome, Refused, Reloaded};
 
 /// Loads the same sources again, and puts what they say in force.
@@ -10,16 +11,19 @@ pub(super) struct Reloader {
     sources: Sources,
     /// What it was started with, and goes on with.
     started: Settings,
+    /// What is in force, as it was written.
+    plan: Plan,
     handle: Handle,
 }
 
 impl Reloader {
     pub(super) fn new(sources: Sources, started: Settings, handle: Handle) -> Self {
-        Reloader { sources, started, handle }
+        let plan = started.plan.clone();
+        Reloader { sources, started, plan, handle }
     }
 
     /// All or nothing: what is wrong is said, and the running configuration stays. With `dry_run` it stays in any case.
-    pub(super) fn reload(&self, dry_run: bool) -> Outcome {
+    pub(super) fn reload(&mut self, dry_run: bool) -> Outcome {
         let Loaded { settings, warnings } = match config::load(&self.sources) {
             Ok(loaded) => loaded,
             Err(error) => {
@@ -35,7 +39,8 @@ impl Reloader {
         let restart = changed.iter().map(|table| format!("{table} has changed: that takes a restart"));
         let warnings_shown = warnings.iter().map(ToString::to_string).chain(restart).collect();
         let (routes, limits) = (settings.plan.routes.len(), settings.plan.limits.len());
-        let reloaded = Reloaded { routes, limits, warnings: warnings_shown };
+        let changes = self.changes(&settings);
+        let reloaded = Reloaded { routes, limits, changes, warnings: warnings_shown };
         if dry_run {
             return Ok(reloaded);
         }
@@ -43,8 +48,9 @@ impl Reloader {
         for table in changed {
             tracing::warn!("{table} has changed: that takes a restart, and the rest goes on without it");
         }
-        match self.handle.reload(settings.plan) {
+        match self.handle.reload(settings.plan.clone()) {
             Ok(()) => {
+                self.plan = settings.plan;
                 tracing::info!(routes, limits, "the new configuration is in force");
                 // They may have changed where the configuration has not.
                 self.handle.check_files();
@@ -56,6 +62,15 @@ impl Reloader {
                 Err(Refused { problems: vec!["routes conflict".to_owned()] })
             }
         }
+    }
+
+    /// What is different by name.
+    fn changes(&self, settings: &Settings) -> Changes {
+        let places = |settings: &Settings| settings.server.listen.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let (before, after) = (places(&self.started), places(settings));
+        let before = before.iter().map(|place| (place.as_str(), ()));
+        let listeners = Difference::between(before, after.iter().map(|place| (place.as_str(), ())));
+        Changes { listeners, ..self.plan.changes(&settings.plan) }
     }
 
     /// The tables that have changed, and take a restart.

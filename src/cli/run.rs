@@ -5,6 +5,7 @@ use std::io::{self, IsTerminal};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
+use super::changed::Watched;
 use super::open_files;
 use super::reload::Reloader;
 use super::{Ending, print_error};
@@ -14,18 +15,19 @@ use crate::config::{Settings, Sources};
 use crate::proxy::{Plan, RouteSettings};
 use crate::server::Server;
 
-/// Serves until a signal or the admin listener says to stop, then drains. SIGHUP loads `sources` again.
-pub(super) fn run(settings: Settings, sources: Sources) -> Ending {
+/// Serves until a signal or the admin listener says to stop, then drains. SIGHUP loads `sources` again,
+/// and so does a change of the files that are watched.
+pub(super) fn run(settings: Settings, sources: Sources, watched: Option<Watched>) -> Ending {
     log_to_stderr(settings.log_level.as_deref());
     // Signals, the drain and the admin listener; requests are served by the workers' own runtimes.
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return failed(&error),
     };
-    runtime.block_on(serve(settings, sources))
+    runtime.block_on(serve(settings, sources, watched))
 }
 
-async fn serve(settings: Settings, sources: Sources) -> Ending {
+async fn serve(settings: Settings, sources: Sources, mut watched: Option<Watched>) -> Ending {
     // Before anything is started: a signal that comes now is not lost.
     let (mut terminate, mut interrupt, mut hang_up) = match signals() {
         Ok(signals) => signals,
@@ -61,13 +63,19 @@ async fn serve(settings: Settings, sources: Sources) -> Ending {
     };
     print_error(format_args!("sluicegate: listening on {}, {summary}, admin {admin_url}", listening.join(" and ")));
 
-    let reloader = Reloader::new(sources, started, handle.clone());
+    let mut reloader = Reloader::new(sources, started, handle.clone());
+    let tended = handle.clone();
+    let tending = tokio::spawn(async move { tended.tend().await });
     loop {
         tokio::select! {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
             () = handle.asked_to_drain() => break,
             _ = hang_up.recv() => drop(reloader.reload(false)),
+            () = changed(&mut watched) => {
+                tracing::info!("the configuration files have changed");
+                drop(reloader.reload(false));
+            }
             wish = handle.asked_to_reload() => {
                 let outcome = reloader.reload(wish.dry_run);
                 wish.answer(outcome);
@@ -80,6 +88,7 @@ async fn serve(settings: Settings, sources: Sources) -> Ending {
         // Whoever asks twice does not want to wait.
         _ = interrupt.recv() => return Ending::Failed,
     };
+    tending.abort();
     if let Some(admin) = admin {
         admin.close().await;
     }
@@ -94,6 +103,14 @@ async fn serve(settings: Settings, sources: Sources) -> Ending {
     Ending::Done
 }
 
+/// Resolves when what is watched has changed: never, where nothing is.
+async fn changed(watched: &mut Option<Watched>) {
+    match watched {
+        Some(watched) => watched.changed().await,
+        None => std::future::pending().await,
+    }
+}
+
 /// TERM, INT and HUP.
 fn signals() -> io::Result<(Signal, Signal, Signal)> {
     Ok((signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?, signal(SignalKind::hangup())?))
@@ -101,11 +118,13 @@ fn signals() -> io::Result<(Signal, Signal, Signal)> {
 
 /// What the start line says about the way of requests.
 fn summary(plan: &Plan) -> String {
+    let only_counts = !plan.limits.is_empty() && plan.limits.iter().all(|limit| limit.dry_run);
+    let dry_run = if only_counts { ", dry run: nothing waits or is rejected" } else { "" };
     match (plan.routes.as_slice(), plan.upstreams.as_slice()) {
         ([route], [upstream]) => {
-            format!("upstream {}, {}", upstream.url(), limits(route, plan))
+            format!("upstream {}, {}{dry_run}", upstream.url(), limits(route, plan))
         }
-        (routes, upstreams) => format!("{} routes, {} upstreams", routes.len(), upstreams.len()),
+        (routes, upstreams) => format!("{} routes, {} upstreams{dry_run}", routes.len(), upstreams.len()),
     }
 }
 

@@ -6,15 +6,16 @@ use config::{Value, ValueKind};
 
 use super::address;
 use super::fields::{self, Of};
+use super::health;
 use super::report::{Report, problem};
 use super::section::Section;
 use super::server::{TIMEOUT, TIMEOUT_OR_ZERO};
 use super::value::{Taken, as_text, boolean, choice, duration, integer, list, some, wrong};
 use crate::admission::LIMIT_MAX;
 use crate::tls;
-use crate::upstream::{Balance, Eject, Endpoint, Forwarded, HostHeader, Protocol, Settings};
+use crate::upstream::{Balance, Eject, Endpoint, Forwarded, HostHeader, Protocol, Resolve, Settings};
 
-const NOT_YET: &[&str] = &["max_connections", "resolve", "respect_retry_after", "health", "wait_for_endpoint"];
+const NOT_YET: &[&str] = &["max_connections", "respect_retry_after"];
 
 const URL_HELP: &str = "write url = \"http://127.0.0.1:3000\" in the table, or endpoints = [\"http://a:3000\", \"http://b:3000\"], or use \
                         --upstream URL";
@@ -41,6 +42,9 @@ pub(super) fn read(name: &str, mut section: Section<'_>, report: &Report) -> Opt
         upgrade_idle_timeout: s.take_or("upgrade_idle_timeout", duration(TIMEOUT), default.upgrade_idle_timeout),
         idle_timeout: s.take("idle_timeout", duration(TIMEOUT_OR_ZERO)),
         eject: s.take_or("eject", eject, default.eject),
+        health: s.take("health", health::health).flatten().and_then(|it| health::fitting(it, protocol, s, report)),
+        wait_for_endpoint: s.take_or("wait_for_endpoint", duration(TIMEOUT_OR_ZERO), default.wait_for_endpoint),
+        resolve: s.take_or("resolve", resolve, default.resolve),
         retries: s.take_or("retries", integer(0..=10), default.retries),
         set_headers: fields::take(s, "set_headers", Of::Requests, report),
         secret_headers: fields::take_secrets(s, "secret_headers", report),
@@ -177,6 +181,11 @@ fn eject(value: &Value) -> Taken<Option<Eject>> {
     let failures = table.get("failures").map(integer(1..=1_000_000)).transpose()?;
     let time = table.get("for").map(duration(TIMEOUT)).transpose()?;
     Ok(Some(Eject { failures: failures.unwrap_or(default.failures), time: time.unwrap_or(default.time) }))
+}
+
+/// A duration, or `"once"`.
+fn resolve(value: &Value) -> Taken<Resolve> {
+    if as_text(value) == Some("once") { Ok(Resolve::Once) } else { duration(TIMEOUT)(value).map(Resolve::Every) }
 }
 
 fn slots(value: &Value) -> Taken<NonZeroU32> {

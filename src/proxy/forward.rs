@@ -5,7 +5,7 @@ use std::future::ready;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use http::header::{ACCEPT_ENCODING, CONTENT_LENGTH, EXPECT, HOST, HeaderValue, TE, TRANSFER_ENCODING};
 use http::uri::{Authority, PathAndQuery, Scheme};
@@ -19,7 +19,7 @@ use super::claim::subtract_time;
 use super::client::Client;
 use super::cors::Reader;
 use super::deadline::{Deadlines, within};
-use super::headers::{X_REQUEST_ID, append_via, requested_host, set_forwarded, set_request_start};
+use super::headers::{X_REQUEST_ID, append_via, requested_host, set_forwarded, set_request_start, warn_of_disbelief};
 use super::negotiate::Form;
 use super::queue_events::Told;
 use super::record::Record;
@@ -34,7 +34,7 @@ use crate::admission::{Admitted, Limits, Permit, Reason, Spool, Waited};
 use crate::upstream::headers::{
     accept_trailers, accepts_trailers, remove_hop_by_hop, requested_upgrade, upgrade as upgrade_to,
 };
-use crate::upstream::{Answer, Failure, HostHeader, How, Protocol, Upgraded};
+use crate::upstream::{Answer, Failure, HostHeader, How, Patience, Protocol, Upgraded};
 
 /// What is known of a request on arrival, and needed once it has been admitted or turned away.
 #[derive(Debug, Clone)]
@@ -61,6 +61,8 @@ pub(super) struct Forward {
     pub(super) route: Arc<Route>,
     pub(super) worker: usize,
     pub(super) arrival: Arrival,
+    /// Until when its client waits.
+    pub(super) deadline: Option<Instant>,
     /// What was read of the request's body before admission.
     pub(super) ahead: Option<Box<Ahead>>,
 }
@@ -96,7 +98,7 @@ impl Forward {
         let Route { names, .. } = &*self.route;
         let limit = permit.as_ref().and(names.limit.as_ref());
         self.arrival.record.admitted(permit.as_ref(), limit);
-        let request = match self.prepare(request, late) {
+        let mut request = match self.prepare(request, late) {
             Ok(request) => request,
             Err(refusal) => {
                 let reply = Reply { waited, ..Reply::refused(refusal) };
@@ -109,6 +111,10 @@ impl Forward {
             let Route { upstream, settings, .. } = &*self.route;
             let told = |endpoint: &Arc<str>| self.arrival.record.sent_to(endpoint);
             let how = How { worker: self.worker, ending: settings.ending, slot: permit.is_some() };
+            if upstream.is_closed() {
+                // Boxed, as is all that is seldom needed.
+                Box::pin(self.until_open(&mut request, deadlines.exchange, waited)).await;
+            }
             let sent = upstream.send(how, request, permit, told);
             Ok(match within(deadlines.exchange, sent).await.unwrap_or(Err(Failure::Overdue)) {
                 Ok(Answer::Response(response)) => {
@@ -130,6 +136,23 @@ impl Forward {
                 }
             })
         })
+    }
+
+    /// Waits for an endpoint, and takes the time off what the upstream is told. Whether there is one then, sending will show.
+    async fn until_open(
+        &self,
+        request: &mut Request<ForwardedBody>,
+        exchange: Option<Instant>,
+        waited: Option<Waited>,
+    ) {
+        let Route { upstream, settings, .. } = &*self.route;
+        let start = Instant::now();
+        let until = exchange.into_iter().chain(self.deadline).min();
+        let waited = waited.map_or(Duration::ZERO, |waited| waited.wait);
+        upstream.until_open(Patience { waited, until }).await;
+        if settings.claim.deadline {
+            subtract_time(request.headers_mut(), || start.elapsed());
+        }
     }
 
     /// Agrees to another protocol. The tunnel goes with the answer; the server runs it.
@@ -205,7 +228,9 @@ impl Forward {
             // The head that would name the coding has been sent.
             headers.remove(ACCEPT_ENCODING);
         }
-        set_forwarded(headers, client, host.as_ref(), upstream.forwarded);
+        if set_forwarded(headers, client, host.as_ref(), upstream.forwarded) {
+            warn_of_disbelief(client, *arrived);
+        }
         set_request_start(headers, client, *arrived);
         headers.insert(X_REQUEST_ID, request_id.clone());
         if upstream.via {

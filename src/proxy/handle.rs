@@ -173,7 +173,9 @@ impl Proxy {
         if route.settings.handling.queue_events && arrival.grpc.is_none() && wants_events(&request, ahead.as_deref()) {
             arrival.told = Some(Told::default());
         }
-        let forward = Forward { route: route.clone(), worker: self.worker, arrival, ahead };
+        // Where all of its limits only count, its deadline does not hold.
+        let deadline = claim.deadline.filter(|_| !only_counts(route)).map(Instant::from_std);
+        let forward = Forward { route: route.clone(), worker: self.worker, arrival, deadline, ahead };
         let limits = match preflight {
             Some(Preflight::Exempt) => None,
             Some(Preflight::First) => {

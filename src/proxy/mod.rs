@@ -5,6 +5,7 @@
 //! the exchange, not with the client: see [`upstream`](crate::upstream).
 
 mod body;
+mod changes;
 mod claim;
 mod client;
 mod cors;
@@ -29,13 +30,16 @@ mod reply;
 mod request_ahead;
 mod request_body;
 mod rewrite;
+mod seldom;
 mod settings;
 mod shared;
+mod tending;
 mod trusted;
 mod tunnel;
 mod wants_events;
 
 pub use body::Body;
+pub use changes::{Changes, Difference};
 pub use claim::{
     ClaimRules, Cost, KeyExpression, KeyExpressionError, KeyRules, Missing, Priority, TrustHeaders, Unknown,
 };
@@ -51,6 +55,7 @@ pub use request_body::{RequestBody, RequestBodyError, Upload};
 pub use rewrite::{Fields, Rewrite};
 pub use settings::{Handling, Measured, Plan, ResponseHeaders, RouteSettings, Upgrade};
 pub use shared::Shared;
+pub use tending::Tending;
 pub use trusted::{Network, NetworkError, TrustedProxies};
 pub use tunnel::Tunnel;
 

@@ -146,6 +146,12 @@ impl Reply {
     pub(super) fn failed(failure: &Failure) -> Self {
         let gateway = |reason, detail| Reply::new(StatusCode::BAD_GATEWAY, reason, detail);
         let reply = match failure {
+            Failure::NoEndpoint => {
+                let detail = "No endpoint of the upstream takes requests at the moment.";
+                let reply = Reply::new(StatusCode::SERVICE_UNAVAILABLE, "no_endpoint", detail);
+                // Jitter, as with those who wait for a permit.
+                Reply { retry_after: Some(fastrand::u64(1..=3)), ..reply }
+            }
             Failure::Connect(_) => gateway("connect_failed", "The upstream can't be reached."),
             Failure::Reset(_) => gateway("upstream_reset", "The upstream closed the connection before it answered."),
             Failure::Protocol(_) => gateway("upstream_protocol", "The upstream's answer is not valid HTTP."),

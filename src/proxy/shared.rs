@@ -1,5 +1,6 @@
 //! What is in force: the routes with their limits and upstreams, made from a plan, and made anew from the next.
 
+use std::collections::{HashMap, HashSet};
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -34,6 +35,9 @@ pub struct Shared {
     pub(super) response_headers: ResponseHeaders,
     recent: Arc<Recent>,
 }
+
+/// An upstream that may outlive its plan.
+type Known = Arc<Upstream<ForwardedBody>>;
 
 /// A route with its limit and its way upstream.
 #[derive(Debug)]
@@ -93,23 +97,37 @@ impl Shared {
     /// # Errors
     /// As [`try_new`](Shared::try_new); nothing has changed then.
     pub fn follow(&self, mut plan: Plan) -> Result<Self, Vec<Conflict>> {
-        let upstreams: Vec<_> =
-            std::mem::take(&mut plan.upstreams).into_iter().map(|settings| self.upstream(settings)).collect();
-        let limiters: Vec<_> = plan.limits.iter().map(|settings| self.limiter(settings)).collect();
+        // By name once, and not once for each name: a reload of thousands takes a moment, not their product.
+        let known: HashMap<_, _> = self.upstreams.iter().map(|known| (known.settings().name.as_str(), known)).collect();
+        let upstreams: Vec<_> = std::mem::take(&mut plan.upstreams)
+            .into_iter()
+            .map(|settings| self.upstream(known.get(settings.name.as_str()).copied(), settings))
+            .collect();
+        let known: HashMap<_, _> =
+            self.retired.iter().chain(&self.limiters).map(|limiter| (limiter.name(), limiter)).collect();
+        let limiter = |settings: &admission::Settings| match known.get(settings.name.as_str()) {
+            Some(&same) => same.clone(),
+            None => Limiter::new(settings.clone()),
+        };
+        let limiters: Vec<_> = plan.limits.iter().map(limiter).collect();
+        let known: HashMap<_, _> =
+            self.all_routes.iter().map(|route| (route.settings.name.as_str(), &**route)).collect();
         let routes: Vec<_> = std::mem::take(&mut plan.routes)
             .into_iter()
             .map(|settings| {
-                let before = self.all_routes.iter().find(|route| route.settings.name == settings.name);
+                let before = known.get(settings.name.as_str()).copied();
                 let recent = self.recent.clone();
-                Arc::new(Route::new(settings, &limiters, &plan.keys, &upstreams, before.map(|route| &**route), recent))
+                Arc::new(Route::new(settings, &limiters, &plan.keys, &upstreams, before, recent))
             })
             .collect();
         let table = routes.iter().map(|route| (route.settings.conditions.clone(), route.clone())).collect();
+        let go_on: HashSet<&str> = limiters.iter().map(Limiter::name).collect();
         let is_in_use = |limiter: &&Limiter| {
-            let goes_on = limiters.iter().any(|other| other.name() == limiter.name());
-            !goes_on && (limiter.in_flight() > 0 || limiter.queue_len() > 0 || limiter.is_overridden())
+            !go_on.contains(limiter.name())
+                && (limiter.in_flight() > 0 || limiter.queue_len() > 0 || limiter.is_overridden())
         };
         let retired = self.limiters.iter().chain(&self.retired).filter(is_in_use).cloned().collect();
+        drop(go_on);
         let next = Shared {
             workers: self.workers,
             log: self.log.clone(),
@@ -123,10 +141,11 @@ impl Shared {
             recent: self.recent.clone(),
         };
         // Nothing can fail any more.
-        next.all_routes.iter().for_each(|route| route.reconfigure_upgrades());
+        next.all_routes.iter().for_each(|route| route.reconfigure_upgrades(&plan.limits));
         // Those of upstreams that stay: loading the plan has shown that they can be used.
         next.secrets().for_each(SecretHeader::check);
-        let is_new = |upstream: &&Arc<_>| !self.upstreams.iter().any(|before| Arc::ptr_eq(before, upstream));
+        let before: HashSet<_> = self.upstreams.iter().map(Arc::as_ptr).collect();
+        let is_new = |upstream: &&Arc<_>| !before.contains(&Arc::as_ptr(upstream));
         next.upstreams.iter().filter(is_new).for_each(|upstream| upstream.put_in_force());
         for Measured { limit, upstream, queue_follows } in &plan.measured {
             let settings = &mut plan.limits[*limit];
@@ -140,32 +159,26 @@ impl Shared {
         Ok(next)
     }
 
-    fn upstream(&self, settings: upstream::Settings) -> Arc<Upstream<ForwardedBody>> {
-        let same = self.upstreams.iter().find(|upstream| *upstream.settings() == settings);
-        let before = self.upstreams.iter().find(|upstream| upstream.settings().name == settings.name);
-        same.cloned().unwrap_or_else(|| {
-            Arc::new(match before {
-                Some(before) => before.with(settings),
-                None => Upstream::new(settings, self.workers),
-            })
-        })
+    fn upstream(&self, before: Option<&Known>, settings: upstream::Settings) -> Known {
+        match before {
+            Some(same) if *same.settings() == settings => same.clone(),
+            Some(before) => Arc::new(before.with(settings)),
+            None => Arc::new(Upstream::new(settings, self.workers)),
+        }
     }
 
     /// Has the limits that are measured follow their upstreams.
     fn measure(&self, measured: &[Measured]) {
-        for (index, upstream) in self.upstreams.iter().enumerate() {
-            let ours = measured.iter().filter(|each| each.upstream == index);
-            let limiters: Vec<_> = ours.map(|each| (self.limiters[each.limit].clone(), each.queue_follows)).collect();
+        let mut followers: Vec<Vec<_>> = vec![Vec::new(); self.upstreams.len()];
+        for each in measured {
+            followers[each.upstream].push((self.limiters[each.limit].clone(), each.queue_follows));
+        }
+        for (upstream, limiters) in self.upstreams.iter().zip(followers) {
             let tell = move |slots| {
                 limiters.iter().for_each(|(limiter, queue_follows)| limiter.set_measured(slots, *queue_follows));
             };
             upstream.tell_slots(Box::new(tell));
         }
-    }
-
-    fn limiter(&self, settings: &admission::Settings) -> Limiter {
-        let same = self.limiters.iter().chain(&self.retired).find(|limiter| limiter.name() == settings.name);
-        same.cloned().unwrap_or_else(|| Limiter::new(settings.clone()))
     }
 
     /// All limits, in the order of the plan.
@@ -207,6 +220,13 @@ impl Shared {
         self.upstreams.iter().map(|upstream| (upstream.settings().name.as_str(), upstream.endpoints()))
     }
 
+    /// Has an endpoint of an upstream get no new requests, by the word of `by`, or with `None` as before. Whether there is one
+    /// of this name.
+    pub fn drain_endpoint(&self, upstream: &str, endpoint: &str, by: Option<&str>) -> bool {
+        let upstream = self.upstreams.iter().find(|other| other.settings().name == upstream);
+        upstream.is_some_and(|upstream| upstream.drain(endpoint, by))
+    }
+
     /// Ends every wait with the reason `draining`. Returns how many there were.
     pub fn close_limits(&self) -> u32 {
         self.limiters.iter().chain(&self.retired).map(Limiter::close).sum()
@@ -246,9 +266,12 @@ impl Route {
         self.upgrades.as_ref().filter(|_| matches!(self.settings.upgrade, Upgrade::Separate(_)))
     }
 
-    fn reconfigure_upgrades(&self) {
+    /// The places only count where all of its limits do.
+    fn reconfigure_upgrades(&self, limits: &[admission::Settings]) {
         if let (Some(upgrades), Upgrade::Separate(places)) = (&self.upgrades, self.settings.upgrade) {
-            upgrades.reconfigure(upgrade_settings(&self.settings.name, places));
+            let mut own = self.settings.limits.iter();
+            let dry_run = own.len() > 0 && own.all(|limit| limits[*limit].dry_run);
+            upgrades.reconfigure(admission::Settings { dry_run, ..upgrade_settings(&self.settings.name, places) });
         }
     }
 

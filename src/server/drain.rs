@@ -41,6 +41,8 @@ pub(super) struct Control {
     pub(super) asked_to_drain: Notify,
     pub(super) reloads: Reloads,
     pub(super) introductions: Introductions,
+    /// Another plan is in force.
+    pub(super) reloaded: Notify,
     draining: AtomicBool,
     /// Requests that were cut before their response had begun.
     pub(super) lost: AtomicUsize,
@@ -69,6 +71,7 @@ impl Control {
             asked_to_drain: Notify::new(),
             reloads: Reloads::new(),
             introductions: Introductions::default(),
+            reloaded: Notify::new(),
             draining: AtomicBool::new(false),
             lost: AtomicUsize::new(0),
         }

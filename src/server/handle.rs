@@ -9,7 +9,7 @@ use arc_swap::ArcSwap;
 use super::drain::Control;
 use super::files::Files;
 use super::reloads::{Outcome, Wish};
-use crate::proxy::{Conflict, Plan, Shared};
+use crate::proxy::{Conflict, Plan, Shared, Tending};
 use crate::tls;
 
 /// A cheap handle to a running server.
@@ -42,7 +42,18 @@ impl Handle {
     /// The pairs of routes that one request could match equally well; nothing has changed then.
     pub fn reload(&self, plan: Plan) -> Result<(), Vec<Conflict>> {
         self.in_force.store(Arc::new(self.in_force.load().follow(plan)?));
+        self.control.reloaded.notify_one();
         Ok(())
+    }
+
+    /// Looks after the upstreams that are in force: names, health. Never ends. To be run once, on a runtime that serves no
+    /// requests.
+    pub async fn tend(&self) {
+        let mut tending = Tending::default();
+        loop {
+            tending.follow(&self.proxy());
+            self.control.reloaded.notified().await;
+        }
     }
 
     /// Looks at once at the files of certificates, keys and CAs, and uses what has changed.

@@ -2,6 +2,8 @@
 
 use tokio::sync::{Mutex, mpsc, oneshot};
 
+use crate::proxy::Changes;
+
 /// What becomes of a reload.
 pub type Outcome = Result<Reloaded, Refused>;
 
@@ -12,6 +14,8 @@ pub struct Reloaded {
     pub routes: usize,
     /// How many limits.
     pub limits: usize,
+    /// What it changes.
+    pub changes: Changes,
     /// What is probably not meant, as it is shown to people, and what takes a restart.
     pub warnings: Vec<String>,
 }

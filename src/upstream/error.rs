@@ -7,6 +7,9 @@ use std::sync::Arc;
 /// Why there is no response, or no more of it.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
+    /// No endpoint gets requests at the moment.
+    #[error("no endpoint of the upstream gets requests")]
+    NoEndpoint,
     /// No connection could be made.
     #[error("cannot connect to the upstream")]
     Connect(#[source] io::Error),

@@ -1,7 +1,6 @@
 //! Sending a request and waiting for the head of its response.
 
 use std::future::poll_fn;
-use std::io;
 use std::num::NonZeroU32;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -32,8 +31,8 @@ use super::upload::{Progress, Upload};
 /// An upstream and its endpoints. `B` is the type of request bodies.
 #[derive(Debug)]
 pub struct Upstream<B> {
-    settings: Settings,
-    members: Arc<Members<B>>,
+    pub(super) settings: Settings,
+    pub(super) members: Arc<Members<B>>,
     workers: usize,
 }
 
@@ -87,18 +86,22 @@ where
 
     /// The same upstream with other settings, once they are [in force](Upstream::put_in_force). Its endpoints are one list
     /// for both, so that what is under way counts for both, unless they do not even speak the same protocol.
-    pub fn with(&self, settings: Settings) -> Self {
+    pub fn with(&self, mut settings: Settings) -> Self {
         if settings.protocol != self.settings.protocol {
-            return Upstream::new(settings, self.workers);
+            let upstream = Upstream { settings, members: Arc::new(Members::new()), workers: self.workers };
+            upstream.members.drain_as(&self.members);
+            return upstream;
+        }
+        if settings.tls == self.settings.tls {
+            // The connections go on, and their files are looked after where the settings in force have them.
+            settings.tls = self.settings.tls.clone();
         }
         Upstream { settings, members: self.members.clone(), workers: self.workers }
     }
 
     /// Makes the endpoints of its settings the ones that requests go to, those included that came before.
     pub fn put_in_force(&self) {
-        let slots = self.settings.slots.iter().copied().map(Some).chain(std::iter::repeat(None));
-        let endpoints: Vec<_> = self.settings.endpoints.iter().cloned().zip(slots).collect();
-        self.members.put(&self.settings, &endpoints, self.workers);
+        self.members.put(&self.settings, self.workers);
     }
 
     /// How many requests may have a slot, at least one: the slots of the endpoints that get requests, and what still runs
@@ -157,7 +160,7 @@ where
         loop {
             // HTTP/2 has no upgrades.
             let upgrades = parts.headers.contains_key(UPGRADE);
-            let seat = self.members.seat(self.settings.balance, &again.tried, slot).ok_or_else(nowhere)?;
+            let seat = self.members.seat(self.settings.balance, &again.tried, slot).ok_or(Failure::NoEndpoint)?;
             told(seat.endpoint());
             let ready = match seat.ready(&self.settings, worker, idempotent, upgrades).await {
                 Ok(ready) => ready,
@@ -359,11 +362,6 @@ impl<B> Again<B> {
             self.retries += 1;
         }
     }
-}
-
-/// There is no endpoint at all.
-fn nowhere() -> Failure {
-    Failure::Connect(io::Error::new(io::ErrorKind::NotFound, "there is no endpoint"))
 }
 
 /// Has the upstream see its endpoint's own name for its host.

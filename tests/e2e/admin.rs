@@ -2,6 +2,7 @@
 
 mod commands;
 mod dashboard;
+mod endpoints;
 mod fleets;
 mod metrics;
 mod openapi;

@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 use h2::Reason;
 
 use crate::support::http2::Http2;
-use crate::support::{Http2Upstream, Setup, Sluicegate, Upstream, nothing_comes, permits_are_all_back, soon, until};
+use crate::support::{
+    Call, Http2Upstream, Setup, Sluicegate, Upstream, nothing_comes, permits_are_all_back, soon, until,
+};
 
 /// Both are one deadline to an exchange of HTTP, with what is buffered and without.
 const KEYS: [&str; 3] = [
@@ -27,6 +29,16 @@ fn access_log(name: &str) -> (PathBuf, String) {
     (path, lines)
 }
 
+/// The upstream is told of the end, and holds the permit until it has ended itself.
+async fn told_and_kept(gate: &Sluicegate, upstream: &mut Upstream, mut call: Call) {
+    soon("the upstream to be told", call.until_hung_up()).await;
+    let next = gate.waiting("/next").await;
+    assert!(nothing_comes(upstream.next()).await, "somebody was let in although the upstream works on");
+    next.leave();
+    call.close();
+    permits_are_all_back(gate, upstream, 1).await;
+}
+
 #[tokio::test]
 async fn an_answer_that_has_not_begun_in_time_is_a_504() {
     for keys in KEYS {
@@ -34,15 +46,10 @@ async fn an_answer_that_has_not_begun_in_time_is_a_504() {
         let gate = with(keys).in_front_of(&upstream).await;
         let sent = Instant::now();
         let mut client = gate.get("/").await;
-        let mut call = soon("the request", upstream.next()).await;
+        let call = soon("the request", upstream.next()).await;
         client.answer().await.expect(504, "upstream_timeout");
         assert!(sent.elapsed() >= Duration::from_millis(700));
-        soon("the upstream to be told", call.until_hung_up()).await;
-        let next = gate.waiting("/next").await;
-        assert!(nothing_comes(upstream.next()).await, "somebody was let in although the upstream works on");
-        next.leave();
-        call.close();
-        permits_are_all_back(&gate, &mut upstream, 1).await;
+        told_and_kept(&gate, &mut upstream, call).await;
 
         let client = Http2::connect(gate.address).await;
         let asked = client.get("/").await;
@@ -65,12 +72,7 @@ async fn an_answer_that_has_begun_is_cut_and_never_looks_complete() {
             let mut call = soon("the request", upstream.next()).await;
             call.send_raw(&head).await.unwrap();
             client.try_answer().await.expect_err("it is cut");
-            soon("the upstream to be told", call.until_hung_up()).await;
-            let next = gate.waiting("/next").await;
-            assert!(nothing_comes(upstream.next()).await, "somebody was let in although the upstream works on");
-            next.leave();
-            call.close();
-            permits_are_all_back(&gate, &mut upstream, 1).await;
+            told_and_kept(&gate, &mut upstream, call).await;
 
             let client = Http2::connect(gate.address).await;
             let asked = client.get("/cut-2").await;

@@ -10,7 +10,8 @@ use tokio::sync::watch;
 use super::connect::{NoConnection, connect};
 use super::connection::{Connection, Lease, MAX_STREAMS};
 use crate::upstream::error::Failure;
-use crate::upstream::settings::{Endpoint, Settings};
+use crate::upstream::settings::Settings;
+use crate::upstream::site::Site;
 
 /// The connections of every worker to one endpoint.
 ///
@@ -23,7 +24,7 @@ pub(in crate::upstream) struct Pool(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     settings: Settings,
-    endpoint: Endpoint,
+    site: Site,
     idle_timeout: Duration,
     workers: Box<[Mutex<Vec<Arc<Connection>>>]>,
     dials: Mutex<Dials>,
@@ -50,10 +51,10 @@ type Outcome = Option<Result<(), NoConnection>>;
 const IDLE: Duration = Duration::from_secs(55);
 
 impl Pool {
-    pub(in crate::upstream) fn new(settings: &Settings, endpoint: &Endpoint, workers: usize) -> Self {
+    pub(in crate::upstream) fn new(settings: &Settings, site: &Site, workers: usize) -> Self {
         Pool(Arc::new(Inner {
             settings: settings.clone(),
-            endpoint: endpoint.clone(),
+            site: site.clone(),
             idle_timeout: settings.idle_timeout.unwrap_or(IDLE),
             workers: (0..workers.max(1)).map(|_| Mutex::default()).collect(),
             dials: Mutex::new(Dials { under_way: Vec::new(), room: MAX_STREAMS }),
@@ -105,6 +106,12 @@ impl Pool {
         self.connections(worker).retain(|connection| connection.is_usable(self.0.idle_timeout));
     }
 
+    /// Closes what idles, and each of the others once its last stream has ended.
+    pub(in crate::upstream) fn close(&self, worker: usize) {
+        let worker = worker % self.0.workers.len();
+        self.connections(worker).clear();
+    }
+
     fn take(&self, worker: usize) -> Option<Lease> {
         let workers = self.0.workers.len();
         (0..workers).find_map(|step| {
@@ -145,7 +152,7 @@ impl Pool {
 
 impl Inner {
     async fn connect(&self) -> Result<Connection, NoConnection> {
-        let connected = connect(&self.settings, &self.endpoint).await;
+        let connected = connect(&self.settings, &self.site).await;
         if let Err(NoConnection::Http1) = &connected {
             self.chose_http1.store(true, Relaxed);
         }

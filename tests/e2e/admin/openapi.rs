@@ -25,7 +25,9 @@ async fn each_path_has_the_methods_of_the_document_and_no_other() {
     let document = document(&gate).await;
     for (path, item) in document["paths"].as_object().expect("paths") {
         let described: BTreeSet<&str> = METHODS.into_iter().filter(|method| item.get(method).is_some()).collect();
-        let unknown = gate.ask_admin(&format!("TRACE {}", path.replace("{name}", "default")), "").await;
+        let unknown = gate
+            .ask_admin(&format!("TRACE {}", path.replace("{name}", "default").replace("{endpoint}", "ENDPOINT")), "")
+            .await;
         assert_eq!(unknown.status, 405, "{path}");
         let allowed = unknown.head.field("allow").unwrap_or_default().to_ascii_lowercase();
         // HEAD comes with GET.
@@ -54,11 +56,13 @@ async fn answers_have_the_members_of_the_document() {
             // A drain would be the end.
             let Some(schema) = schema("200") else { continue };
             let body = if method == "patch" { r#"{"limit":1,"queue":1,"queue_timeout":"9s"}"# } else { "" };
-            let start = format!("{} {}", method.to_ascii_uppercase(), path.replace("{name}", "default"));
+            let endpoint = upstream.address.to_string();
+            let path = path.replace("{name}", "default").replace("{endpoint}", &endpoint);
+            let start = format!("{} {path}", method.to_ascii_uppercase());
             let answer = gate.ask_admin(&start, body).await;
             assert_eq!(answer.status, 200, "{start}");
             let mut wrong = Vec::new();
-            check(&document, schema, &answer.json(), path, &mut wrong);
+            check(&document, schema, &answer.json(), &path, &mut wrong);
             assert!(wrong.is_empty(), "{start}: {wrong:#?}");
             checked += 1;
         }
