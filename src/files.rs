@@ -57,6 +57,11 @@ impl<T> FromFiles<T> {
         self.current.load_full()
     }
 
+    /// The same for a moment.
+    pub(crate) fn load(&self) -> arc_swap::Guard<Arc<T>> {
+        self.current.load()
+    }
+
     /// Makes it anew if the files have changed since they were last read.
     pub(crate) fn check<E: Display>(&self, make: impl FnOnce() -> Result<T, E>) {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
@@ -72,7 +77,7 @@ impl<T> FromFiles<T> {
             }
             Err(error) => {
                 ERRORS.fetch_add(1, Relaxed);
-                tracing::error!(%error, "files have changed and cannot be used; what they held before stays in force");
+                tracing::error!(files = ?self.files, %error, "files have changed and cannot be used; what they held before stays in force");
             }
         }
     }

@@ -8,7 +8,7 @@ mod check;
 mod completions;
 mod config;
 mod explain;
-mod files;
+mod open_files;
 mod reload;
 mod run;
 

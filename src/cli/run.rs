@@ -6,7 +6,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 use super::changed::Watched;
-use super::files;
+use super::open_files;
 use super::reload::Reloader;
 use super::{Ending, print_error};
 use crate::access_log::Writer;
@@ -33,6 +33,12 @@ async fn serve(settings: Settings, sources: Sources, mut watched: Option<Watched
         Ok(signals) => signals,
         Err(error) => return failed(&error),
     };
+    if let Some(files) = open_files::raise_limit()
+        && settings.server.max_connections.get() as u64 >= files
+    {
+        let max_connections = settings.server.max_connections;
+        tracing::warn!(max_connections, files, "server.max_connections is beyond the limit of open files (ulimit -n)");
+    }
     let summary = summary(&settings.plan);
     let started = settings.clone();
     // Also before anything is started: where it can't listen, no request is taken.
@@ -58,7 +64,6 @@ async fn serve(settings: Settings, sources: Sources, mut watched: Option<Watched
     print_error(format_args!("sluicegate: listening on {}, {summary}, admin {admin_url}", listening.join(" and ")));
 
     let mut reloader = Reloader::new(sources, started, handle.clone());
-    let files = tokio::spawn(files::watch(handle.clone()));
     let tended = handle.clone();
     let tending = tokio::spawn(async move { tended.tend().await });
     loop {
@@ -77,7 +82,6 @@ async fn serve(settings: Settings, sources: Sources, mut watched: Option<Watched
             }
         }
     }
-    files.abort();
     tracing::info!("draining");
     let drained = tokio::select! {
         drained = server.drain() => drained,

@@ -9,6 +9,7 @@ use super::report::{Report, problem};
 use super::units::show_duration;
 use crate::admission::{Key, Rules, Settings};
 use crate::proxy::{Cost, KeyRules, Plan, Unknown};
+use crate::server::ProxyProtocol;
 
 /// Checks a plan whose parts have been read, rightly or not.
 pub(super) fn check(plan: &Plan, server: &crate::server::Settings, report: &Report) {
@@ -135,7 +136,8 @@ fn warn_of_keys(plan: &Plan, server: &crate::server::Settings, report: &Report) 
             let place = report.place_of_overridable(&table, "key");
             report.warning(problem(&place, format!("{table}.key"), message).help(help));
         };
-        if rules.expression.names_client_ip() && server.trusted_proxies.is_empty() {
+        let introduced = server.proxy_protocol == ProxyProtocol::Required;
+        if rules.expression.names_client_ip() && server.trusted_proxies.is_empty() && !introduced {
             let message =
                 "takes the address of whoever connects for the client's: behind a load balancer that is one for all";
             warn(message.to_owned(), "write its addresses into server.trusted_proxies, or \"private\"");

@@ -309,6 +309,6 @@ fn only_counts(route: &Route) -> bool {
     route.limits.as_ref().is_some_and(|limits| limits.limiters().iter().all(Limiter::is_dry_run))
 }
 
-fn is_large(body: &RequestBody) -> bool {
+pub(super) fn is_large(body: &RequestBody) -> bool {
     body.size_hint().lower() > DROPPABLE
 }

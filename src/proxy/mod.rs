@@ -16,6 +16,7 @@ mod forward;
 mod grpc;
 mod handle;
 mod headers;
+mod health;
 mod matched;
 mod max_forwards;
 mod negotiate;

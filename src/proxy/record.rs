@@ -14,6 +14,7 @@ use super::client::Client;
 use super::headers::requested_host;
 use super::recent::Asked;
 use super::registry::{Live, Phase};
+use super::reply::Reply;
 use super::request_body::RequestBody;
 use super::shared::Route;
 use crate::access_log::{Entry, Left, Log, Open, Outcome};
@@ -273,7 +274,7 @@ impl Record {
                 Failure::Overdue => "upstream_timeout",
                 Failure::Outlived => "max_duration",
                 Failure::Cancelled => "cancelled",
-                Failure::RequestBody(_) => "bad_request",
+                Failure::RequestBody(error) => Reply::body_failed(error.as_ref()).reason,
                 _ => "upstream_cut",
             });
         });

@@ -18,6 +18,7 @@ use super::quotas::Quotas;
 use super::recent;
 use super::record::Record;
 use super::refusal::Refusal;
+use super::request_body::RequestBodyError;
 use super::rewrite::set;
 use super::shared::Route;
 use crate::access_log::Outcome;
@@ -95,6 +96,7 @@ impl Reply {
             Refusal::Malformed(detail) => ("bad_request", detail),
             Refusal::TransferCoding => ("bad_request", "The only transfer coding that is supported is chunked."),
             Refusal::HeaderTooLarge => ("header_too_large", "The request's head is too large."),
+            Refusal::BodyTooLarge => ("body_too_large", "The request's body is too large."),
             Refusal::Timeout => ("request_timeout", "The request did not arrive in time."),
         };
         Reply::new(refusal.status(), reason, detail)
@@ -175,6 +177,9 @@ impl Reply {
     /// A request's body that failed on our side: what the wire said about it is at the bottom of the error.
     pub(super) fn body_failed(error: &(dyn StdError + 'static)) -> Self {
         let bottom = std::iter::successors(Some(error), |error| (*error).source()).last();
+        if let Some(RequestBodyError::TooLarge) = bottom.and_then(|error| error.downcast_ref()) {
+            return Reply::refused(Refusal::BodyTooLarge);
+        }
         let kind = bottom.and_then(|error| error.downcast_ref::<io::Error>()).map(io::Error::kind);
         Reply::refused(match kind {
             Some(io::ErrorKind::TimedOut) => Refusal::Timeout,

@@ -20,7 +20,7 @@ use crate::access_log::Log;
 use crate::admission::{self, Limiter, Limits, Reason, Rules, default_queue};
 use crate::route::{Conflict, Table};
 use crate::tls;
-use crate::upstream::{self, EndpointStatus, Upstream};
+use crate::upstream::{self, EndpointStatus, SecretHeader, Upstream};
 
 /// What the workers share: the routes with their limits, and the upstreams with their connections.
 #[derive(Debug)]
@@ -105,7 +105,6 @@ impl Shared {
     /// # Errors
     /// As [`try_new`](Shared::try_new); nothing has changed then.
     pub fn follow(&self, mut plan: Plan) -> Result<Self, Vec<Conflict>> {
-        let secrets: Vec<_> = plan.upstreams.iter().map(|settings| settings.secret_headers.clone()).collect();
         // By name once, and not once for each name: a reload of thousands takes a moment, not their product.
         let known: HashMap<_, _> = self.upstreams.iter().map(|known| (known.settings().name.as_str(), known)).collect();
         let upstreams: Vec<_> = std::mem::take(&mut plan.upstreams)
@@ -156,9 +155,8 @@ impl Shared {
         };
         // Nothing can fail any more.
         next.all_routes.iter().for_each(|route| route.reconfigure_upgrades(&plan.limits));
-        for (upstream, read) in next.upstreams.iter().zip(secrets) {
-            upstream.settings().secret_headers.iter().zip(&read).for_each(|(secret, read)| secret.adopt(read));
-        }
+        // Those of upstreams that stay: loading the plan has shown that they can be used.
+        next.secrets().for_each(SecretHeader::check);
         let before: HashSet<_> = self.upstreams.iter().map(Arc::as_ptr).collect();
         let is_new = |upstream: &&Arc<_>| !before.contains(&Arc::as_ptr(upstream));
         next.upstreams.iter().filter(is_new).for_each(|upstream| upstream.put_in_force());
@@ -209,8 +207,10 @@ impl Shared {
         })
     }
 
-    /// Looks at the files that upstreams are made with, and uses what has changed.
+    /// Looks at the files that upstreams and values of headers are made of, and uses what has changed. It blocks on the
+    /// file system.
     pub fn check_files(&self) {
+        self.secrets().for_each(SecretHeader::check);
         self.upstreams.iter().filter_map(|upstream| upstream.settings().tls.as_ref()).for_each(tls::Client::check);
     }
 
@@ -239,13 +239,8 @@ impl Shared {
         &self.registry
     }
 
-    /// Reads the files again that hold values of headers. What is wrong with one is logged, and what it held stays.
-    /// It blocks on the file system.
-    pub fn refresh_secrets(&self) {
-        self.upstreams
-            .iter()
-            .flat_map(|upstream| &upstream.settings().secret_headers)
-            .for_each(|secret| secret.refresh());
+    fn secrets(&self) -> impl Iterator<Item = &SecretHeader> {
+        self.upstreams.iter().flat_map(|upstream| &upstream.settings().secret_headers)
     }
 
     /// All upstreams, in the order of the plan: their names, and how their endpoints are.

@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
@@ -79,7 +78,12 @@ impl Handle {
 
     /// Open client connections.
     pub fn connections(&self) -> usize {
-        self.control.connections.load(Relaxed)
+        self.control.crowd.open()
+    }
+
+    /// Connections that were closed because their PROXY header was missing or broken.
+    pub fn failed_introductions(&self) -> u64 {
+        self.control.introductions.failed()
     }
 
     /// Asks whoever runs the server to drain it.

@@ -54,6 +54,9 @@ impl collector::Collector for Collector {
         for (result, count) in [("in_force", counts.in_force), ("refused", counts.refused)] {
             counter(&mut reloads, &[("result", result)], &count)?;
         }
+        let help = "Connections that were closed because their PROXY header was missing or broken.";
+        let mut failed = family(encoder, "proxy_protocol_errors", help, MetricType::Counter)?;
+        failed.encode_counter::<NoLabelSet, _, u64>(&self.server.failed_introductions(), None)?;
         let mut errors =
             family(encoder, "file_reload_errors", "Changed files that could not be used.", MetricType::Counter)?;
         errors.encode_counter::<NoLabelSet, _, u64>(&reload_errors(), None)?;

@@ -22,6 +22,13 @@ pub(super) const SERVER: &[Key] = &[
         about: "Silence after which TCP asks whether the client is still there.",
     },
     Key {
+        name: "max_connections",
+        kind: Kind::Integer(1, 10_000_000),
+        default: Default::Is("10000"),
+        about: "How many connections may be open, over all workers. At this many, one more takes the place of the one that \
+                has been idle the longest; if none is idle, it is not accepted until one is or ends.",
+    },
+    Key {
         name: "header_timeout",
         kind: Kind::Duration { zero: false },
         default: Default::Is("\"10s\""),
@@ -52,6 +59,13 @@ pub(super) const SERVER: &[Key] = &[
         about: "Largest request head, up to 16MiB.",
     },
     Key {
+        name: "max_body",
+        kind: Kind::Either(&[Kind::Words(&["unlimited"]), Kind::Size(1)]),
+        default: Default::Is("\"unlimited\""),
+        about: "Largest request body. One that declares more is answered with 413 at once, one that turns out to be more \
+                as soon as it is.",
+    },
+    Key {
         name: "h2_max_streams",
         kind: Kind::Integer(1, 65_536),
         default: Default::Is("128"),
@@ -63,6 +77,22 @@ pub(super) const SERVER: &[Key] = &[
         default: Default::Is("[]"),
         about: "Whose forwarded fields are believed: networks, addresses, or `private` for loopback, RFC 1918 and \
                 unique local addresses.",
+    },
+    Key {
+        name: "proxy_protocol",
+        kind: Kind::Words(&["off", "optional", "required"]),
+        default: Default::Is("\"off\""),
+        about: "Whether connections begin with a header of the PROXY protocol, version 1 or 2, before TLS, that says who \
+                the client is: none do; those of `trusted_proxies` may; all have to, and everybody is believed who can \
+                connect. A connection whose header is missing or broken is closed. `trusted_proxies` then go by the \
+                address in the header.",
+    },
+    Key {
+        name: "health_path",
+        kind: Kind::Either(&[Kind::Words(&["off"]), Kind::Text(&["\"/healthz\""])]),
+        default: Default::Is("\"off\""),
+        about: "Where load balancers ask, with GET or HEAD, whether requests are welcome: 200, or 503 from the first \
+                moment of a drain. Answered before routing and limits, and without a line in the access log.",
     },
     super::tls::OF_SERVER,
     Key {

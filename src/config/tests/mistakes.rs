@@ -66,7 +66,15 @@ fn a_mistake_is_reported_with_its_place_and_key() {
         ("server", r#"drain_delay = "26s""#, r#"0:2:1 server.drain_delay is longer than server.drain_timeout ("25s")"#),
         ("server", "theads = 4", "0:2:1 server.theads is not a known key (did you mean `threads`?)"),
         ("server", "zebra = 4", "0:2:1 server.zebra is not a known key (the keys here are listen, tls, threads,"),
-        ("server", "max_connections = 4", "0:2:1 server.max_connections is not supported by this version"),
+        ("server", "max_connections = 0", "0:2:19 server.max_connections must be a whole number from 1 to 10000000"),
+        ("server", r#"max_body = "2KB""#, r#"0:2:12 server.max_body must be a size such as "64KiB""#),
+        ("server", "max_body = 0", "0:2:12 server.max_body must be a size from 1B to 1073741824GiB, or \"unlimited\""),
+        (
+            "server",
+            r#"health_path = "healthz""#,
+            r#"0:2:15 server.health_path must be a path such as "/healthz", or "off" (write "/healthz")"#,
+        ),
+        ("server", r#"health_path = "/healthz?x""#, r#"0:2:15 server.health_path must be a path such as "/healthz""#),
         ("upstream", "url = 5", "0:4:7 upstreams.a.url must be a URL"),
         (
             "upstream",
