@@ -35,7 +35,7 @@ async fn a_client_is_served_over_tls_and_the_upstream_is_told() {
     let ca = Ca::new();
     ca.issue("a", &["a.test"]);
     let mut upstream = Upstream::start().await;
-    let gate = setup(&pair(&ca, "a")).in_front_of(&upstream).await;
+    let gate = setup(&pair(&ca, "a")).queue(1).in_front_of(&upstream).await;
     let (bridged, _bridge) = Bridge::to_tls(address(&gate), "a.test", ca.client(None, &["http/1.1"])).await;
     let mut client = Client::connect(bridged).await;
     for body in ["", "x", &"y".repeat(300_000)] {
@@ -54,8 +54,13 @@ async fn a_client_is_served_over_tls_and_the_upstream_is_told() {
     leaver.get("/leaver").await;
     assert!(leaver.hears_nothing().await);
     leaver.leave();
+    let mut next = gate.waiting_soon("/next").await;
     call.respond(200, "").await;
     client.answer().await;
+    let call = soon("the next in line", upstream.next()).await;
+    assert_eq!(call.path(), "/next");
+    call.respond(200, "").await;
+    next.answer().await;
     permits_are_all_back(&gate, &mut upstream, 1).await;
 }
 
