@@ -17,7 +17,7 @@ use crate::support::{Client, Setup, Sluicegate, Upstream, permits_are_all_back, 
 
 /// One with a plain and a TLS listener, whose `[server] tls` has these keys.
 fn setup(keys: &str) -> Setup {
-    Sluicegate::with_limit(1).queue(5).listen("tls:127.0.0.1:0").server(&format!("tls = {{ {keys} }}"))
+    Sluicegate::with_limit(1).queue(1).listen("tls:127.0.0.1:0").server(&format!("tls = {{ {keys} }}"))
 }
 
 fn pair(ca: &Ca, file: &str) -> String {
@@ -35,7 +35,7 @@ async fn a_client_is_served_over_tls_and_the_upstream_is_told() {
     let ca = Ca::new();
     ca.issue("a", &["a.test"]);
     let mut upstream = Upstream::start().await;
-    let gate = setup(&pair(&ca, "a")).queue(1).in_front_of(&upstream).await;
+    let gate = setup(&pair(&ca, "a")).in_front_of(&upstream).await;
     let (bridged, _bridge) = Bridge::to_tls(address(&gate), "a.test", ca.client(None, &["http/1.1"])).await;
     let mut client = Client::connect(bridged).await;
     for body in ["", "x", &"y".repeat(300_000)] {
