@@ -45,17 +45,6 @@ pub enum Hold {
     Head,
 }
 
-/// What may be changed for a while, beside the configuration. What is `None` is as configured.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Overrides {
-    /// The limit.
-    pub limit: Option<NonZeroU32>,
-    /// How many may wait.
-    pub queue: Option<u32>,
-    /// How long one may wait.
-    pub queue_timeout: Option<Duration>,
-}
-
 /// The largest limit: in-flight and limit are 24-bit fields of one word.
 pub const LIMIT_MAX: u32 = (1 << 24) - 1;
 
