@@ -19,7 +19,7 @@ pub struct Settings {
     pub queue: u32,
     /// How long one may wait. Default 10 s.
     pub queue_timeout: Duration,
-    /// Bytes of request bodies that waiting requests may hold in memory, all together. Default 64 MiB.
+    /// Bytes of request bodies that requests without a permit may hold in memory, all together. Default 64 MiB.
     pub queue_bytes: u64,
     /// Status of rejections for want of capacity. Default 503.
     pub reject_status: StatusCode,
