@@ -17,7 +17,7 @@ use super::request_ahead::ForwardedBody;
 use super::settings::{Measured, Plan, ResponseHeaders, RouteSettings, Upgrade};
 use super::traffic::{Traffic, TrafficCounts};
 use crate::access_log::Log;
-use crate::admission::{self, Limiter, Limits, Reason, Rules, default_queue};
+use crate::admission::{self, Limiter, Limits, Reason, default_queue};
 use crate::route::{Conflict, Table};
 use crate::tls;
 use crate::upstream::{self, EndpointStatus, SecretHeader, Upstream};
@@ -51,8 +51,6 @@ pub(super) struct Route {
     /// How each of them tells whose a request is. Empty where none does.
     pub(super) keys: Vec<Option<KeyRules>>,
     pub(super) upstream: Arc<Upstream<ForwardedBody>>,
-    /// Whether any of them has a cap for keys.
-    pub(super) has_quotas: bool,
     /// The `host:port` of the upstream's first endpoint; a socket's is `localhost`.
     pub(super) authority: HeaderValue,
     pub(super) names: Names,
@@ -125,11 +123,7 @@ impl Shared {
             .map(|settings| {
                 let before = known.get(settings.name.as_str()).copied();
                 let recent = self.recent.clone();
-                let has_quotas = settings.limits.iter().any(|limit| has_quotas(&plan.limits[*limit]));
-                Arc::new(Route {
-                    has_quotas,
-                    ..Route::new(settings, &limiters, &plan.keys, &upstreams, before, recent, self.workers)
-                })
+                Arc::new(Route::new(settings, &limiters, &plan.keys, &upstreams, before, recent, self.workers))
             })
             .collect();
         let table = routes.iter().map(|route| (route.settings.conditions.clone(), route.clone())).collect();
@@ -192,6 +186,15 @@ impl Shared {
             };
             upstream.tell_slots(Box::new(tell));
         }
+    }
+
+    /// Whether the keys of a limit are secrets, of which only the beginning is known.
+    pub fn has_secret_keys(&self, limit: &Limiter) -> bool {
+        self.all_routes.iter().any(|route| {
+            let limiters = route.limits.as_ref().map_or(&[][..], Limits::limiters).iter();
+            let of_limit = route.keys.iter().zip(limiters).find(|(_, limiter)| limiter.name() == limit.name());
+            of_limit.is_some_and(|(rules, _)| rules.as_ref().is_some_and(|rules| rules.expression.is_secret()))
+        })
     }
 
     /// All limits, in the order of the plan.
@@ -303,19 +306,13 @@ impl Route {
             upstream: upstream.settings().name.as_str().into(),
             limit: limits.as_ref().map(|limits| limits.name().into()),
         };
-        Route {
-            settings,
-            limits,
-            keys,
-            has_quotas: false,
-            upstream,
-            authority,
-            names,
-            upgrades,
-            rejected,
-            traffic,
-            recent,
-        }
+        Route { settings, limits, keys, upstream, authority, names, upgrades, rejected, traffic, recent }
+    }
+
+    /// Whether any of its limits has a cap for keys.
+    pub(super) fn has_quotas(&self) -> bool {
+        let limiters = self.limits.as_ref().map_or(&[][..], Limits::limiters);
+        limiters.iter().any(Limiter::counts_by_key)
     }
 
     /// The places of upgraded connections, where they have their own.
@@ -335,10 +332,6 @@ impl Route {
     pub(super) fn count_rejection(&self, reason: Reason) {
         self.rejected[reason as usize].fetch_add(1, Relaxed);
     }
-}
-
-fn has_quotas(limit: &admission::Settings) -> bool {
-    limit.rules.as_ref().is_some_and(Rules::cap_any)
 }
 
 /// Nobody waits for a place: the upstream has agreed already.
