@@ -55,4 +55,4 @@ pub use tunnel::Tunnel;
 
 pub use crate::route::Conflict;
 pub use crate::upstream::headers::remove_hop_by_hop;
-pub use crate::upstream::{EndpointStatus, Failure};
+pub use crate::upstream::{EndpointStatus, Failure, UpstreamCounts};

@@ -17,7 +17,7 @@ use crate::access_log::Log;
 use crate::admission::{self, Limiter, Limits, Reason, default_queue};
 use crate::route::{Conflict, Table};
 use crate::tls;
-use crate::upstream::{self, EndpointStatus, Upstream};
+use crate::upstream::{self, EndpointStatus, Upstream, UpstreamCounts};
 
 /// What the workers share: the routes with their limits, and the upstreams with their connections.
 #[derive(Debug)]
@@ -210,6 +210,11 @@ impl Shared {
     /// All upstreams, in the order of the plan: their names, and how their endpoints are.
     pub fn upstreams(&self) -> impl Iterator<Item = (&str, Vec<EndpointStatus>)> {
         self.upstreams.iter().map(|upstream| (upstream.settings().name.as_str(), upstream.endpoints()))
+    }
+
+    /// All upstreams, in the order of the plan: their names, and what is counted of them.
+    pub fn upstream_counts(&self) -> impl Iterator<Item = (&str, UpstreamCounts)> {
+        self.upstreams.iter().map(|upstream| (upstream.settings().name.as_str(), upstream.counts()))
     }
 
     /// Ends every wait with the reason `draining`. Returns how many there were.

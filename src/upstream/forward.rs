@@ -15,9 +15,11 @@ use http::{Method, Request, Response, StatusCode, Uri};
 use http_body::Body;
 use hyper::upgrade::OnUpgrade;
 
+use super::again::Again;
 use super::await_head::{AwaitHead, HeadFailed, HeadFuture, Unanswered};
+use super::budget::{Budget, UpstreamCounts};
 use super::connection::Connection;
-use super::endpoint::{EndpointStatus, Member, Ready, Seat};
+use super::endpoint::{EndpointStatus, Ready, Seat};
 use super::error::{BoxError, Failure};
 use super::exchange::{Ending, Exchange};
 use super::http2::{self, Lease, Pump};
@@ -34,6 +36,7 @@ use super::upload::{Progress, Upload};
 pub struct Upstream<B> {
     settings: Settings,
     members: Arc<Members<B>>,
+    budget: Arc<Budget>,
     workers: usize,
 }
 
@@ -80,7 +83,11 @@ where
 {
     /// An upstream without connections, for `workers` workers.
     pub fn new(settings: Settings, workers: usize) -> Self {
-        let upstream = Upstream { settings, members: Arc::new(Members::new()), workers };
+        Self::with_budget(settings, Arc::new(Budget::new(workers)), workers)
+    }
+
+    fn with_budget(settings: Settings, budget: Arc<Budget>, workers: usize) -> Self {
+        let upstream = Upstream { settings, members: Arc::new(Members::new()), budget, workers };
         upstream.put_in_force();
         upstream
     }
@@ -89,9 +96,10 @@ where
     /// for both, so that what is under way counts for both, unless they do not even speak the same protocol.
     pub fn with(&self, settings: Settings) -> Self {
         if settings.protocol != self.settings.protocol {
-            return Upstream::new(settings, self.workers);
+            return Upstream::with_budget(settings, self.budget.clone(), self.workers);
         }
-        Upstream { settings, members: self.members.clone(), workers: self.workers }
+        let (members, budget) = (self.members.clone(), self.budget.clone());
+        Upstream { settings, members, budget, workers: self.workers }
     }
 
     /// Makes the endpoints of its settings the ones that requests go to, those included that came before.
@@ -128,6 +136,11 @@ where
         self.members.status()
     }
 
+    /// What has become of its requests so far.
+    pub fn counts(&self) -> UpstreamCounts {
+        self.budget.counts()
+    }
+
     /// Sends `request`, and holds `held` until the exchange has ended. `told` hears which endpoint it goes to,
     /// each time that it is sent.
     ///
@@ -154,6 +167,7 @@ where
         let mut body = (!body.is_end_stream()).then(|| Source::new(body));
         let bodiless = body.is_none();
         let mut again = Again::new(self.settings.retries);
+        self.budget.earn(worker);
         loop {
             // HTTP/2 has no upgrades.
             let upgrades = parts.headers.contains_key(UPGRADE);
@@ -169,6 +183,7 @@ where
                         return Err(failure);
                     }
                     again.count(true);
+                    self.budget.sent_again();
                     continue;
                 }
             };
@@ -182,9 +197,9 @@ where
             // | Ended           | never: the upstream may be working on it, or has had its say                   |
             // | Abandoned       | never: the exchange goes on without us, and has the permit                     |
             //
-            // All of that at most `retries` times, and with the one permit. A connection that ended before the upstream
-            // had looked at the request is no word on the request and no work for the upstream: it costs no retry until
-            // there have been many.
+            // All of that at most `retries` times, within the budget, and with the one permit. A connection that ended
+            // before the upstream had looked at the request is no word on the request and no work for the upstream: it
+            // costs no retry until there have been many, and nothing of the budget.
             let retry = again.retries < again.most && ready.may_turn_away();
             let resend = retry && reused && idempotent && bodiless;
             let spare = (retry && ready.takes_the_head(resend)).then(|| parts.clone());
@@ -198,7 +213,14 @@ where
                 }
             };
             let detour = matches!(failed, Unanswered::Unprocessed { refused: false, .. });
-            (parts, body) = match (failed, spare) {
+            let costs = match &failed {
+                Unanswered::Unprocessed { refused, .. } => retry && *refused,
+                Unanswered::Closed(_) => resend,
+                Unanswered::Ended(_) => false,
+            };
+            let unaffordable = costs && !self.budget.spend();
+            let (retry, resend) = (retry && !unaffordable, resend && !unaffordable);
+            (parts, body) = match (failed, spare.filter(|_| retry)) {
                 (Unanswered::Unprocessed { parts: Some(unsent), body, .. }, _) if retry => (*unsent, body),
                 (Unanswered::Unprocessed { parts: None, body, .. }, Some(spare)) => (spare, body),
                 (Unanswered::Closed(_), Some(spare)) if resend => (spare, None),
@@ -209,6 +231,7 @@ where
             };
             again.tried.extend(member);
             again.count(detour);
+            self.budget.sent_again();
         }
     }
 
@@ -329,38 +352,6 @@ where
     Ok((Connection::Stream(begun.stream), progress, begun.response.head(source)))
 }
 
-/// How often a request was sent again.
-#[derive(Debug)]
-struct Again<B> {
-    retries: u32,
-    most: u32,
-    detours: u32,
-    /// Where it was sent, or was to be sent, in vain.
-    tried: Vec<Arc<Member<B>>>,
-}
-
-impl<B> Again<B> {
-    fn new(most: u32) -> Self {
-        Again { retries: 0, most, detours: 0, tried: Vec::new() }
-    }
-
-    fn may_detour(&self) -> bool {
-        self.detours < DETOURS || self.retries < self.most
-    }
-
-    fn times(&self) -> u32 {
-        self.retries + self.detours
-    }
-
-    fn count(&mut self, detour: bool) {
-        if detour && self.detours < DETOURS {
-            self.detours += 1;
-        } else {
-            self.retries += 1;
-        }
-    }
-}
-
 /// There is no endpoint at all.
 fn nowhere() -> Failure {
     Failure::Connect(io::Error::new(io::ErrorKind::NotFound, "there is no endpoint"))
@@ -376,7 +367,3 @@ fn name_host(parts: &mut Parts, authority: &HeaderValue) {
     uri.authority = Some(Authority::try_from(authority.as_bytes()).expect("a host and port"));
     parts.uri = Uri::from_parts(uri).expect("one authority is as good as another");
 }
-
-/// How many connections may end under one request, or not be made. An upstream that takes a hundred requests on each, of which fifty come
-/// at once, ends two in a row now and then.
-const DETOURS: u32 = 3;

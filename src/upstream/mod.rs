@@ -7,8 +7,10 @@
 //! cut is never taken for complete, nor is an upload; a request waits in no line but for a connection.
 
 mod abandon;
+mod again;
 mod await_head;
 mod balance;
+mod budget;
 mod connect;
 mod connection;
 mod eject;
@@ -30,6 +32,7 @@ mod source;
 mod upload;
 
 pub use balance::Balance;
+pub use budget::UpstreamCounts;
 pub use eject::Eject;
 pub use endpoint::{EndpointStatus, Seat};
 pub use error::{BoxError, Failure};

@@ -39,6 +39,7 @@ mod reasons;
 mod refusals;
 mod rejections;
 mod reload;
+mod retries;
 mod rewriting;
 mod route_log;
 mod routes;

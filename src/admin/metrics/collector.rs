@@ -10,6 +10,7 @@ use prometheus_client::encoding::{
 use prometheus_client::metrics::MetricType;
 
 use super::endpoints::encode_endpoints;
+use super::upstreams::encode_upstreams;
 use crate::admission::{Counts, Limiter, WAIT_BOUNDS, WaitCounts};
 use crate::files::reload_errors;
 use crate::server::Handle;
@@ -45,6 +46,7 @@ impl collector::Collector for Collector {
         encode_waits(encoder, &limits)?;
         self.encode_routes(encoder)?;
         encode_endpoints(encoder, &proxy)?;
+        encode_upstreams(encoder, &proxy)?;
         let mut connections = family(encoder, "connections", "Open client connections.", MetricType::Gauge)?;
         connections.encode_gauge(&(self.server.connections() as u64))?;
         let mut errors =
@@ -167,7 +169,7 @@ pub(super) fn gauge(
     family.encode_family(labels)?.encode_gauge(value)
 }
 
-fn counter(
+pub(super) fn counter(
     family: &mut MetricEncoder<'_>,
     labels: &impl EncodeLabelSet,
     value: &impl EncodeCounterValue,

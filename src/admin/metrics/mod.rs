@@ -3,6 +3,7 @@
 mod classic;
 mod collector;
 mod endpoints;
+mod upstreams;
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};

@@ -107,7 +107,8 @@ pub(super) const UPSTREAM: &[Key] = &[
         name: "retries",
         kind: Kind::Integer(0, 10),
         default: Default::Is("1"),
-        about: "How often a request may be sent again, only where that is safe.",
+        about: "How often a request may be sent again, only where that is safe. Of what the upstream may have seen, a \
+                tenth of all requests and ten a second at most.",
     },
     Key {
         name: "set_headers",
