@@ -10,6 +10,7 @@
 mod address;
 mod admin;
 mod claims;
+mod connections;
 mod environment;
 mod excerpt;
 mod fairness;

@@ -68,6 +68,7 @@ pub(super) fn settings(tree: Map<String, Value>, report: &Report) -> Option<Sett
         warn_of_unused(&plan, &names, report);
     }
     if complete {
+        super::connections::check(&plan, report);
         check_claims(&plan, report);
         warn_of_keys(&plan, &server, report);
     }

@@ -12,9 +12,9 @@ use super::server::{TIMEOUT, TIMEOUT_OR_ZERO};
 use super::value::{Taken, as_text, boolean, choice, duration, integer, list, some, wrong};
 use crate::admission::LIMIT_MAX;
 use crate::tls;
-use crate::upstream::{Balance, Eject, Endpoint, Forwarded, HostHeader, Protocol, Settings};
+use crate::upstream::{Balance, Eject, Endpoint, Forwarded, HostHeader, MaxConnections, Protocol, Settings};
 
-const NOT_YET: &[&str] = &["max_connections", "resolve", "respect_retry_after", "health", "wait_for_endpoint"];
+const NOT_YET: &[&str] = &["resolve", "respect_retry_after", "health", "wait_for_endpoint"];
 
 const URL_HELP: &str = "write url = \"http://127.0.0.1:3000\" in the table, or endpoints = [\"http://a:3000\", \"http://b:3000\"], or use \
                         --upstream URL";
@@ -40,6 +40,7 @@ pub(super) fn read(name: &str, mut section: Section<'_>, report: &Report) -> Opt
         read_idle_timeout: s.take_or("read_idle_timeout", duration(TIMEOUT), default.read_idle_timeout),
         upgrade_idle_timeout: s.take_or("upgrade_idle_timeout", duration(TIMEOUT), default.upgrade_idle_timeout),
         idle_timeout: s.take("idle_timeout", duration(TIMEOUT_OR_ZERO)),
+        max_connections: s.take_or("max_connections", max_connections, default.max_connections),
         eject: s.take_or("eject", eject, default.eject),
         retries: s.take_or("retries", integer(0..=10), default.retries),
         set_headers: fields::take(s, "set_headers", Of::Requests, report),
@@ -177,6 +178,17 @@ fn eject(value: &Value) -> Taken<Option<Eject>> {
     let failures = table.get("failures").map(integer(1..=1_000_000)).transpose()?;
     let time = table.get("for").map(duration(TIMEOUT)).transpose()?;
     Ok(Some(Eject { failures: failures.unwrap_or(default.failures), time: time.unwrap_or(default.time) }))
+}
+
+/// A number, or `"limit"`.
+fn max_connections(value: &Value) -> Taken<MaxConnections> {
+    if as_text(value) == Some("limit") {
+        return Ok(MaxConnections::Limit);
+    }
+    let Ok(most) = integer::<u32>(1..=LIMIT_MAX)(value) else {
+        return wrong("must be a number from 1 on, or \"limit\"");
+    };
+    Ok(MaxConnections::Fixed(NonZeroU32::new(most).expect("at least one")))
 }
 
 fn slots(value: &Value) -> Taken<NonZeroU32> {

@@ -7,6 +7,7 @@
 mod body;
 mod claim;
 mod client;
+mod connections;
 mod cors;
 mod deadline;
 mod explain;

@@ -9,6 +9,7 @@ use std::time::SystemTime;
 use http::HeaderValue;
 
 use super::claim::KeyRules;
+use super::connections::Needed;
 use super::preflight::Preflight;
 use super::recent::Recent;
 use super::request_ahead::ForwardedBody;
@@ -25,10 +26,10 @@ pub struct Shared {
     workers: usize,
     pub(super) log: Option<Log>,
     pub(super) routes: Table<Arc<Route>>,
-    all_routes: Vec<Arc<Route>>,
+    pub(super) all_routes: Vec<Arc<Route>>,
     limiters: Vec<Limiter>,
     /// Limits of earlier plans that are not done with: a plan that brings one back must not begin it at zero.
-    retired: Vec<Limiter>,
+    pub(super) retired: Vec<Limiter>,
     pub(super) upstreams: Vec<Arc<Upstream<ForwardedBody>>>,
     pub(super) preflight: Preflight,
     pub(super) response_headers: ResponseHeaders,
@@ -139,6 +140,7 @@ impl Shared {
             limiter.reconfigure(settings);
         }
         next.measure(&plan.measured);
+        next.bound_connections();
         Ok(next)
     }
 
@@ -162,6 +164,14 @@ impl Shared {
                 limiters.iter().for_each(|(limiter, queue_follows)| limiter.set_measured(slots, *queue_follows));
             };
             upstream.tell_slots(Box::new(tell));
+        }
+    }
+
+    /// Has the upstreams know how many connections they can need.
+    fn bound_connections(&self) {
+        for (index, upstream) in self.upstreams.iter().enumerate() {
+            let needed = Needed::at(self, index);
+            upstream.bound_connections(Box::new(move || needed.count()));
         }
     }
 

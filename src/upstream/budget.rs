@@ -24,13 +24,17 @@ pub(super) struct Budget {
     refused: AtomicU64,
 }
 
-/// What is counted of an upstream, from its start.
+/// What is counted of an upstream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UpstreamCounts {
     /// Requests that were sent again.
     pub retries: u64,
     /// Requests that could have been, where the budget for that was spent.
     pub retries_refused: u64,
+    /// Connections that are in use or being made, now.
+    pub active: u32,
+    /// Connections that idle, now.
+    pub idle: u32,
 }
 
 // Aligned so that one worker's count does not slow the next one's down.
@@ -90,7 +94,8 @@ impl Budget {
     }
 
     pub(super) fn counts(&self) -> UpstreamCounts {
-        UpstreamCounts { retries: self.retries.load(Relaxed), retries_refused: self.refused.load(Relaxed) }
+        let (retries, retries_refused) = (self.retries.load(Relaxed), self.refused.load(Relaxed));
+        UpstreamCounts { retries, retries_refused, active: 0, idle: 0 }
     }
 }
 

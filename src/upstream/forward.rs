@@ -19,15 +19,17 @@ use super::again::Again;
 use super::await_head::{AwaitHead, HeadFailed, HeadFuture, Unanswered};
 use super::budget::{Budget, UpstreamCounts};
 use super::connection::Connection;
-use super::endpoint::{EndpointStatus, Ready, Seat};
+use super::endpoint::{EndpointStatus, Seat};
 use super::error::{BoxError, Failure};
 use super::exchange::{Ending, Exchange};
-use super::http2::{self, Lease, Pump};
+use super::http2::{self, Lease, NoLease, Pump};
 use super::members::Members;
 use super::pool;
+use super::ready::{Ready, Wanted};
 use super::received::Received;
 use super::response_body::ResponseBody;
-use super::settings::{HostHeader, Protocol, Settings};
+use super::room::{Most, Room};
+use super::settings::{HostHeader, MaxConnections, Protocol, Settings};
 use super::source::{Shared, Source};
 use super::upload::{Progress, Upload};
 
@@ -36,8 +38,15 @@ use super::upload::{Progress, Upload};
 pub struct Upstream<B> {
     settings: Settings,
     members: Arc<Members<B>>,
-    budget: Arc<Budget>,
+    kept: Kept,
     workers: usize,
+}
+
+/// What one upstream has for as long as it is called so.
+#[derive(Debug, Clone)]
+struct Kept {
+    budget: Arc<Budget>,
+    room: Room,
 }
 
 /// How a request is sent.
@@ -83,11 +92,11 @@ where
 {
     /// An upstream without connections, for `workers` workers.
     pub fn new(settings: Settings, workers: usize) -> Self {
-        Self::with_budget(settings, Arc::new(Budget::new(workers)), workers)
+        Self::with_kept(settings, Kept { budget: Arc::new(Budget::new(workers)), room: Room::new() }, workers)
     }
 
-    fn with_budget(settings: Settings, budget: Arc<Budget>, workers: usize) -> Self {
-        let upstream = Upstream { settings, members: Arc::new(Members::new()), budget, workers };
+    fn with_kept(settings: Settings, kept: Kept, workers: usize) -> Self {
+        let upstream = Upstream { settings, members: Arc::new(Members::new()), kept, workers };
         upstream.put_in_force();
         upstream
     }
@@ -96,10 +105,10 @@ where
     /// for both, so that what is under way counts for both, unless they do not even speak the same protocol.
     pub fn with(&self, settings: Settings) -> Self {
         if settings.protocol != self.settings.protocol {
-            return Upstream::with_budget(settings, self.budget.clone(), self.workers);
+            return Upstream::with_kept(settings, self.kept.clone(), self.workers);
         }
-        let (members, budget) = (self.members.clone(), self.budget.clone());
-        Upstream { settings, members, budget, workers: self.workers }
+        let (members, kept) = (self.members.clone(), self.kept.clone());
+        Upstream { settings, members, kept, workers: self.workers }
     }
 
     /// Makes the endpoints of its settings the ones that requests go to, those included that came before.
@@ -138,7 +147,17 @@ where
 
     /// What has become of its requests so far.
     pub fn counts(&self) -> UpstreamCounts {
-        self.budget.counts()
+        let (open, idle) = (self.kept.room.open(), u32::try_from(self.members.idle()).unwrap_or(u32::MAX));
+        UpstreamCounts { active: open.saturating_sub(idle), idle: idle.min(open), ..self.kept.budget.counts() }
+    }
+
+    /// `needed` says how many connections its requests can need at most, now and later; `None` where nobody knows. Nobody
+    /// may wait in it. That many there may be, unless the settings name a number.
+    pub fn bound_connections(&self, needed: Box<dyn Fn() -> Option<u32> + Send + Sync>) {
+        self.kept.room.set_most(match self.settings.max_connections {
+            MaxConnections::Limit => Most::Measured(needed),
+            MaxConnections::Fixed(most) => Most::Fixed(most.get()),
+        });
     }
 
     /// Sends `request`, and holds `held` until the exchange has ended. `told` hears which endpoint it goes to,
@@ -167,23 +186,31 @@ where
         let mut body = (!body.is_end_stream()).then(|| Source::new(body));
         let bodiless = body.is_none();
         let mut again = Again::new(self.settings.retries);
-        self.budget.earn(worker);
+        self.kept.budget.earn(worker);
         loop {
             // HTTP/2 has no upgrades.
             let upgrades = parts.headers.contains_key(UPGRADE);
             let seat = self.members.seat(self.settings.balance, &again.tried, slot).ok_or_else(nowhere)?;
             told(seat.endpoint());
-            let ready = match seat.ready(&self.settings, worker, idempotent, upgrades).await {
+            let ready = match seat
+                .ready(Wanted { settings: &self.settings, room: &self.kept.room, worker, idempotent, upgrades })
+                .await
+            {
                 Ok(ready) => ready,
                 // Nothing was sent, and another endpoint may be reached.
-                Err(failure) => {
-                    seat.failed(self.settings.eject);
+                Err(NoLease { failure, news }) => {
+                    if news {
+                        seat.failed(self.settings.eject);
+                    }
+                    if let Failure::NoRoom = failure {
+                        return Err(failure);
+                    }
                     again.tried.push(seat.member().clone());
                     if !again.may_detour() || !self.members.has_untried(&again.tried) {
                         return Err(failure);
                     }
                     again.count(true);
-                    self.budget.sent_again();
+                    self.kept.budget.sent_again();
                     continue;
                 }
             };
@@ -218,7 +245,7 @@ where
                 Unanswered::Closed(_) => resend,
                 Unanswered::Ended(_) => false,
             };
-            let unaffordable = costs && !self.budget.spend();
+            let unaffordable = costs && !self.kept.budget.spend();
             let (retry, resend) = (retry && !unaffordable, resend && !unaffordable);
             (parts, body) = match (failed, spare.filter(|_| retry)) {
                 (Unanswered::Unprocessed { parts: Some(unsent), body, .. }, _) if retry => (*unsent, body),
@@ -231,7 +258,7 @@ where
             };
             again.tried.extend(member);
             again.count(detour);
-            self.budget.sent_again();
+            self.kept.budget.sent_again();
         }
     }
 

@@ -8,6 +8,7 @@ mod bodies;
 mod buffer_request;
 mod buffer_response;
 mod claims;
+mod connections;
 mod corners;
 mod corners_body;
 mod corners_pace;

@@ -5,7 +5,7 @@ use std::fmt::Error;
 use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::metrics::MetricType;
 
-use super::collector::{counter, family};
+use super::collector::{counter, family, gauge};
 use crate::proxy::{Shared, UpstreamCounts};
 
 pub(super) fn encode_upstreams(encoder: &mut DescriptorEncoder<'_>, proxy: &Shared) -> Result<(), Error> {
@@ -21,6 +21,13 @@ pub(super) fn encode_upstreams(encoder: &mut DescriptorEncoder<'_>, proxy: &Shar
         let mut counters = family(encoder, name, help, MetricType::Counter)?;
         for (upstream, counts) in &upstreams {
             counter(&mut counters, &[("upstream", *upstream)], &read(counts))?;
+        }
+    }
+    let help = "Connections to an upstream, those being made among the active ones.";
+    let mut connections = family(encoder, "upstream_connections", help, MetricType::Gauge)?;
+    for (upstream, counts) in &upstreams {
+        for (state, count) in [("active", counts.active), ("idle", counts.idle)] {
+            gauge(&mut connections, &[("upstream", *upstream), ("state", state)], &u64::from(count))?;
         }
     }
     Ok(())
