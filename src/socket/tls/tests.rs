@@ -66,19 +66,6 @@ async fn an_end_counts_as_one_only_if_the_peer_has_declared_it() {
 }
 
 #[tokio::test]
-async fn an_early_answer_is_read_although_the_peer_takes_no_more_of_the_upload() {
-    let (client, server) = pair().await;
-    // Until a record is on its way that the kernel does not take.
-    let mut cx = Context::from_waker(std::task::Waker::noop());
-    while client.poll_write(&mut cx, &[IoSlice::new(&[0; RECORD])]).is_ready() {}
-    write(&server, b"no more, please").await;
-    SockRef::from(&server.0.stream).shutdown(Shutdown::Read).unwrap();
-    assert_eq!(read(&client).await.unwrap(), b"no more, please");
-    let written = poll_fn(|cx| client.poll_flush(cx)).await;
-    assert_eq!(written.unwrap_err().kind(), io::ErrorKind::BrokenPipe);
-}
-
-#[tokio::test]
 async fn a_half_closed_session_reads_on() {
     let (client, server) = pair().await;
     client.close_for_writing();
