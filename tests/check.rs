@@ -1,7 +1,8 @@
 //! The program's `check` command, from outside.
 
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 /// Runs the program with a configuration of its own and an empty environment.
 fn sluicegate(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
@@ -112,4 +113,51 @@ fn findings_can_be_had_as_json() {
     let output = sluicegate(&["check", "--format", "json", "-c", &example("sidecar.toml")], &[]);
     let found: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
     assert_eq!((&found["ok"], &found["routes"], output.status.code()), (&true.into(), &1.into(), Some(0)));
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_failure_and_a_full_disk_is_one_that_is_said() {
+    let file = example("sidecar.toml");
+    for arguments in [
+        &["check", "-c", &file][..],
+        &["config", "schema"],
+        &["completions", "bash"],
+        &["explain", "GET", "/", "-c", &file],
+    ] {
+        let run = |stdout: Stdio| {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_sluicegate"));
+            command.args(arguments).env_clear().stdout(stdout).output().expect("the program can be started")
+        };
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let output = run(writer.into());
+        assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), ""), "{arguments:?}");
+        if let Ok(full) = std::fs::OpenOptions::new().write(true).open("/dev/full") {
+            let output = run(full.into());
+            assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+            assert!(text(&output.stderr).starts_with("error: the standard output cannot be written: "), "{output:?}");
+        }
+    }
+}
+
+/// Prints how long it took: `cargo test --release --test check thousand -- --nocapture`.
+#[test]
+fn a_thousand_routes_are_checked_in_a_moment() {
+    let mut configuration = String::from("[upstreams.app]\nurl = \"http://127.0.0.1:3000\"\n");
+    for n in 0..1000 {
+        configuration += &format!("[routes.r{n}]\npath = \"/r/{n}/{{id}}\"\nlimit = {}\n", n % 40 + 1);
+    }
+    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("a-thousand-routes.toml");
+    std::fs::write(&file, configuration).expect("cargo's directory for tests can be written");
+    // Where nothing was optimized, ten times what that takes. The best of three: the machine does other things, too.
+    let most = Duration::from_millis(if cfg!(debug_assertions) { 1500 } else { 100 });
+    let took = (0..3).map(|_| {
+        let start = Instant::now();
+        let output = sluicegate(&["check", "-c", &file.display().to_string()], &[]);
+        assert!(text(&output.stdout).starts_with("ok: 1000 routes"), "{output:?}");
+        start.elapsed()
+    });
+    let took = took.min().expect("three of them");
+    println!("a check of a thousand routes took {took:?}");
+    assert!(took <= most, "{took:?}");
 }

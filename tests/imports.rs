@@ -18,7 +18,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("duration", &[]),
     ("telemetry", &[]),
     ("admission", &["queue", "limit", "telemetry"]),
-    ("upstream", &["socket", "tls", "timer", "telemetry"]),
+    ("upstream", &["socket", "tls", "files", "timer", "telemetry"]),
     ("proxy", &["route", "admission", "upstream", "access_log", "tls", "timer", "telemetry"]),
     ("server", &["proxy", "access_log", "socket", "tls", "files", "timer", "telemetry"]),
     ("admin", &["admission", "proxy", "server", "files", "duration"]),

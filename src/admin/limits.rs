@@ -12,10 +12,12 @@ use serde::{Deserialize, Serialize};
 use super::context::{Connection, Context};
 use super::patch::Patch;
 use super::problem::Problem;
+use super::requests::shown;
 use super::status::{LimitStatus, all, json};
 use super::timestamp::rfc3339;
 use crate::admission::{Limiter, Waiter};
 use crate::duration;
+use crate::proxy::LiveView;
 
 #[derive(Serialize)]
 struct List {
@@ -92,7 +94,7 @@ fn twenty() -> usize {
 }
 
 impl Top {
-    fn of(query: Result<Query<Top>, QueryRejection>) -> Result<usize, Problem> {
+    pub(super) fn of(query: Result<Query<Top>, QueryRejection>) -> Result<usize, Problem> {
         match query {
             Ok(Query(Top { top })) => Ok(top.min(TOP_MAX)),
             Err(_) => Err(Problem::new(StatusCode::BAD_REQUEST, "`top` is a whole number, such as top=20.")),
@@ -119,6 +121,9 @@ pub(super) async fn keys(
 #[derive(Serialize)]
 struct WaiterState {
     position: u32,
+    /// `null` for one that came before there was an admin listener.
+    request_id: Option<String>,
+    route: Option<String>,
     key: String,
     priority: &'static str,
     cost: u32,
@@ -135,15 +140,20 @@ pub(super) async fn queue(
 ) -> Result<Response, Problem> {
     let limiter = find(&context, &name)?;
     let top = Top::of(top)?;
-    let waiting: Vec<_> = limiter.line(top).into_iter().map(WaiterState::from).collect();
+    let line = limiter.line(top);
+    let known = context.server.proxy().registry().waiting(line.iter().map(|waiter| waiter.tag));
+    let waiting: Vec<_> = line.into_iter().map(|waiter| WaiterState::new(known.get(&waiter.tag), waiter)).collect();
     let length = limiter.queue_len();
     Ok(json(StatusCode::OK, &serde_json::json!({ "name": name, "length": length, "waiting": waiting })))
 }
 
-impl From<Waiter> for WaiterState {
-    fn from(Waiter { position, key, level, seats, waited, wait }: Waiter) -> Self {
+impl WaiterState {
+    fn new(known: Option<&LiveView>, waiter: Waiter) -> Self {
+        let Waiter { position, key, level, seats, waited, wait, tag: _ } = waiter;
         WaiterState {
             position,
+            request_id: known.map(|request| shown(&request.request_id)),
+            route: known.and_then(|request| request.route.as_deref()).map(str::to_owned),
             key,
             priority: level.as_str(),
             cost: seats,
@@ -172,7 +182,7 @@ fn state(context: &Context, limiter: &Limiter) -> Response {
     json(StatusCode::OK, &LimitStatus::new(limiter, over))
 }
 
-fn find(context: &Context, name: &str) -> Result<Limiter, Problem> {
+pub(super) fn find(context: &Context, name: &str) -> Result<Limiter, Problem> {
     context.limiter(name).ok_or_else(|| {
         let proxy = context.server.proxy();
         let names: Vec<_> = proxy.limiters().iter().map(Limiter::name).collect();

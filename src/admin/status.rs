@@ -48,6 +48,8 @@ pub(super) struct LimitStatus {
     admitted: u64,
     queued: u64,
     rejected: BTreeMap<&'static str, u64>,
+    /// Whether it only counts.
+    dry_run: bool,
     configured: Configured,
     pub(super) r#override: Option<OverrideStatus>,
 }
@@ -99,6 +101,7 @@ impl LimitStatus {
             admitted: counts.admitted,
             queued: counts.queued,
             rejected: counts.rejected.map(|(reason, count): (Reason, u64)| (reason.as_str(), count)).into(),
+            dry_run: limiter.is_dry_run(),
             configured: Configured {
                 limit: settings.limit.get(),
                 queue: settings.queue,

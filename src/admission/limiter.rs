@@ -9,7 +9,7 @@ use super::acquire::{Acquire, Budget};
 use super::arrive::Arrival;
 use super::claim::{Claim, Keyed};
 use super::dry_run;
-use super::gate::Gate;
+use super::gate::{Gate, now};
 use super::judge::Refusal;
 use super::key::Key;
 use super::permit::Permit;
@@ -55,11 +55,17 @@ impl Limiter {
 
     /// A permit if one is free and nobody waits for it; in a dry run always. Where requests are counted by key, there is
     /// none to be had this way: [`acquire_as`](Limiter::acquire_as) says whose it is.
+    #[inline]
     pub fn try_acquire(&self) -> Option<Permit> {
-        let gate = &self.0;
-        if gate.take(1) {
-            return Some(Permit::new(gate.clone(), 1, None, None));
+        match self.0.take(1) {
+            true => Some(Permit::new(self.0.clone(), 1, None, None)),
+            false => self.try_pass(),
         }
+    }
+
+    #[cold]
+    fn try_pass(&self) -> Option<Permit> {
+        let gate = &self.0;
         let word = gate.word.read();
         if !word.is(Mode::DRY_RUN) || word.is_closed() {
             return None;
@@ -124,6 +130,21 @@ impl Limiter {
     /// Ends the waits of all who wait now with [`Reason::Flushed`]. Returns how many there were.
     pub fn flush(&self) -> u32 {
         self.0.end_waits(Verdict::Rejected(Reason::Flushed))
+    }
+
+    /// Ends the wait of one who is known by `tag`, with [`Reason::Flushed`]. Looks at all who wait. Returns whether it waited.
+    pub fn flush_one(&self, tag: u64) -> bool {
+        let mut flushed = false;
+        self.0.settle_all(|waiting| {
+            if flushed {
+                // Capacity may have been saved up for it.
+                return self.0.next(waiting);
+            }
+            let ticket = waiting.line.upcoming(now()).find(|standing| standing.tag == tag)?.ticket;
+            flushed = true;
+            waiting.line.settle(ticket, Verdict::Rejected(Reason::Flushed))
+        });
+        flushed
     }
 
     /// Turns away a request that asks in vain, whoever else is there, and says what to tell it. `None` in a dry run: then

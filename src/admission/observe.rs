@@ -1,7 +1,6 @@
 //! What a limit looks like from outside.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use super::counts::Counts;
@@ -24,6 +23,8 @@ pub struct Forecast {
 /// One who waits.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Waiter {
+    /// What its [claim](super::Claim::tag) says it is known by.
+    pub tag: u64,
     /// Its place in line: 1 is next.
     pub position: u32,
     /// What may be shown of its key; `_` for all who have none of their own.
@@ -134,6 +135,7 @@ impl Limiter {
         for (standing, position) in waiting.line.upcoming(now).take(top).zip(1..) {
             seats_before += u64::from(standing.seats);
             line.push(Waiter {
+                tag: standing.tag,
                 position,
                 key: standing.key.map_or(SHARED, Key::shown).to_owned(),
                 level: standing.level,
@@ -158,8 +160,9 @@ impl Limiter {
 
     /// What it has done so far.
     pub fn counts(&self) -> Counts {
-        let in_flight = u64::from(self.in_flight());
-        self.0.counters.read(self.0.completed.load(Relaxed) + in_flight)
+        // In this order, so that one that comes back meanwhile is missed and not counted twice.
+        let completed = self.0.completed();
+        self.0.counters.read(completed + u64::from(self.in_flight()))
     }
 
     /// Seats that come back per second while permits are wanted; `None` until that has been measured.

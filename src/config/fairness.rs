@@ -32,7 +32,8 @@ const WEIGHT_MAX: u32 = 1_000;
 
 impl Fairness {
     /// Those that say nothing without `key`.
-    const DEPENDENT: [&str; 6] = ["per_key", "per_key_queue", "keys", "missing_key", "unknown_key", "max_keys"];
+    pub(super) const DEPENDENT: [&str; 6] =
+        ["per_key", "per_key_queue", "keys", "missing_key", "unknown_key", "max_keys"];
 
     pub(super) const NAMES: [&str; 7] =
         ["key", "per_key", "per_key_queue", "keys", "missing_key", "unknown_key", "max_keys"];
@@ -60,7 +61,6 @@ impl Fairness {
     pub(super) fn over(
         &self,
         defaults: &Fairness,
-        limit: NonZeroU32,
         section: &Section<'_>,
         report: &Report,
     ) -> Option<(KeyRules, Rules<Key>)> {
@@ -75,11 +75,6 @@ impl Fairness {
             return None;
         };
         let per_key = self.per_key.or(defaults.per_key);
-        if let Some(per_key) = per_key.filter(|per_key| *per_key > limit && section.was_written("per_key")) {
-            let message = format!("lets one key have {per_key} of {limit} permits");
-            let problem = section.problem("per_key", message).help("it is no bound: lower it, or raise the limit");
-            report.warning(problem.also(&report.place_of_overridable(section.path(), "limit")));
-        }
         let keys = self.keys.as_ref().or(defaults.keys.as_ref()).map_or(&[][..], Vec::as_slice);
         let named = |(name, rule): &(String, KeyRule)| (name != SHARED).then(|| (name.clone(), *rule));
         let named: HashMap<String, KeyRule> = keys.iter().filter_map(named).collect();

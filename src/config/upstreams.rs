@@ -6,15 +6,16 @@ use config::{Value, ValueKind};
 
 use super::address;
 use super::fields::{self, Of};
+use super::health;
 use super::report::{Report, problem};
 use super::section::Section;
 use super::server::{TIMEOUT, TIMEOUT_OR_ZERO};
 use super::value::{Taken, as_text, boolean, choice, duration, integer, list, some, wrong};
 use crate::admission::LIMIT_MAX;
 use crate::tls;
-use crate::upstream::{Balance, Eject, Endpoint, Forwarded, HostHeader, MaxConnections, Protocol, Settings};
+use crate::upstream::{Balance, Eject, Endpoint, Forwarded, HostHeader, MaxConnections, Protocol, Resolve, Settings};
 
-const NOT_YET: &[&str] = &["resolve", "respect_retry_after", "health", "wait_for_endpoint"];
+const NOT_YET: &[&str] = &["respect_retry_after"];
 
 const URL_HELP: &str = "write url = \"http://127.0.0.1:3000\" in the table, or endpoints = [\"http://a:3000\", \"http://b:3000\"], or use \
                         --upstream URL";
@@ -42,6 +43,9 @@ pub(super) fn read(name: &str, mut section: Section<'_>, report: &Report) -> Opt
         idle_timeout: s.take("idle_timeout", duration(TIMEOUT_OR_ZERO)),
         max_connections: s.take_or("max_connections", max_connections, default.max_connections),
         eject: s.take_or("eject", eject, default.eject),
+        health: s.take("health", health::health).flatten().and_then(|it| health::fitting(it, protocol, s, report)),
+        wait_for_endpoint: s.take_or("wait_for_endpoint", duration(TIMEOUT_OR_ZERO), default.wait_for_endpoint),
+        resolve: s.take_or("resolve", resolve, default.resolve),
         retries: s.take_or("retries", integer(0..=10), default.retries),
         set_headers: fields::take(s, "set_headers", Of::Requests, report),
         secret_headers: fields::take_secrets(s, "secret_headers", report),
@@ -189,6 +193,11 @@ fn max_connections(value: &Value) -> Taken<MaxConnections> {
         return wrong("must be a number from 1 on, or \"limit\"");
     };
     Ok(MaxConnections::Fixed(NonZeroU32::new(most).expect("at least one")))
+}
+
+/// A duration, or `"once"`.
+fn resolve(value: &Value) -> Taken<Resolve> {
+    if as_text(value) == Some("once") { Ok(Resolve::Once) } else { duration(TIMEOUT)(value).map(Resolve::Every) }
 }
 
 fn slots(value: &Value) -> Taken<NonZeroU32> {

@@ -1,5 +1,6 @@
 //! What is in force: the routes with their limits and upstreams, made from a plan, and made anew from the next.
 
+use std::collections::{HashMap, HashSet};
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -8,17 +9,19 @@ use std::time::SystemTime;
 
 use http::HeaderValue;
 
+use super::aborts::Aborts;
 use super::claim::KeyRules;
 use super::connections::Needed;
 use super::preflight::Preflight;
 use super::recent::Recent;
+use super::registry::Registry;
 use super::request_ahead::ForwardedBody;
 use super::settings::{Measured, Plan, ResponseHeaders, RouteSettings, Upgrade};
 use crate::access_log::Log;
-use crate::admission::{self, Limiter, Limits, Reason, default_queue};
+use crate::admission::{self, Limiter, Limits, Reason, Rules, default_queue};
 use crate::route::{Conflict, Table};
 use crate::tls;
-use crate::upstream::{self, EndpointStatus, Upstream, UpstreamCounts};
+use crate::upstream::{self, EndpointStatus, SecretHeader, Upstream, UpstreamCounts};
 
 /// What the workers share: the routes with their limits, and the upstreams with their connections.
 #[derive(Debug)]
@@ -34,7 +37,11 @@ pub struct Shared {
     pub(super) preflight: Preflight,
     pub(super) response_headers: ResponseHeaders,
     recent: Arc<Recent>,
+    registry: Arc<Registry>,
 }
+
+/// An upstream that may outlive its plan.
+type Known = Arc<Upstream<ForwardedBody>>;
 
 /// A route with its limit and its way upstream.
 #[derive(Debug)]
@@ -45,6 +52,8 @@ pub(super) struct Route {
     /// How each of them tells whose a request is. Empty where none does.
     pub(super) keys: Vec<Option<KeyRules>>,
     pub(super) upstream: Arc<Upstream<ForwardedBody>>,
+    /// Whether any of them has a cap for keys.
+    pub(super) has_quotas: bool,
     /// The `host:port` of the upstream's first endpoint; a socket's is `localhost`.
     pub(super) authority: HeaderValue,
     pub(super) names: Names,
@@ -52,6 +61,8 @@ pub(super) struct Route {
     upgrades: Option<Limiter>,
     /// Rejections by its limits, by reason. It outlives the plan.
     rejected: Arc<[AtomicU64; Reason::ALL.len()]>,
+    /// Clients that left. They outlive the plan, too.
+    pub(super) aborts: Arc<Aborts>,
     /// Where those that were turned away are kept for a while; one for all routes.
     pub(super) recent: Arc<Recent>,
 }
@@ -84,6 +95,7 @@ impl Shared {
             preflight: plan.preflight,
             response_headers: ResponseHeaders::default(),
             recent: Arc::default(),
+            registry: Arc::new(Registry::new(workers)),
         };
         nothing.follow(plan)
     }
@@ -94,24 +106,41 @@ impl Shared {
     /// # Errors
     /// As [`try_new`](Shared::try_new); nothing has changed then.
     pub fn follow(&self, mut plan: Plan) -> Result<Self, Vec<Conflict>> {
-        let secrets: Vec<_> = plan.upstreams.iter().map(|settings| settings.secret_headers.clone()).collect();
-        let upstreams: Vec<_> =
-            std::mem::take(&mut plan.upstreams).into_iter().map(|settings| self.upstream(settings)).collect();
-        let limiters: Vec<_> = plan.limits.iter().map(|settings| self.limiter(settings)).collect();
+        // By name once, and not once for each name: a reload of thousands takes a moment, not their product.
+        let known: HashMap<_, _> = self.upstreams.iter().map(|known| (known.settings().name.as_str(), known)).collect();
+        let upstreams: Vec<_> = std::mem::take(&mut plan.upstreams)
+            .into_iter()
+            .map(|settings| self.upstream(known.get(settings.name.as_str()).copied(), settings))
+            .collect();
+        let known: HashMap<_, _> =
+            self.retired.iter().chain(&self.limiters).map(|limiter| (limiter.name(), limiter)).collect();
+        let limiter = |settings: &admission::Settings| match known.get(settings.name.as_str()) {
+            Some(&same) => same.clone(),
+            None => Limiter::new(settings.clone()),
+        };
+        let limiters: Vec<_> = plan.limits.iter().map(limiter).collect();
+        let known: HashMap<_, _> =
+            self.all_routes.iter().map(|route| (route.settings.name.as_str(), &**route)).collect();
         let routes: Vec<_> = std::mem::take(&mut plan.routes)
             .into_iter()
             .map(|settings| {
-                let before = self.all_routes.iter().find(|route| route.settings.name == settings.name);
+                let before = known.get(settings.name.as_str()).copied();
                 let recent = self.recent.clone();
-                Arc::new(Route::new(settings, &limiters, &plan.keys, &upstreams, before.map(|route| &**route), recent))
+                let has_quotas = settings.limits.iter().any(|limit| has_quotas(&plan.limits[*limit]));
+                Arc::new(Route {
+                    has_quotas,
+                    ..Route::new(settings, &limiters, &plan.keys, &upstreams, before, recent)
+                })
             })
             .collect();
         let table = routes.iter().map(|route| (route.settings.conditions.clone(), route.clone())).collect();
+        let go_on: HashSet<&str> = limiters.iter().map(Limiter::name).collect();
         let is_in_use = |limiter: &&Limiter| {
-            let goes_on = limiters.iter().any(|other| other.name() == limiter.name());
-            !goes_on && (limiter.in_flight() > 0 || limiter.queue_len() > 0 || limiter.is_overridden())
+            !go_on.contains(limiter.name())
+                && (limiter.in_flight() > 0 || limiter.queue_len() > 0 || limiter.is_overridden())
         };
         let retired = self.limiters.iter().chain(&self.retired).filter(is_in_use).cloned().collect();
+        drop(go_on);
         let next = Shared {
             workers: self.workers,
             log: self.log.clone(),
@@ -123,13 +152,14 @@ impl Shared {
             preflight: plan.preflight,
             response_headers: plan.response_headers,
             recent: self.recent.clone(),
+            registry: self.registry.clone(),
         };
         // Nothing can fail any more.
-        next.all_routes.iter().for_each(|route| route.reconfigure_upgrades());
-        for (upstream, read) in next.upstreams.iter().zip(secrets) {
-            upstream.settings().secret_headers.iter().zip(&read).for_each(|(secret, read)| secret.adopt(read));
-        }
-        let is_new = |upstream: &&Arc<_>| !self.upstreams.iter().any(|before| Arc::ptr_eq(before, upstream));
+        next.all_routes.iter().for_each(|route| route.reconfigure_upgrades(&plan.limits));
+        // Those of upstreams that stay: loading the plan has shown that they can be used.
+        next.secrets().for_each(SecretHeader::check);
+        let before: HashSet<_> = self.upstreams.iter().map(Arc::as_ptr).collect();
+        let is_new = |upstream: &&Arc<_>| !before.contains(&Arc::as_ptr(upstream));
         next.upstreams.iter().filter(is_new).for_each(|upstream| upstream.put_in_force());
         for Measured { limit, upstream, queue_follows } in &plan.measured {
             let settings = &mut plan.limits[*limit];
@@ -144,22 +174,21 @@ impl Shared {
         Ok(next)
     }
 
-    fn upstream(&self, settings: upstream::Settings) -> Arc<Upstream<ForwardedBody>> {
-        let same = self.upstreams.iter().find(|upstream| *upstream.settings() == settings);
-        let before = self.upstreams.iter().find(|upstream| upstream.settings().name == settings.name);
-        same.cloned().unwrap_or_else(|| {
-            Arc::new(match before {
-                Some(before) => before.with(settings),
-                None => Upstream::new(settings, self.workers),
-            })
-        })
+    fn upstream(&self, before: Option<&Known>, settings: upstream::Settings) -> Known {
+        match before {
+            Some(same) if *same.settings() == settings => same.clone(),
+            Some(before) => Arc::new(before.with(settings)),
+            None => Arc::new(Upstream::new(settings, self.workers)),
+        }
     }
 
     /// Has the limits that are measured follow their upstreams.
     fn measure(&self, measured: &[Measured]) {
-        for (index, upstream) in self.upstreams.iter().enumerate() {
-            let ours = measured.iter().filter(|each| each.upstream == index);
-            let limiters: Vec<_> = ours.map(|each| (self.limiters[each.limit].clone(), each.queue_follows)).collect();
+        let mut followers: Vec<Vec<_>> = vec![Vec::new(); self.upstreams.len()];
+        for each in measured {
+            followers[each.upstream].push((self.limiters[each.limit].clone(), each.queue_follows));
+        }
+        for (upstream, limiters) in self.upstreams.iter().zip(followers) {
             let tell = move |slots| {
                 limiters.iter().for_each(|(limiter, queue_follows)| limiter.set_measured(slots, *queue_follows));
             };
@@ -169,15 +198,9 @@ impl Shared {
 
     /// Has the upstreams know how many connections they can need.
     fn bound_connections(&self) {
-        for (index, upstream) in self.upstreams.iter().enumerate() {
-            let needed = Needed::at(self, index);
+        for (upstream, needed) in self.upstreams.iter().zip(Needed::of_all(self)) {
             upstream.bound_connections(Box::new(move || needed.count()));
         }
-    }
-
-    fn limiter(&self, settings: &admission::Settings) -> Limiter {
-        let same = self.limiters.iter().chain(&self.retired).find(|limiter| limiter.name() == settings.name);
-        same.cloned().unwrap_or_else(|| Limiter::new(settings.clone()))
     }
 
     /// All limits, in the order of the plan.
@@ -193,8 +216,10 @@ impl Shared {
         })
     }
 
-    /// Looks at the files that upstreams are made with, and uses what has changed.
+    /// Looks at the files that upstreams and values of headers are made of, and uses what has changed. It blocks on the
+    /// file system.
     pub fn check_files(&self) {
+        self.secrets().for_each(SecretHeader::check);
         self.upstreams.iter().filter_map(|upstream| upstream.settings().tls.as_ref()).for_each(tls::Client::check);
     }
 
@@ -208,13 +233,23 @@ impl Shared {
         &self.recent
     }
 
-    /// Reads the files again that hold values of headers. What is wrong with one is logged, and what it held stays.
-    /// It blocks on the file system.
-    pub fn refresh_secrets(&self) {
-        self.upstreams
-            .iter()
-            .flat_map(|upstream| &upstream.settings().secret_headers)
-            .for_each(|secret| secret.refresh());
+    /// Lines of the access log that its reader was too slow for, and rejections that were too many to be written.
+    pub fn unlogged(&self) -> (u64, u64) {
+        self.log.as_ref().map_or((0, 0), |log| (log.dropped(), log.suppressed()))
+    }
+
+    /// How many clients left, by where their request was: the routes' names, and the words for that.
+    pub fn client_aborts(&self) -> impl Iterator<Item = (&str, [(&'static str, u64); Aborts::PHASES.len()])> {
+        self.all_routes.iter().map(|route| (route.settings.name.as_str(), route.aborts.read()))
+    }
+
+    /// Those that are under way. One registry for all plans.
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    fn secrets(&self) -> impl Iterator<Item = &SecretHeader> {
+        self.upstreams.iter().flat_map(|upstream| &upstream.settings().secret_headers)
     }
 
     /// All upstreams, in the order of the plan: their names, and how their endpoints are.
@@ -225,6 +260,13 @@ impl Shared {
     /// All upstreams, in the order of the plan: their names, and what is counted of them.
     pub fn upstream_counts(&self) -> impl Iterator<Item = (&str, UpstreamCounts)> {
         self.upstreams.iter().map(|upstream| (upstream.settings().name.as_str(), upstream.counts()))
+    }
+
+    /// Has an endpoint of an upstream get no new requests, by the word of `by`, or with `None` as before. Whether there is one
+    /// of this name.
+    pub fn drain_endpoint(&self, upstream: &str, endpoint: &str, by: Option<&str>) -> bool {
+        let upstream = self.upstreams.iter().find(|other| other.settings().name == upstream);
+        upstream.is_some_and(|upstream| upstream.drain(endpoint, by))
     }
 
     /// Ends every wait with the reason `draining`. Returns how many there were.
@@ -248,6 +290,7 @@ impl Route {
         let keys: Vec<_> = settings.limits.iter().map(|limit| keys.get(*limit).cloned().flatten()).collect();
         let keys = if keys.iter().any(Option::is_some) { keys } else { Vec::new() };
         let rejected = before.map(|route| route.rejected.clone()).unwrap_or_default();
+        let aborts = before.map(|route| route.aborts.clone()).unwrap_or_default();
         // Kept while it is not in force: tunnels last long.
         let upgrades = before.and_then(|route| route.upgrades.clone()).or_else(|| match settings.upgrade {
             Upgrade::Separate(places) => Some(Limiter::new(upgrade_settings(&settings.name, places))),
@@ -258,7 +301,19 @@ impl Route {
             upstream: upstream.settings().name.as_str().into(),
             limit: limits.as_ref().map(|limits| limits.name().into()),
         };
-        Route { settings, limits, keys, upstream, authority, names, upgrades, rejected, recent }
+        Route {
+            settings,
+            limits,
+            keys,
+            has_quotas: false,
+            upstream,
+            authority,
+            names,
+            upgrades,
+            rejected,
+            aborts,
+            recent,
+        }
     }
 
     /// The places of upgraded connections, where they have their own.
@@ -266,15 +321,22 @@ impl Route {
         self.upgrades.as_ref().filter(|_| matches!(self.settings.upgrade, Upgrade::Separate(_)))
     }
 
-    fn reconfigure_upgrades(&self) {
+    /// The places only count where all of its limits do.
+    fn reconfigure_upgrades(&self, limits: &[admission::Settings]) {
         if let (Some(upgrades), Upgrade::Separate(places)) = (&self.upgrades, self.settings.upgrade) {
-            upgrades.reconfigure(upgrade_settings(&self.settings.name, places));
+            let mut own = self.settings.limits.iter();
+            let dry_run = own.len() > 0 && own.all(|limit| limits[*limit].dry_run);
+            upgrades.reconfigure(admission::Settings { dry_run, ..upgrade_settings(&self.settings.name, places) });
         }
     }
 
     pub(super) fn count_rejection(&self, reason: Reason) {
         self.rejected[reason as usize].fetch_add(1, Relaxed);
     }
+}
+
+fn has_quotas(limit: &admission::Settings) -> bool {
+    limit.rules.as_ref().is_some_and(Rules::cap_any)
 }
 
 /// Nobody waits for a place: the upstream has agreed already.

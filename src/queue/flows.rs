@@ -50,9 +50,24 @@ impl<K: Hash + Eq> PartialEq for Rules<K> {
 impl<K: Hash + Eq> Eq for Rules<K> {}
 
 impl<K> Rules<K> {
-    fn cap_any(&self) -> bool {
+    /// Whether any key has a cap.
+    pub fn cap_any(&self) -> bool {
         let Rules { per_key, keys, shared, .. } = self;
         per_key.is_some() || shared.per_key.is_some() || keys.values().any(|rule| rule.per_key.is_some())
+    }
+}
+
+impl<K: Hash + Eq> Rules<K> {
+    /// How many seats a key may have in flight; `None` asks for the shared flow.
+    pub fn cap(&self, key: Option<&K>) -> Option<NonZeroU32> {
+        self.rule(key).per_key.or(self.per_key)
+    }
+
+    fn rule(&self, key: Option<&K>) -> KeyRule {
+        match key {
+            None => self.shared,
+            Some(key) => self.keys.get(key).copied().unwrap_or_default(),
+        }
     }
 }
 
@@ -156,7 +171,7 @@ impl<K: Hash + Eq + Clone> Flows<K> {
             Some(flow) => &self.flows[flow],
             None if self.is_full() => &self.flows[SHARED],
             None => {
-                let fresh = self.rule(key);
+                let fresh = self.rules.rule(key);
                 return (weight(fresh), self.rules.per_key_queue.unwrap_or(u32::MAX));
             }
         };
@@ -172,16 +187,9 @@ impl<K: Hash + Eq + Clone> Flows<K> {
         self.flows.iter()
     }
 
-    fn rule(&self, key: Option<&K>) -> KeyRule {
-        match key {
-            None => self.rules.shared,
-            Some(key) => self.rules.keys.get(key).copied().unwrap_or_default(),
-        }
-    }
-
     fn make(&self, key: Option<K>) -> Flow<K> {
-        let rule = self.rule(key.as_ref());
-        let per_key = rule.per_key.or(self.rules.per_key);
+        let rule = self.rules.rule(key.as_ref());
+        let per_key = self.rules.cap(key.as_ref());
         Flow {
             key,
             in_flight: 0,

@@ -2,15 +2,14 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
 
 use super::drain::Control;
 use super::files::Files;
-use super::reloads::{Outcome, Wish};
-use crate::proxy::{Conflict, Plan, Shared};
+use super::reloads::{Outcome, ReloadCounts, Wish};
+use crate::proxy::{Conflict, Plan, Shared, Tending};
 use crate::tls;
 
 /// A cheap handle to a running server.
@@ -43,7 +42,18 @@ impl Handle {
     /// The pairs of routes that one request could match equally well; nothing has changed then.
     pub fn reload(&self, plan: Plan) -> Result<(), Vec<Conflict>> {
         self.in_force.store(Arc::new(self.in_force.load().follow(plan)?));
+        self.control.reloaded.notify_one();
         Ok(())
+    }
+
+    /// Looks after the upstreams that are in force: names, health. Never ends. To be run once, on a runtime that serves no
+    /// requests.
+    pub async fn tend(&self) {
+        let mut tending = Tending::default();
+        loop {
+            tending.follow(&self.proxy());
+            self.control.reloaded.notified().await;
+        }
     }
 
     /// Looks at once at the files of certificates, keys and CAs, and uses what has changed.
@@ -68,7 +78,12 @@ impl Handle {
 
     /// Open client connections.
     pub fn connections(&self) -> usize {
-        self.control.connections.load(Relaxed)
+        self.control.crowd.open()
+    }
+
+    /// Connections that were closed because their PROXY header was missing or broken.
+    pub fn failed_introductions(&self) -> u64 {
+        self.control.introductions.failed()
     }
 
     /// Asks whoever runs the server to drain it.
@@ -85,6 +100,16 @@ impl Handle {
     /// does any more. If this is dropped, the reload goes on.
     pub async fn ask_to_reload(&self, dry_run: bool) -> Option<Outcome> {
         self.control.reloads.ask(dry_run).await
+    }
+
+    /// Counts a reload that was not only tried.
+    pub fn count_reload(&self, in_force: bool) {
+        self.control.reloads.count(in_force);
+    }
+
+    /// How many there have been.
+    pub fn reloads(&self) -> ReloadCounts {
+        self.control.reloads.counts()
     }
 
     /// Resolves when somebody has [asked](Handle::ask_to_reload). Dropping this loses no wish.

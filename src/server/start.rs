@@ -58,7 +58,7 @@ impl Server {
         let settings = Arc::new(settings);
         let shared = Shared::try_new(plan, workers, log).map_err(StartError::Routes)?;
         let in_force = Arc::new(ArcSwap::from_pointee(shared));
-        let control = Arc::new(Control::new());
+        let control = Arc::new(Control::new(settings.max_connections.get()));
         let files =
             Files::watch(settings.tls.clone(), in_force.clone(), control.clone()).map_err(StartError::Worker)?;
 

@@ -9,6 +9,7 @@ use rustls::ServerConnection;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::connection::Connection;
+use super::crowd::Place;
 use super::drain::{Control, Stage};
 use super::listener::{Incoming, Listener};
 use super::register::Register;
@@ -33,7 +34,9 @@ const BACK_OFF: Duration = Duration::from_millis(100);
 
 impl Worker {
     pub(super) fn new(proxy: Proxy, settings: Arc<Settings>, control: Arc<Control>) -> Self {
-        Worker { proxy, settings, control, register: Arc::default() }
+        let register = Arc::default();
+        control.crowd.watch(&register);
+        Worker { proxy, settings, control, register }
     }
 
     /// Serves until the server has stopped.
@@ -74,7 +77,15 @@ impl Worker {
                 _ = stage.wait_for(|stage| *stage >= Stage::Draining) => break,
             };
             match accepted {
-                Ok((stream, peer)) => self.serve(stream, peer, tls),
+                Ok((stream, peer)) => {
+                    // The rest is kept by the kernel meanwhile. In a drain, whoever is here has been promised a place.
+                    let place = tokio::select! {
+                        biased;
+                        place = self.control.crowd.place() => place,
+                        _ = stage.wait_for(|stage| *stage >= Stage::Draining) => self.control.crowd.any_place(),
+                    };
+                    self.serve(place, stream, peer, tls);
+                }
                 Err(error) if is_one_connections(&error) => {}
                 Err(error) => {
                     tracing::warn!(%error, "accepting failed");
@@ -96,7 +107,7 @@ impl Worker {
     fn empty_backlog(self: &Arc<Self>, incoming: &Incoming, tls: bool) {
         loop {
             match incoming.accept() {
-                Ok((stream, peer)) => self.serve(stream, peer, tls),
+                Ok((stream, peer)) => self.serve(self.control.crowd.any_place(), stream, peer, tls),
                 Err(error) if is_one_connections(&error) => {}
                 // The backlog is empty, or there is no file left for what is in it.
                 Err(_) => return,
@@ -104,7 +115,7 @@ impl Worker {
         }
     }
 
-    fn serve(self: &Arc<Self>, stream: Stream, peer: IpAddr, tls: bool) {
+    fn serve(self: &Arc<Self>, place: Place, stream: Stream, peer: IpAddr, tls: bool) {
         let client = Client::new(peer, &self.settings.trusted_proxies);
         let (socket, client) = match self.settings.tls.as_ref().filter(|_| tls) {
             None => (Socket::new(stream), client),
@@ -118,7 +129,7 @@ impl Worker {
         };
         let client = Arc::new(client);
         let signals = Arc::<Signals>::default();
-        let registered = self.register.enter(&self.control, signals.clone());
+        let registered = self.register.enter(&self.control, place, signals.clone());
         tokio::spawn(Connection::new(self.clone(), socket, client, signals, registered).run());
     }
 }

@@ -80,16 +80,20 @@ impl Socket {
 
     /// Reads into `buf`; zero bytes are the end of the stream. One task at a time may read.
     pub(crate) fn poll_read(&self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<usize>> {
-        let stream = &self.0.stream;
-        if let Some(tls) = &self.0.tls {
-            return tls.poll_read(stream, cx, buf);
+        match &self.0.tls {
+            Some(tls) => tls.poll_read(&self.0.stream, cx, buf),
+            None => self.poll_read_raw(cx, buf),
         }
+    }
+
+    /// The same of what is below TLS, before its [`handshake`](Socket::handshake).
+    pub(crate) fn poll_read_raw(&self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<usize>> {
+        let stream = &self.0.stream;
         loop {
             ready!(stream.poll_read_ready(cx))?;
             match stream.try_read(buf) {
-                Ok(n) => return Poll::Ready(Ok(n)),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Poll::Ready(Err(error)),
+                result => return Poll::Ready(result),
             }
         }
     }

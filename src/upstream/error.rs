@@ -7,6 +7,9 @@ use std::sync::Arc;
 /// Why there is no response, or no more of it.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
+    /// No endpoint gets requests at the moment.
+    #[error("no endpoint of the upstream gets requests")]
+    NoEndpoint,
     /// No connection could be made.
     #[error("cannot connect to the upstream")]
     Connect(#[source] io::Error),
@@ -22,9 +25,15 @@ pub enum Failure {
     /// The upstream was silent for too long.
     #[error("the upstream took too long")]
     Timeout,
-    /// The whole exchange took longer than it may.
+    /// The whole exchange took longer than its route's requests may (`timeout`).
     #[error("the exchange took too long")]
     Overdue,
+    /// The same, where the connection may have been upgraded (`max_duration`).
+    #[error("the exchange took longer than any may")]
+    Outlived,
+    /// An operator has ended it.
+    #[error("an operator ended the exchange")]
+    Cancelled,
     /// The client's body failed while it was being sent on.
     #[error("the request's body failed")]
     RequestBody(#[source] BoxError),

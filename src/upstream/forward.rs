@@ -1,7 +1,6 @@
 //! Sending a request and waiting for the head of its response.
 
 use std::future::poll_fn;
-use std::io;
 use std::num::NonZeroU32;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -17,36 +16,28 @@ use hyper::upgrade::OnUpgrade;
 
 use super::again::Again;
 use super::await_head::{AwaitHead, HeadFailed, HeadFuture, Unanswered};
-use super::budget::{Budget, UpstreamCounts};
 use super::connection::Connection;
 use super::endpoint::{EndpointStatus, Seat};
 use super::error::{BoxError, Failure};
 use super::exchange::{Ending, Exchange};
 use super::http2::{self, Lease, NoLease, Pump};
+use super::kept::Kept;
 use super::members::Members;
 use super::pool;
 use super::ready::{Ready, Wanted};
 use super::received::Received;
 use super::response_body::ResponseBody;
-use super::room::{Most, Room};
-use super::settings::{HostHeader, MaxConnections, Protocol, Settings};
+use super::settings::{HostHeader, Protocol, Settings};
 use super::source::{Shared, Source};
 use super::upload::{Progress, Upload};
 
 /// An upstream and its endpoints. `B` is the type of request bodies.
 #[derive(Debug)]
 pub struct Upstream<B> {
-    settings: Settings,
-    members: Arc<Members<B>>,
-    kept: Kept,
+    pub(super) settings: Settings,
+    pub(super) members: Arc<Members<B>>,
+    pub(super) kept: Kept,
     workers: usize,
-}
-
-/// What one upstream has for as long as it is called so.
-#[derive(Debug, Clone)]
-struct Kept {
-    budget: Arc<Budget>,
-    room: Room,
 }
 
 /// How a request is sent.
@@ -58,6 +49,15 @@ pub struct How {
     pub ending: Ending,
     /// Whether what is held stands for one of the upstream's [slots](Upstream::slots).
     pub slot: bool,
+}
+
+/// What is told of a request on its way.
+#[derive(Debug, Clone, Copy)]
+pub enum Step<'a> {
+    /// It goes to this endpoint.
+    To(&'a Arc<str>),
+    /// There is a connection for it, which was not there before.
+    Connected,
 }
 
 /// A request that is on its way.
@@ -92,20 +92,24 @@ where
 {
     /// An upstream without connections, for `workers` workers.
     pub fn new(settings: Settings, workers: usize) -> Self {
-        Self::with_kept(settings, Kept { budget: Arc::new(Budget::new(workers)), room: Room::new() }, workers)
-    }
-
-    fn with_kept(settings: Settings, kept: Kept, workers: usize) -> Self {
-        let upstream = Upstream { settings, members: Arc::new(Members::new()), kept, workers };
+        let (members, kept) = (Arc::new(Members::new()), Kept::new(workers));
+        let upstream = Upstream { settings, members, kept, workers };
         upstream.put_in_force();
         upstream
     }
 
     /// The same upstream with other settings, once they are [in force](Upstream::put_in_force). Its endpoints are one list
     /// for both, so that what is under way counts for both, unless they do not even speak the same protocol.
-    pub fn with(&self, settings: Settings) -> Self {
+    pub fn with(&self, mut settings: Settings) -> Self {
         if settings.protocol != self.settings.protocol {
-            return Upstream::with_kept(settings, self.kept.clone(), self.workers);
+            let (members, kept) = (Arc::new(Members::new()), self.kept.clone());
+            let upstream = Upstream { settings, members, kept, workers: self.workers };
+            upstream.members.drain_as(&self.members);
+            return upstream;
+        }
+        if settings.tls == self.settings.tls {
+            // The connections go on, and their files are looked after where the settings in force have them.
+            settings.tls = self.settings.tls.clone();
         }
         let (members, kept) = (self.members.clone(), self.kept.clone());
         Upstream { settings, members, kept, workers: self.workers }
@@ -113,9 +117,7 @@ where
 
     /// Makes the endpoints of its settings the ones that requests go to, those included that came before.
     pub fn put_in_force(&self) {
-        let slots = self.settings.slots.iter().copied().map(Some).chain(std::iter::repeat(None));
-        let endpoints: Vec<_> = self.settings.endpoints.iter().cloned().zip(slots).collect();
-        self.members.put(&self.settings, &endpoints, self.workers);
+        self.members.put(&self.settings, self.workers);
     }
 
     /// How many requests may have a slot, at least one: the slots of the endpoints that get requests, and what still runs
@@ -145,23 +147,8 @@ where
         self.members.status()
     }
 
-    /// What has become of its requests so far.
-    pub fn counts(&self) -> UpstreamCounts {
-        let (open, idle) = (self.kept.room.open(), u32::try_from(self.members.idle()).unwrap_or(u32::MAX));
-        UpstreamCounts { active: open.saturating_sub(idle), idle: idle.min(open), ..self.kept.budget.counts() }
-    }
-
-    /// `needed` says how many connections its requests can need at most, now and later; `None` where nobody knows. Nobody
-    /// may wait in it. That many there may be, unless the settings name a number.
-    pub fn bound_connections(&self, needed: Box<dyn Fn() -> Option<u32> + Send + Sync>) {
-        self.kept.room.set_most(match self.settings.max_connections {
-            MaxConnections::Limit => Most::Measured(needed),
-            MaxConnections::Fixed(most) => Most::Fixed(most.get()),
-        });
-    }
-
     /// Sends `request`, and holds `held` until the exchange has ended. `told` hears which endpoint it goes to,
-    /// each time that it is sent.
+    /// each time that it is sent, and whether it took a new connection.
     ///
     /// The request is sent as it is, its fields ready for the upstream: its target in origin form, or with `h2c` in
     /// absolute form. With TLS it is a request of HTTP/1.1 whose `Host` a URL can have, and becomes one of HTTP/2 where the
@@ -178,7 +165,7 @@ where
         how: How,
         request: Request<B>,
         mut held: H,
-        told: impl Fn(&Arc<str>) + Send,
+        told: impl Fn(Step<'_>) + Send,
     ) -> Result<Answer<B, H>, Failure> {
         let How { worker, ending, slot } = how;
         let idempotent = request.method().is_idempotent();
@@ -190,8 +177,8 @@ where
         loop {
             // HTTP/2 has no upgrades.
             let upgrades = parts.headers.contains_key(UPGRADE);
-            let seat = self.members.seat(self.settings.balance, &again.tried, slot).ok_or_else(nowhere)?;
-            told(seat.endpoint());
+            let seat = self.members.seat(self.settings.balance, &again.tried, slot).ok_or(Failure::NoEndpoint)?;
+            told(Step::To(seat.endpoint()));
             let ready = match seat
                 .ready(Wanted { settings: &self.settings, room: &self.kept.room, worker, idempotent, upgrades })
                 .await
@@ -215,6 +202,9 @@ where
                 }
             };
             let reused = ready.reused();
+            if !reused {
+                told(Step::Connected);
+            }
             // What may be done about what comes of it:
             //
             // | what came of it | sent again                                                                     |
@@ -377,11 +367,6 @@ where
         }
     }
     Ok((Connection::Stream(begun.stream), progress, begun.response.head(source)))
-}
-
-/// There is no endpoint at all.
-fn nowhere() -> Failure {
-    Failure::Connect(io::Error::new(io::ErrorKind::NotFound, "there is no endpoint"))
 }
 
 /// Has the upstream see its endpoint's own name for its host.

@@ -54,7 +54,7 @@ where
     pub(super) async fn ready(&self, wanted: Wanted<'_>) -> Result<Ready<B>, NoLease> {
         let Wanted { room, worker, idempotent, upgrades, .. } = wanted;
         let make_room = || self.make_room();
-        let pools = match &self.member().connections {
+        let pools = match &*self.member().connections {
             Connections::Http1(pools) => pools,
             Connections::Http2(pool) => return Ok(Ready::Http2(Box::pin(pool.lease(worker, room, make_room)).await?)),
             Connections::Tls(pools, pool) if upgrades || pool.chose_http1() => pools,
@@ -84,7 +84,7 @@ where
                 Found::Idle(connection) => return Ok(connection),
             },
         };
-        let connected = connect(settings, &self.member().endpoint, worker, spot).await;
+        let connected = connect(settings, self.member().site(), worker, spot).await;
         connected.map_err(|error| NoLease { failure: Failure::Connect(error), news: true })
     }
 

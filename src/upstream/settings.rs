@@ -8,6 +8,8 @@ use http::{HeaderName, HeaderValue};
 
 use super::balance::Balance;
 use super::eject::Eject;
+use super::health::Health;
+use super::resolve::Resolve;
 use super::secret::SecretHeader;
 use crate::tls;
 
@@ -47,6 +49,12 @@ pub struct Settings {
     pub max_connections: MaxConnections,
     /// When an endpoint that fails gets no requests for a while. `None`: never.
     pub eject: Option<Eject>,
+    /// How endpoints are asked how they are. `None`: they are not.
+    pub health: Option<Health>,
+    /// How long requests wait where no endpoint gets any. Default: not at all.
+    pub wait_for_endpoint: Duration,
+    /// How often the names of endpoints are looked up. Default: every 30 s.
+    pub resolve: Resolve,
     /// How often a request may be sent again (only where that is safe). Default 1.
     pub retries: u32,
     /// Fields that every request gets, in place of the client's of the same name.
@@ -78,6 +86,9 @@ impl Settings {
             idle_timeout: None,
             max_connections: MaxConnections::default(),
             eject: Some(Eject::default()),
+            health: None,
+            wait_for_endpoint: Duration::ZERO,
+            resolve: Resolve::default(),
             retries: 1,
             set_headers: Vec::new(),
             secret_headers: Vec::new(),

@@ -48,9 +48,14 @@ fn write(html: &mut String, snapshot: &Snapshot) -> fmt::Result {
         .iter()
         .flat_map(|upstream| upstream.endpoints.iter().map(move |endpoint| (upstream, endpoint)))
         .collect();
-    table(html, "Upstreams", &["Name", "Endpoint", "State", "In flight"], &endpoints, |html, (upstream, endpoint)| {
+    let names = ["Name", "Endpoint", "State", "In flight", "Latency, ms", "Errors"];
+    table(html, "Upstreams", &names, &endpoints, |html, (upstream, endpoint)| {
         let (name, address) = (Escaped(&upstream.name), Escaped(&endpoint.endpoint));
-        write!(html, "<td>{name}<td>{address}<td>{}<td>{}", endpoint.state, endpoint.in_flight)
+        write!(html, "<td>{name}<td>{address}<td>{}<td>{}", endpoint.state, endpoint.in_flight)?;
+        match endpoint.latency_ms {
+            Some(latency) => write!(html, "<td>{latency:.1}<td>{}", endpoint.errors),
+            None => write!(html, "<td>–<td>{}", endpoint.errors),
+        }
     })?;
     let names = ["At", "Reason", "Route", "Why", "Request id"];
     table(html, "Recent rejections", &names, &snapshot.rejections, |html, rejection| {

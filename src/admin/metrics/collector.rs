@@ -13,6 +13,7 @@ use super::endpoints::encode_endpoints;
 use super::upstreams::encode_upstreams;
 use crate::admission::{Counts, Limiter, WAIT_BOUNDS, WaitCounts};
 use crate::files::reload_errors;
+use crate::proxy::Shared;
 use crate::server::Handle;
 
 /// Reads everything when it is asked to.
@@ -49,10 +50,21 @@ impl collector::Collector for Collector {
         encode_upstreams(encoder, &proxy)?;
         let mut connections = family(encoder, "connections", "Open client connections.", MetricType::Gauge)?;
         connections.encode_gauge(&(self.server.connections() as u64))?;
+        let counts = self.server.reloads();
+        let help = "How often a configuration was loaded again, and what became of it.";
+        let mut reloads = family(encoder, "config_reloads", help, MetricType::Counter)?;
+        for (result, count) in [("in_force", counts.in_force), ("refused", counts.refused)] {
+            counter(&mut reloads, &[("result", result)], &count)?;
+        }
+        let help = "Connections that were closed because their PROXY header was missing or broken.";
+        let mut failed = family(encoder, "proxy_protocol_errors", help, MetricType::Counter)?;
+        failed.encode_counter::<NoLabelSet, _, u64>(&self.server.failed_introductions(), None)?;
         let mut errors =
             family(encoder, "file_reload_errors", "Changed files that could not be used.", MetricType::Counter)?;
         errors.encode_counter::<NoLabelSet, _, u64>(&reload_errors(), None)?;
         self.encode_certificates(encoder)?;
+        encode_log(encoder, &proxy)?;
+        encode_aborts(encoder, &proxy)?;
         let mut build = family(encoder, "build", "What is running.", MetricType::Info)?;
         build.encode_info(&[("version", env!("CARGO_PKG_VERSION"))])
     }
@@ -79,6 +91,29 @@ impl Collector {
         }
         Ok(())
     }
+}
+
+fn encode_log(encoder: &mut DescriptorEncoder<'_>, proxy: &Shared) -> Result<(), Error> {
+    let (dropped, suppressed) = proxy.unlogged();
+    for (name, help, count) in [
+        ("log_dropped", "Lines of the access log that its reader was too slow for.", dropped),
+        ("log_suppressed", "Rejections beyond reject_burst, which left no line.", suppressed),
+    ] {
+        let mut lines = family(encoder, name, help, MetricType::Counter)?;
+        lines.encode_counter::<NoLabelSet, _, u64>(&count, None)?;
+    }
+    Ok(())
+}
+
+fn encode_aborts(encoder: &mut DescriptorEncoder<'_>, proxy: &Shared) -> Result<(), Error> {
+    let help = "Clients that left before they had their answers.";
+    let mut aborts = family(encoder, "client_aborts", help, MetricType::Counter)?;
+    for (route, phases) in proxy.client_aborts() {
+        for (phase, count) in phases {
+            counter(&mut aborts, &[("route", route), ("phase", phase)], &count)?;
+        }
+    }
+    Ok(())
 }
 
 fn encode_gauges(encoder: &mut DescriptorEncoder<'_>, limits: &[Snapshot<'_>]) -> Result<(), Error> {

@@ -3,7 +3,7 @@
 use clap::Subcommand;
 use serde_json::{Map, Value};
 
-use super::{Reach, member};
+use super::{Reach, member, segment};
 
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum LimitCommand {
@@ -79,11 +79,7 @@ fn describe(state: &Value) -> Result<String, String> {
 
 /// The path of a limit, whatever it is called.
 fn path(name: &str) -> String {
-    let encoded = name.bytes().map(|byte| match byte {
-        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b'-' => char::from(byte).to_string(),
-        byte => format!("%{byte:02X}"),
-    });
-    format!("/api/v1/limits/{}", encoded.collect::<String>())
+    format!("/api/v1/limits/{}", segment(name))
 }
 
 #[cfg(test)]

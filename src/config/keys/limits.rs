@@ -59,7 +59,8 @@ pub(super) const LIMIT: &[Key] = &[
         kind: Kind::Words(&["fifo", "lifo", "adaptive_lifo"]),
         default: Default::Is("\"fifo\""),
         about: "Who goes next, within a key's turn where there is a key. `adaptive_lifo`: newest first once the queue \
-                has stood for 100 ms, with the wait judged on arrival.",
+                has stood for 100 ms, with the wait judged on arrival; once it has stood for 300 ms, who has been overtaken \
+                100 times, and twice for each permit of the limit, is pushed out (`evicted`).",
     },
     Key {
         name: "hold",

@@ -8,6 +8,8 @@ use http::Request;
 use super::key::{Asking, KeyExpression};
 use crate::admission::{Key, Keyed, Keys, Limits};
 use crate::proxy::client::Client;
+use crate::proxy::quotas::Quotas;
+use crate::proxy::registry::Live;
 use crate::proxy::shared::Route;
 
 /// How a limit tells whose a request is.
@@ -78,6 +80,8 @@ impl KeyRules {
 pub(in crate::proxy) struct RouteKeys {
     pub(in crate::proxy) route: Arc<Route>,
     pub(in crate::proxy) client: Arc<Client>,
+    pub(in crate::proxy) quotas: Quotas,
+    pub(in crate::proxy) live: Option<Arc<Live>>,
 }
 
 impl RouteKeys {
@@ -97,10 +101,17 @@ impl RouteKeys {
 /// None where no limit of the route wants to know.
 impl<B> Keys<B> for Option<RouteKeys> {
     fn key(&self, limit: usize, request: &Request<B>) -> Keyed {
-        let Some(RouteKeys { route, client }) = self else { return Keyed::Shared };
+        let Some(RouteKeys { route, client, quotas, live }) = self else { return Keyed::Shared };
         let Some(Some(rules)) = route.keys.get(limit) else { return Keyed::Shared };
         let path = route.settings.conditions.path.as_ref();
-        rules.key_of(&Asking { request, client, path })
+        let keyed = rules.key_of(&Asking { request, client, path });
+        if let Some(live) = live {
+            live.keyed(&keyed);
+        }
+        if let Some(limits) = &route.limits {
+            quotas.note(limit, &limits.limiters()[limit], &keyed);
+        }
+        keyed
     }
 }
 

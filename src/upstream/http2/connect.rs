@@ -17,7 +17,8 @@ use crate::socket::Socket;
 use crate::upstream::connect::{dial, too_slow};
 use crate::upstream::error::Failure;
 use crate::upstream::room::Spot;
-use crate::upstream::settings::{Endpoint, Protocol, Settings};
+use crate::upstream::settings::{Protocol, Settings};
+use crate::upstream::site::Site;
 
 /// Why there is no connection. Everybody who waited for it gets it.
 #[derive(Debug, Clone)]
@@ -54,10 +55,10 @@ const SMALL_FRAMES: usize = 16 << 20;
 /// Connects, and starts the task that drives the connection on this worker. All of it within `connect_timeout`, the
 /// peer's settings included: before them nobody knows how many streams there may be.
 /// `spot` is the connection's own until it has closed.
-pub(super) async fn connect(settings: &Settings, endpoint: &Endpoint, spot: Spot) -> Result<Connection, NoConnection> {
+pub(super) async fn connect(settings: &Settings, site: &Site, spot: Spot) -> Result<Connection, NoConnection> {
     let room = spot.room().clone();
     let connected = async move {
-        let mut socket = dial(settings, endpoint, true).await?;
+        let mut socket = dial(settings, site, true).await?;
         socket.hold(spot);
         handshake(socket, settings).await
     };

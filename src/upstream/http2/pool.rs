@@ -11,7 +11,8 @@ use super::connect::{NoConnection, connect};
 use super::connection::{Connection, Lease, MAX_STREAMS};
 use crate::upstream::error::Failure;
 use crate::upstream::room::{Room, Spot};
-use crate::upstream::settings::{Endpoint, Settings};
+use crate::upstream::settings::Settings;
+use crate::upstream::site::Site;
 
 /// The connections of every worker to one endpoint.
 ///
@@ -24,7 +25,7 @@ pub(in crate::upstream) struct Pool(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     settings: Settings,
-    endpoint: Endpoint,
+    site: Site,
     idle_timeout: Duration,
     workers: Box<[Mutex<Vec<Arc<Connection>>>]>,
     dials: Mutex<Dials>,
@@ -67,10 +68,10 @@ pub(in crate::upstream) struct NoLease {
 const IDLE: Duration = Duration::from_secs(55);
 
 impl Pool {
-    pub(in crate::upstream) fn new(settings: &Settings, endpoint: &Endpoint, workers: usize) -> Self {
+    pub(in crate::upstream) fn new(settings: &Settings, site: &Site, workers: usize) -> Self {
         Pool(Arc::new(Inner {
             settings: settings.clone(),
-            endpoint: endpoint.clone(),
+            site: site.clone(),
             idle_timeout: settings.idle_timeout.unwrap_or(IDLE),
             workers: (0..workers.max(1)).map(|_| Mutex::default()).collect(),
             dials: Mutex::new(Dials { under_way: Vec::new(), room: MAX_STREAMS }),
@@ -164,6 +165,12 @@ impl Pool {
         workers.map(|worker| self.connections(worker).iter().filter(|connection| connection.is_idle()).count()).sum()
     }
 
+    /// Closes what idles, and each of the others once its last stream has ended.
+    pub(in crate::upstream) fn close(&self, worker: usize) {
+        let worker = worker % self.0.workers.len();
+        self.connections(worker).clear();
+    }
+
     fn take(&self, worker: usize) -> Option<Lease> {
         let workers = self.0.workers.len();
         (0..workers).find_map(|step| {
@@ -209,7 +216,7 @@ impl Pool {
 
 impl Inner {
     async fn connect(&self, spot: Spot) -> Result<Connection, NoConnection> {
-        let connected = connect(&self.settings, &self.endpoint, spot).await;
+        let connected = connect(&self.settings, &self.site, spot).await;
         if let Err(NoConnection::Http1) = &connected {
             self.chose_http1.store(true, Relaxed);
         }

@@ -15,12 +15,13 @@ use tokio::time::{Instant, pause, resume, sleep, timeout};
 use super::*;
 use crate::upstream::await_head::HeadFuture;
 use crate::upstream::room::Room;
+use crate::upstream::site::Site;
 use crate::upstream::{Ending, Endpoint, Failure, How, OnClientGone, Protocol, Settings, Upstream};
 
 #[tokio::test]
 async fn a_peer_that_is_silent_is_waited_for_and_gets_no_ping() {
     let (settings, mut peer) = silent().await;
-    let pool = Pool::new(&settings, &settings.endpoints[0], 1);
+    let pool = Pool::new(&settings, &Site::new(&settings.endpoints[0]), 1);
     let (_stream, head) = open(&pool).await;
     pause();
     assert!(timeout(Duration::from_secs(600), head).await.is_err(), "it was given up");
@@ -85,7 +86,7 @@ async fn a_connection_without_streams_whose_peer_reads_nothing_is_reset() {
 async fn an_upstream_that_greets_and_goes_is_dialled_a_few_times_only() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let settings = settings(&listener);
-    let pool = Pool::new(&settings, &settings.endpoints[0], 1);
+    let pool = Pool::new(&settings, &Site::new(&settings.endpoints[0]), 1);
     let connections = Arc::<AtomicUsize>::default();
     let count = connections.clone();
     tokio::spawn(async move {

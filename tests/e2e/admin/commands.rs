@@ -53,6 +53,27 @@ async fn what_goes_wrong_is_exit_1_and_one_line_that_says_what_to_do() {
 }
 
 #[tokio::test]
+async fn a_wrong_token_and_an_empty_one_are_told_as_such() {
+    let upstream = Upstream::start().await;
+    let gate = Sluicegate::with_limit(3).open_admin(Some("a-secret-that-is-right")).in_front_of(&upstream).await;
+    // From loopback it takes no token.
+    let Some(address) = super::protection::outward_address() else { return };
+    let url = format!("http://{address}:{}", gate.admin_address().port());
+    for (token, code, said) in [
+        ("another-secret-altogether", 1, "takes another token than this one"),
+        ("\n", 1, "is empty"),
+        ("a-secret-that-is-right\n", 0, ""),
+    ] {
+        let file = crate::support::sluicegate::write_config(token);
+        let path = file.to_str().expect("a path in UTF-8");
+        let status = command(&["status", "--admin", &url, "--token-file", path], &[]).await;
+        assert_eq!(status.code, Some(code), "{status:?}");
+        assert!(status.stderr.contains(said) && !status.stderr.contains("secret"), "{status:?}");
+        let _ = std::fs::remove_file(file);
+    }
+}
+
+#[tokio::test]
 async fn drain_ends_it_with_0_once_all_is_served() {
     let mut upstream = Upstream::start().await;
     let gate = Sluicegate::with_limit(1).admin().in_front_of(&upstream).await;
