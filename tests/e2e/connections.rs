@@ -1,59 +1,16 @@
 //! How many connections there are to an upstream.
 
-use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::task::JoinSet;
 
+use crate::support::census::{Census, Manners};
 use crate::support::{
     Client, Http2Upstream, Setup, Sluicegate, Upstream, nothing_comes, permits_are_all_back, soon, until,
 };
-
-/// Connections to any of these addresses that are being made or open, as the kernel has it: the address at our end, and the
-/// socket. The table is read piece by piece, so that not all of them need have been there at once.
-fn open_to(addresses: &[SocketAddr]) -> HashSet<(String, String)> {
-    let table = std::fs::read_to_string("/proc/net/tcp").expect("Linux");
-    let ports: Vec<_> = addresses.iter().map(|address| format!(":{:04X}", address.port())).collect();
-    let open = |line: &str| {
-        let fields: Vec<_> = line.split_whitespace().collect();
-        let (local, remote, state, socket) = (fields[1], fields[2], fields[3], fields[9]);
-        let is_open = matches!(state, "01" | "02") && ports.iter().any(|port| remote.ends_with(port));
-        is_open.then(|| (local.to_owned(), socket.to_owned()))
-    };
-    table.lines().skip(1).filter_map(open).collect()
-}
-
-/// Looks at the kernel's table all the time, until it is asked for the most that it has seen.
-struct Watch {
-    over: Arc<AtomicBool>,
-    looking: std::thread::JoinHandle<usize>,
-}
-
-impl Watch {
-    fn over(addresses: Vec<SocketAddr>) -> Self {
-        let over = Arc::<AtomicBool>::default();
-        let ended = over.clone();
-        let looking = std::thread::spawn(move || {
-            let (mut most, mut before) = (0, HashSet::new());
-            while !ended.load(Ordering::Relaxed) {
-                let now = open_to(&addresses);
-                // Those that are there twice in a row were there together in between.
-                most = most.max(now.intersection(&before).count());
-                before = now;
-            }
-            most
-        });
-        Watch { over, looking }
-    }
-
-    fn most(self) -> usize {
-        self.over.store(true, Ordering::Relaxed);
-        self.looking.join().unwrap()
-    }
-}
 
 /// In front of `urls` with four workers.
 async fn with_four_workers(setup: &Setup, urls: impl IntoIterator<Item = String>) -> Sluicegate {
@@ -89,34 +46,24 @@ async fn send(address: SocketAddr, clients: usize, total: usize, leaves: Option<
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn there_are_never_more_than_max_connections_whoever_leaves_and_closes() {
     const MOST: usize = 3;
-    let work = |call: crate::support::Call| async move {
-        tokio::time::sleep(Duration::from_micros(fastrand::u64(..2000))).await;
-        match fastrand::u8(..8) {
-            0 => call.respond_then_close(200, "").await,
-            _ => call.respond(200, "").await,
-        }
-    };
-    let (one, other) = (Upstream::that(work).await, Upstream::that(work).await);
+    let upstreams = Census::of(2, Manners { work: Duration::from_millis(2), closes: Some(8) });
     let setup = Sluicegate::with_limit(12)
         .queue(1000)
         .upstream(&format!("max_connections = {MOST}\nconnect_timeout = \"20s\""));
-    let gate = with_four_workers(&setup, [one.url(), other.url()]).await;
-    let watch = Watch::over(vec![one.address, other.address]);
+    let gate = with_four_workers(&setup, upstreams.urls()).await;
     send(gate.address, 32, 4000, Some(9)).await;
-    assert_eq!(watch.most(), MOST);
-    assert!(one.total() > 0 && other.total() > 0);
+    assert_eq!(upstreams.most(), MOST);
+    assert!(upstreams.answers().iter().all(|answers| *answers > 0));
     // Nobody waits for what nobody has.
     send(gate.address, 12, 100, None).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn there_are_no_more_connections_than_permits_and_few_are_ever_made() {
-    let upstream = Upstream::that(|call| call.respond(200, "")).await;
-    let gate = with_four_workers(&Sluicegate::with_limit(4).queue(1000), [upstream.url()]).await;
-    let watch = Watch::over(vec![upstream.address]);
+    let upstream = Census::of(1, Manners { work: Duration::ZERO, closes: None });
+    let gate = with_four_workers(&Sluicegate::with_limit(4).queue(1000), upstream.urls()).await;
     send(gate.address, 32, 10_000, None).await;
-    assert!(watch.most() <= 4);
-    assert!(upstream.connections() <= 8, "{}", upstream.connections());
+    assert!(upstream.most() <= 4 && upstream.made() <= 8, "{} of {}", upstream.most(), upstream.made());
 }
 
 #[tokio::test]
@@ -172,14 +119,11 @@ async fn who_waits_too_long_for_a_connection_fails_and_the_endpoint_is_not_to_bl
 
 #[tokio::test]
 async fn a_connection_that_idles_at_one_endpoint_makes_room_for_one_to_another() {
-    let (one, other) =
-        (Upstream::that(|call| call.respond(200, "")).await, Upstream::that(|call| call.respond(200, "")).await);
+    let upstreams = Census::of(2, Manners { work: Duration::ZERO, closes: None });
     let setup = Sluicegate::with_limit(1).upstream("max_connections = 1\nbalance = \"round_robin\"");
-    let gate = setup.in_front_of_all([one.url(), other.url()]).await;
-    let watch = Watch::over(vec![one.address, other.address]);
+    let gate = setup.in_front_of_all(upstreams.urls()).await;
     send(gate.address, 1, 40, None).await;
-    assert_eq!(watch.most(), 1);
-    assert_eq!((one.total(), other.total()), (20, 20));
+    assert_eq!((upstreams.most(), upstreams.answers()), (1, vec![20, 20]));
 }
 
 #[tokio::test]
