@@ -5,13 +5,25 @@ use std::sync::Arc;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection};
 use socket2::SockRef;
-use tokio::net::UnixStream;
+use tokio::net::{TcpListener, TcpStream, UnixStream};
 
 use super::*;
 use crate::socket::Socket;
 
-/// A client and a server that have agreed, and the server's stream.
+/// A client and a server that have agreed, on a pair of Unix sockets.
 async fn pair() -> (Socket, Socket) {
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    agreed(ours, theirs).await
+}
+
+/// The same over TCP, where a peer can reset.
+async fn pair_over_tcp() -> (Socket, Socket) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (ours, theirs) = tokio::join!(TcpStream::connect(listener.local_addr().unwrap()), listener.accept());
+    agreed(ours.unwrap(), theirs.unwrap().0).await
+}
+
+async fn agreed(ours: impl Into<Stream>, theirs: impl Into<Stream>) -> (Socket, Socket) {
     let made = rcgen::generate_simple_self_signed(["a".to_owned()]).unwrap();
     let certificate = made.cert.der().clone();
     let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()));
@@ -22,7 +34,6 @@ async fn pair() -> (Socket, Socket) {
     roots.add(certificate).unwrap();
     let client = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
     let client = client.with_root_certificates(roots).with_no_client_auth();
-    let (ours, theirs) = UnixStream::pair().unwrap();
     let client = ClientConnection::new(Arc::new(client), ServerName::try_from("a").unwrap()).unwrap();
     let client = Socket::secured(ours, client);
     let server = Socket::secured(theirs, ServerConnection::new(Arc::new(server)).unwrap());
@@ -63,6 +74,21 @@ async fn an_end_counts_as_one_only_if_the_peer_has_declared_it() {
             Err(error) => assert!(!declared && error.kind() == io::ErrorKind::UnexpectedEof, "{error}"),
         }
     }
+}
+
+#[tokio::test]
+async fn an_early_answer_is_read_although_the_peer_takes_no_more_of_the_upload() {
+    let (client, server) = pair_over_tcp().await;
+    // Until a record is on its way that the kernel does not take.
+    let mut cx = Context::from_waker(std::task::Waker::noop());
+    while client.poll_write(&mut cx, &[IoSlice::new(&[0; RECORD])]).is_ready() {}
+    write(&server, b"no more, please").await;
+    // With an upload that it has not read: that is a reset, behind the answer.
+    drop(server);
+    client.clone().hung_up().await;
+    assert_eq!(read(&client).await.unwrap(), b"no more, please");
+    // Whoever writes hears of it.
+    assert!(poll_fn(|cx| client.poll_flush(cx)).await.is_err());
 }
 
 #[tokio::test]
