@@ -8,6 +8,7 @@ mod body;
 mod changes;
 mod claim;
 mod client;
+mod connections;
 mod cors;
 mod deadline;
 mod explain;
@@ -67,4 +68,4 @@ pub use tunnel::Tunnel;
 
 pub use crate::route::Conflict;
 pub use crate::upstream::headers::remove_hop_by_hop;
-pub use crate::upstream::{EndpointStatus, Failure};
+pub use crate::upstream::{EndpointStatus, Failure, UpstreamCounts};

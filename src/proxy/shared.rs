@@ -10,6 +10,7 @@ use std::time::SystemTime;
 use http::HeaderValue;
 
 use super::claim::KeyRules;
+use super::connections::Needed;
 use super::preflight::Preflight;
 use super::recent::Recent;
 use super::registry::Registry;
@@ -20,7 +21,7 @@ use crate::access_log::Log;
 use crate::admission::{self, Limiter, Limits, Reason, default_queue};
 use crate::route::{Conflict, Table};
 use crate::tls;
-use crate::upstream::{self, EndpointStatus, SecretHeader, Upstream};
+use crate::upstream::{self, EndpointStatus, SecretHeader, Upstream, UpstreamCounts};
 
 /// What the workers share: the routes with their limits, and the upstreams with their connections.
 #[derive(Debug)]
@@ -28,10 +29,10 @@ pub struct Shared {
     workers: usize,
     pub(super) log: Option<Log>,
     pub(super) routes: Table<Arc<Route>>,
-    all_routes: Vec<Arc<Route>>,
+    pub(super) all_routes: Vec<Arc<Route>>,
     limiters: Vec<Limiter>,
     /// Limits of earlier plans that are not done with: a plan that brings one back must not begin it at zero.
-    retired: Vec<Limiter>,
+    pub(super) retired: Vec<Limiter>,
     pub(super) upstreams: Vec<Arc<Upstream<ForwardedBody>>>,
     pub(super) preflight: Preflight,
     pub(super) response_headers: ResponseHeaders,
@@ -163,6 +164,7 @@ impl Shared {
             limiter.reconfigure(settings);
         }
         next.measure(&plan.measured);
+        next.bound_connections();
         Ok(next)
     }
 
@@ -195,6 +197,13 @@ impl Shared {
             let of_limit = route.keys.iter().zip(limiters).find(|(_, limiter)| limiter.name() == limit.name());
             of_limit.is_some_and(|(rules, _)| rules.as_ref().is_some_and(|rules| rules.expression.is_secret()))
         })
+    }
+
+    /// Has the upstreams know how many connections they can need.
+    fn bound_connections(&self) {
+        for (upstream, needed) in self.upstreams.iter().zip(Needed::of_all(self)) {
+            upstream.bound_connections(Box::new(move || needed.count()));
+        }
     }
 
     /// All limits, in the order of the plan.
@@ -264,6 +273,11 @@ impl Shared {
     /// All upstreams, in the order of the plan: their names, and how their endpoints are.
     pub fn upstreams(&self) -> impl Iterator<Item = (&str, Vec<EndpointStatus>)> {
         self.upstreams.iter().map(|upstream| (upstream.settings().name.as_str(), upstream.endpoints()))
+    }
+
+    /// All upstreams, in the order of the plan: their names, and what is counted of them.
+    pub fn upstream_counts(&self) -> impl Iterator<Item = (&str, UpstreamCounts)> {
+        self.upstreams.iter().map(|upstream| (upstream.settings().name.as_str(), upstream.counts()))
     }
 
     /// Has an endpoint of an upstream get no new requests, by the word of `by`, or with `None` as before. Whether there is one

@@ -11,6 +11,7 @@ use prometheus_client::metrics::MetricType;
 
 use super::endpoints::encode_endpoints;
 use super::traffic::encode_traffic;
+use super::upstreams::encode_upstreams;
 use crate::admission::{Counts, Limiter};
 use crate::files::reload_errors;
 use crate::histogram::{BOUNDS, Buckets};
@@ -48,6 +49,7 @@ impl collector::Collector for Collector {
         encode_waits(encoder, &limits)?;
         self.encode_routes(encoder)?;
         encode_endpoints(encoder, &proxy)?;
+        encode_upstreams(encoder, &proxy)?;
         let mut connections = family(encoder, "connections", "Open client connections.", MetricType::Gauge)?;
         connections.encode_gauge(&(self.server.connections() as u64))?;
         let counts = self.server.reloads();

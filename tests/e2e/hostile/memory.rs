@@ -148,5 +148,5 @@ impl Most {
 }
 
 fn mebibytes() -> usize {
-    times("SLUICEGATE_TEST_MIB", 24) << 20
+    times("SLUICEGATE_TEST_MIB", 64) << 20
 }
