@@ -11,6 +11,7 @@ mod claim;
 mod client;
 mod cors;
 mod deadline;
+mod endpoint_wait;
 mod explain;
 mod forward;
 mod grpc;

@@ -23,6 +23,7 @@ mod http2;
 mod line;
 mod load;
 mod members;
+mod pause;
 mod pool;
 mod received;
 mod resolve;

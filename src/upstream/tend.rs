@@ -1,5 +1,8 @@
 //! What is done about an upstream beside its requests.
 
+use tokio::time::Instant;
+
+use super::error::Failure;
 use super::forward::Upstream;
 use super::health::keep_checked;
 use super::line::Patience;
@@ -11,17 +14,36 @@ impl<B> Upstream<B> {
         self.members.line.is_closed()
     }
 
-    /// Waits until an endpoint gets requests, for as long as `wait_for_endpoint` says. One that does may be gone again when
-    /// this returns; [`send`](Upstream::send) says so.
+    /// Whether somebody so patient can wait for an endpoint, where all are paused. The error is the pause.
+    ///
+    /// # Errors
+    /// [`Failure::Paused`] where the pause is too long.
+    pub fn outlasts(&self, patience: Patience) -> Result<(), Failure> {
+        match self.members.line.back() {
+            Some(back) if !patience.outlasts(back, self.settings.wait_for_endpoint) => Err(paused_until(back)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Waits until an endpoint gets requests: where all are paused, for as long as `patience` lasts, else for as long as
+    /// `wait_for_endpoint` says. One that gets some may be gone again when this returns; [`send`](Upstream::send) says so.
+    ///
+    /// # Errors
+    /// [`Failure::Paused`] as soon as its patience will not last until the end of a pause.
     ///
     /// # Cancel safety
     /// Dropping it leaves the line, and the others go on.
-    pub async fn until_open(&self, patience: Patience) {
-        let time = self.settings.wait_for_endpoint;
-        if !time.is_zero() {
-            self.members.line.wait(time, patience, || (!self.is_closed()).then_some(())).await;
+    pub async fn until_open(&self, patience: Patience) -> Result<(), Failure> {
+        let line = &self.members.line;
+        match line.wait(self.settings.wait_for_endpoint, patience, || (!self.is_closed()).then_some(())).await {
+            Some(()) => Ok(()),
+            None => line.back().map_or(Ok(()), |back| Err(paused_until(back))),
         }
     }
+}
+
+fn paused_until(back: Instant) -> Failure {
+    Failure::Paused(back.saturating_duration_since(Instant::now()))
 }
 
 impl<B: Send + Sync + 'static> Upstream<B> {

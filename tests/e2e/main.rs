@@ -48,6 +48,7 @@ mod rejections;
 mod reload;
 mod resolving;
 mod response_headers;
+mod retry_after;
 mod rewriting;
 mod route_log;
 mod routes;
