@@ -14,13 +14,14 @@ use crate::upstream::{Failure, Patience};
 
 impl Forward {
     /// Whether it is worth while to wait for a permit: not where all endpoints are paused, and for longer than the queue or
-    /// its deadline allows. Whoever may wait in no queue can't wait for that either.
+    /// its deadline allows. Whoever may wait in no queue can't wait for that either. And not for a slot where there is no
+    /// endpoint that could give one.
     ///
     /// # Errors
     /// What it is to be told at once.
-    pub(super) fn outlasts_pause(&self, limits: Option<&Limits>) -> Result<(), Failure> {
+    pub(super) fn is_worth_waiting(&self, limits: Option<&Limits>) -> Result<(), Failure> {
         let patience = Patience { waited: Duration::ZERO, queue: longest_queue(limits), until: self.deadline };
-        self.route.upstream.outlasts(patience)
+        self.route.upstream.is_worth_waiting(patience)
     }
 
     /// Waits for an endpoint, and takes the time off what the upstream is told. Whether there is one then, sending will show.

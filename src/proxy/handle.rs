@@ -208,7 +208,7 @@ impl Proxy {
             Some(Preflight::Count) | None => route.limits.as_ref(),
         };
         if route.upstream.is_closed()
-            && let Err(failure) = forward.outlasts_pause(limits)
+            && let Err(failure) = forward.is_worth_waiting(limits)
         {
             return Reply::failed(&failure).into_response(&forward.arrival.about(Some(route)));
         }

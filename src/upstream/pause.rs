@@ -7,8 +7,8 @@
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
 
+use http::StatusCode;
 use http::header::{DATE, HeaderMap, RETRY_AFTER};
-use http::{HeaderName, StatusCode};
 use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep_until};
 
@@ -92,7 +92,7 @@ impl<B> Drop for Ending<B> {
 
 impl<B> Members<B> {
     /// An endpoint gets no requests until then, or until later if it has said so before. Whether it got some until now.
-    fn pause(&self, load: &Load, until: Instant) -> bool {
+    pub(super) fn pause(&self, load: &Load, until: Instant) -> bool {
         let mut state = self.lock();
         if load.pause.until().is_some_and(|before| before >= until) && load.is(Out::Paused) {
             return false;
@@ -150,12 +150,8 @@ fn asked(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
         return Some(value.parse().map_or(Duration::MAX, Duration::from_secs));
     }
     let until = httpdate::parse_http_date(value).ok()?;
-    let made = date(headers, &DATE).unwrap_or(now);
+    let made = headers.get(DATE).and_then(|date| httpdate::parse_http_date(date.to_str().ok()?).ok()).unwrap_or(now);
     Some(until.duration_since(made).unwrap_or_default())
-}
-
-fn date(headers: &HeaderMap, name: &HeaderName) -> Option<SystemTime> {
-    httpdate::parse_http_date(headers.get(name)?.to_str().ok()?).ok()
 }
 
 #[cfg(test)]

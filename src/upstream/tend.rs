@@ -7,6 +7,7 @@ use super::forward::Upstream;
 use super::health::keep_checked;
 use super::line::Patience;
 use super::resolve::{System, keep_resolved};
+use super::settings::Settings;
 
 impl<B> Upstream<B> {
     /// Whether no endpoint gets requests at the moment.
@@ -14,13 +15,16 @@ impl<B> Upstream<B> {
         self.members.line.is_closed()
     }
 
-    /// Whether somebody so patient can wait for an endpoint, where all are paused. The error is the pause.
+    /// Whether it is worth while for somebody so patient to wait for a permit, where no endpoint gets requests.
     ///
     /// # Errors
-    /// [`Failure::Paused`] where the pause is too long.
-    pub fn outlasts(&self, patience: Patience) -> Result<(), Failure> {
+    /// [`Failure::Paused`] where the pause is too long. [`Failure::NoEndpoint`] where there are slots, and nobody waits for
+    /// an endpoint: what still runs has all of them, and there will be none for others.
+    pub fn is_worth_waiting(&self, patience: Patience) -> Result<(), Failure> {
+        let Settings { wait_for_endpoint, slots, .. } = &self.settings;
         match self.members.line.back() {
-            Some(back) if !patience.outlasts(back, self.settings.wait_for_endpoint) => Err(paused_until(back)),
+            Some(back) if !patience.outlasts(back, *wait_for_endpoint) => Err(paused_until(back)),
+            None if self.is_closed() && !slots.is_empty() && wait_for_endpoint.is_zero() => Err(Failure::NoEndpoint),
             _ => Ok(()),
         }
     }
