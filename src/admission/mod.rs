@@ -49,7 +49,7 @@ pub use account::Account;
 pub use acquire::Acquire;
 pub use body::PermitBody;
 pub use claim::{Claim, Keyed, Keys, NoKeys};
-pub use counts::{Counts, WAIT_BOUNDS, WaitCounts};
+pub use counts::Counts;
 pub use future::ResponseFuture;
 pub use key::Key;
 pub use layer::AdmissionLayer;

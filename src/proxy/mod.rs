@@ -4,7 +4,6 @@
 //! upstream. Whatever goes wrong becomes an answer here: nothing that the server sees is an error. The permit goes with
 //! the exchange, not with the client: see [`upstream`](crate::upstream).
 
-mod aborts;
 mod body;
 mod changes;
 mod claim;
@@ -38,11 +37,11 @@ mod seldom;
 mod settings;
 mod shared;
 mod tending;
+mod traffic;
 mod trusted;
 mod tunnel;
 mod wants_events;
 
-pub use aborts::Aborts;
 pub use body::Body;
 pub use changes::{Changes, Difference};
 pub use claim::{
@@ -63,6 +62,7 @@ pub use rewrite::{Fields, Rewrite};
 pub use settings::{Handling, Measured, Plan, ResponseHeaders, RouteSettings, Upgrade};
 pub use shared::Shared;
 pub use tending::Tending;
+pub use traffic::TrafficCounts;
 pub use trusted::{Network, NetworkError, TrustedProxies};
 pub use tunnel::Tunnel;
 

@@ -9,13 +9,13 @@ use std::time::SystemTime;
 
 use http::HeaderValue;
 
-use super::aborts::Aborts;
 use super::claim::KeyRules;
 use super::preflight::Preflight;
 use super::recent::Recent;
 use super::registry::Registry;
 use super::request_ahead::ForwardedBody;
 use super::settings::{Measured, Plan, ResponseHeaders, RouteSettings, Upgrade};
+use super::traffic::{Traffic, TrafficCounts};
 use crate::access_log::Log;
 use crate::admission::{self, Limiter, Limits, Reason, Rules, default_queue};
 use crate::route::{Conflict, Table};
@@ -60,8 +60,8 @@ pub(super) struct Route {
     upgrades: Option<Limiter>,
     /// Rejections by its limits, by reason. It outlives the plan.
     rejected: Arc<[AtomicU64; Reason::ALL.len()]>,
-    /// Clients that left. They outlive the plan, too.
-    pub(super) aborts: Arc<Aborts>,
+    /// What has become of its requests. That outlives the plan, too.
+    pub(super) traffic: Arc<Traffic>,
     /// Where those that were turned away are kept for a while; one for all routes.
     pub(super) recent: Arc<Recent>,
 }
@@ -128,7 +128,7 @@ impl Shared {
                 let has_quotas = settings.limits.iter().any(|limit| has_quotas(&plan.limits[*limit]));
                 Arc::new(Route {
                     has_quotas,
-                    ..Route::new(settings, &limiters, &plan.keys, &upstreams, before, recent)
+                    ..Route::new(settings, &limiters, &plan.keys, &upstreams, before, recent, self.workers)
                 })
             })
             .collect();
@@ -229,9 +229,24 @@ impl Shared {
         self.log.as_ref().map_or((0, 0), |log| (log.dropped(), log.suppressed()))
     }
 
-    /// How many clients left, by where their request was: the routes' names, and the words for that.
-    pub fn client_aborts(&self) -> impl Iterator<Item = (&str, [(&'static str, u64); Aborts::PHASES.len()])> {
-        self.all_routes.iter().map(|route| (route.settings.name.as_str(), route.aborts.read()))
+    /// What has become of requests: the routes' names, and their counts. Without a name: those that no route took.
+    pub fn traffic(&self) -> impl Iterator<Item = (&str, TrafficCounts)> {
+        let routes = self.all_routes.iter().map(|route| (route.settings.name.as_str(), route.traffic.read()));
+        routes.chain([("", self.registry.unrouted())])
+    }
+
+    /// How many upgraded connections hold a permit of each limit, by its name.
+    pub fn upgrades(&self) -> Vec<(&str, u64)> {
+        let upgraded = self.registry.upgraded();
+        let of_route = |route: &Route| upgraded.get(&route.names.route).copied().unwrap_or_default();
+        let of_limit = |limiter: &Limiter| {
+            let is_taken = |route: &&Arc<Route>| {
+                let limits = route.limits.as_ref().map_or(&[][..], Limits::limiters);
+                route.upgrades().is_none() && limits.iter().any(|taken| taken.name() == limiter.name())
+            };
+            self.all_routes.iter().filter(is_taken).map(|route| of_route(route)).sum()
+        };
+        self.limiters.iter().map(|limiter| (limiter.name(), of_limit(limiter))).collect()
     }
 
     /// Those that are under way. One registry for all plans.
@@ -269,6 +284,7 @@ impl Route {
         upstreams: &[Arc<Upstream<ForwardedBody>>],
         before: Option<&Route>,
         recent: Arc<Recent>,
+        workers: usize,
     ) -> Self {
         let upstream = upstreams[settings.upstream].clone();
         let authority = upstream.settings().endpoints[0].authority(upstream.settings().protocol);
@@ -276,7 +292,7 @@ impl Route {
         let keys: Vec<_> = settings.limits.iter().map(|limit| keys.get(*limit).cloned().flatten()).collect();
         let keys = if keys.iter().any(Option::is_some) { keys } else { Vec::new() };
         let rejected = before.map(|route| route.rejected.clone()).unwrap_or_default();
-        let aborts = before.map(|route| route.aborts.clone()).unwrap_or_default();
+        let traffic = before.map_or_else(|| Arc::new(Traffic::new(workers)), |route| route.traffic.clone());
         // Kept while it is not in force: tunnels last long.
         let upgrades = before.and_then(|route| route.upgrades.clone()).or_else(|| match settings.upgrade {
             Upgrade::Separate(places) => Some(Limiter::new(upgrade_settings(&settings.name, places))),
@@ -297,7 +313,7 @@ impl Route {
             names,
             upgrades,
             rejected,
-            aborts,
+            traffic,
             recent,
         }
     }

@@ -3,6 +3,7 @@
 mod classic;
 mod collector;
 mod endpoints;
+mod traffic;
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
