@@ -54,6 +54,8 @@ pub(super) struct EndpointState {
     pub(super) errors: u64,
     /// How long its answers took to begin, of late.
     pub(super) latency_ms: Option<f64>,
+    /// How long it gets no requests yet, where it has asked for that.
+    pub(super) paused_for_seconds: Option<f64>,
 }
 
 impl From<EndpointStatus> for EndpointState {
@@ -67,6 +69,7 @@ impl From<EndpointStatus> for EndpointState {
             answers: status.answers,
             errors: status.errors,
             latency_ms: status.latency.map(|latency| latency.as_micros() as f64 / 1000.0),
+            paused_for_seconds: status.paused_for.map(|left| (left.as_secs_f64() * 10.0).ceil() / 10.0),
         }
     }
 }

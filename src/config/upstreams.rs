@@ -1,6 +1,8 @@
 //! `[upstreams.NAME]`.
 
 use std::num::NonZeroU32;
+use std::ops::RangeInclusive;
+use std::time::Duration;
 
 use config::{Value, ValueKind};
 
@@ -14,8 +16,6 @@ use super::value::{Taken, as_text, boolean, choice, duration, integer, list, som
 use crate::admission::LIMIT_MAX;
 use crate::tls;
 use crate::upstream::{Balance, Eject, Endpoint, Forwarded, HostHeader, MaxConnections, Protocol, Resolve, Settings};
-
-const NOT_YET: &[&str] = &["respect_retry_after"];
 
 const URL_HELP: &str = "write url = \"http://127.0.0.1:3000\" in the table, or endpoints = [\"http://a:3000\", \"http://b:3000\"], or use \
                         --upstream URL";
@@ -45,6 +45,7 @@ pub(super) fn read(name: &str, mut section: Section<'_>, report: &Report) -> Opt
         eject: s.take_or("eject", eject, default.eject),
         health: s.take("health", health::health).flatten().and_then(|it| health::fitting(it, protocol, s, report)),
         wait_for_endpoint: s.take_or("wait_for_endpoint", duration(TIMEOUT_OR_ZERO), default.wait_for_endpoint),
+        respect_retry_after: s.take("respect_retry_after", respect_retry_after).flatten(),
         resolve: s.take_or("resolve", resolve, default.resolve),
         retries: s.take_or("retries", integer(0..=10), default.retries),
         set_headers: fields::take(s, "set_headers", Of::Requests, report),
@@ -57,7 +58,7 @@ pub(super) fn read(name: &str, mut section: Section<'_>, report: &Report) -> Opt
         name: default.name,
         endpoints,
     };
-    section.finish(NOT_YET);
+    section.finish(&[]);
     urls.map(|_| settings)
 }
 
@@ -194,6 +195,18 @@ fn max_connections(value: &Value) -> Taken<MaxConnections> {
     };
     Ok(MaxConnections::Fixed(NonZeroU32::new(most).expect("at least one")))
 }
+
+/// Whether, or for how long at most.
+fn respect_retry_after(value: &Value) -> Taken<Option<Duration>> {
+    if let Ok(heed) = boolean(value) {
+        return Ok(heed.then_some(*PAUSE.end()));
+    }
+    let time = duration(PAUSE)(value);
+    time.map(Some).or_else(|_| wrong("must be true, false, or a duration from \"1ms\" to \"60s\""))
+}
+
+/// No upstream is left alone for longer by a word of its own.
+const PAUSE: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(60);
 
 /// A duration, or `"once"`.
 fn resolve(value: &Value) -> Taken<Resolve> {

@@ -5,7 +5,7 @@ use std::future::ready;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use http::header::{ACCEPT_ENCODING, CONTENT_LENGTH, EXPECT, HOST, HeaderValue, TE, TRANSFER_ENCODING};
 use http::uri::{Authority, PathAndQuery, Scheme};
@@ -35,7 +35,7 @@ use crate::admission::{Admitted, Limits, Permit, Reason, Spool, Waited};
 use crate::upstream::headers::{
     accept_trailers, accepts_trailers, remove_hop_by_hop, requested_upgrade, upgrade as upgrade_to,
 };
-use crate::upstream::{Answer, Failure, HostHeader, How, Patience, Protocol, Step, Upgraded};
+use crate::upstream::{Answer, Failure, HostHeader, How, Protocol, Step, Upgraded};
 
 /// What is known of a request on arrival, and needed once it has been admitted or turned away.
 #[derive(Debug, Clone)]
@@ -124,14 +124,21 @@ impl Forward {
             };
             let how = How { worker: self.worker, ending: settings.ending, slot: permit.is_some() };
             let due = deadlines.exchange;
-            if upstream.is_closed() {
+            let opened = match upstream.is_closed() {
                 // Boxed, as is all that is seldom needed.
-                Box::pin(self.until_open(&mut request, due.map(|due| due.at), waited)).await;
-            }
+                true => Box::pin(self.until_open(&mut request, due.map(|due| due.at), waited)).await,
+                false => Ok(()),
+            };
             let held = Held::new(permit, &self.arrival.record);
-            let sent = upstream.send(how, request, held, told);
             let overdue = || Err(due.map_or(Failure::Overdue, Due::failure));
-            Ok(match within(due.map(|due| due.at), sent).await.unwrap_or_else(overdue) {
+            let answer = match opened {
+                Ok(()) => {
+                    let sent = upstream.send(how, request, held, told);
+                    within(due.map(|due| due.at), sent).await.unwrap_or_else(overdue)
+                }
+                Err(failure) => Err(failure),
+            };
+            Ok(match answer {
                 Ok(Answer::Response(response)) => {
                     let response = self.pass_on(response, waited);
                     let (ahead, record) = (settings.handling.buffer_response, self.arrival.record);
@@ -151,23 +158,6 @@ impl Forward {
                 }
             })
         })
-    }
-
-    /// Waits for an endpoint, and takes the time off what the upstream is told. Whether there is one then, sending will show.
-    async fn until_open(
-        &self,
-        request: &mut Request<ForwardedBody>,
-        exchange: Option<Instant>,
-        waited: Option<Waited>,
-    ) {
-        let Route { upstream, settings, .. } = &*self.route;
-        let start = Instant::now();
-        let until = exchange.into_iter().chain(self.deadline).min();
-        let waited = waited.map_or(Duration::ZERO, |waited| waited.wait);
-        upstream.until_open(Patience { waited, until }).await;
-        if settings.claim.deadline {
-            subtract_time(request.headers_mut(), || start.elapsed());
-        }
     }
 
     /// Agrees to another protocol. The tunnel goes with the answer; the server runs it.

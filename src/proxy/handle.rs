@@ -208,6 +208,11 @@ impl Proxy {
             }
             Some(Preflight::Count) | None => route.limits.as_ref(),
         };
+        if route.upstream.is_closed()
+            && let Err(failure) = forward.is_worth_waiting(limits)
+        {
+            return Reply::failed(&failure).into_response(&forward.arrival.about(Some(route)));
+        }
         let Some(limits) = limits else {
             let Ok(response) = forward.forward(request.map(Spool::new), None).await;
             return response;

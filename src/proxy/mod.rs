@@ -11,6 +11,7 @@ mod client;
 mod connections;
 mod cors;
 mod deadline;
+mod endpoint_wait;
 mod explain;
 mod forward;
 mod grpc;

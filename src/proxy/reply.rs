@@ -162,6 +162,12 @@ impl Reply {
                 // Jitter, as with those who wait for a permit.
                 Reply { retry_after: Some(fastrand::u64(1..=3)), ..reply }
             }
+            Failure::Paused(left) => {
+                let detail = "The upstream has asked for a pause, which is longer than the request may wait.";
+                let reply = Reply::new(StatusCode::SERVICE_UNAVAILABLE, "upstream_paused", detail);
+                let seconds = left.as_secs_f64().ceil().clamp(1.0, 60.0) as u64;
+                Reply { retry_after: Some(seconds), ..reply }
+            }
             Failure::Connect(_) => gateway("connect_failed", "The upstream can't be reached."),
             Failure::NoRoom => {
                 gateway("connect_failed", "All connections that may be open to the upstream are in use.")

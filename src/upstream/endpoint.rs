@@ -73,6 +73,8 @@ pub struct EndpointStatus {
     pub errors: u64,
     /// How long its answers took to begin, of late.
     pub latency: Option<Duration>,
+    /// How long it gets no requests yet, where it has asked for that.
+    pub paused_for: Option<Duration>,
 }
 
 impl EndpointStatus {
@@ -154,6 +156,7 @@ impl<B> Member<B> {
             answers: load.answers(),
             errors: load.errors(),
             latency: load.latency(),
+            paused_for: load.pause_left(),
         }
     }
 

@@ -3,6 +3,7 @@
 use std::error::Error as StdError;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Why there is no response, or no more of it.
 #[derive(Debug, thiserror::Error)]
@@ -10,6 +11,9 @@ pub enum Failure {
     /// No endpoint gets requests at the moment.
     #[error("no endpoint of the upstream gets requests")]
     NoEndpoint,
+    /// Every endpoint that would get requests has asked for a pause, and so much of it is left.
+    #[error("the upstream has asked for a pause of {0:?} yet")]
+    Paused(Duration),
     /// No connection could be made.
     #[error("cannot connect to the upstream")]
     Connect(#[source] io::Error),

@@ -290,6 +290,9 @@ where
         {
             connection.learn_idle_timeout(response.headers());
         }
+        if let Some(most) = self.settings.respect_retry_after {
+            exchange.seat.heed(most, response.status(), response.headers());
+        }
         let idle_timeout = self.settings.read_idle_timeout;
         // RFC 9110 §6.4.1. Over HTTP/2 the end of such an answer may come in a frame of its own.
         let bodiless = head_only || matches!(response.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 /// The line of one upstream.
 #[derive(Debug, Default)]
@@ -25,6 +25,8 @@ pub(super) struct Line {
 struct Opening {
     /// Since when there has been no endpoint, if there is none.
     closed: Option<Instant>,
+    /// When one is back, where that is known: it has asked for a pause, and is well.
+    back: Option<Instant>,
     /// Those with tickets from the first number to before the second are let go with the last opening.
     first: u64,
     last: u64,
@@ -35,6 +37,8 @@ struct Opening {
 pub struct Patience {
     /// How long it has waited elsewhere.
     pub waited: Duration,
+    /// How long it may wait there and here together for a pause to end, if the upstream does not let it wait for longer.
+    pub queue: Duration,
     /// When it stops in any case.
     pub until: Option<Instant>,
 }
@@ -42,51 +46,113 @@ pub struct Patience {
 /// In this time all who wait are let go.
 const RAMP: Duration = Duration::from_secs(1);
 
+/// By how much less a pause has to become longer for those who wait to hear of it. Where many answers say the same one after
+/// the other, each moves the end a little.
+const HARDLY: Duration = Duration::from_millis(100);
+
 impl Line {
     /// Whether there is no endpoint that gets requests.
     pub(super) fn is_closed(&self) -> bool {
-        self.closed.load(Ordering::Relaxed)
+        self.closed.load(Ordering::Acquire)
     }
 
-    /// Says whether there is one. One at a time may say so.
-    pub(super) fn set_open(&self, open: bool) {
-        if self.is_closed() != open {
+    /// Says whether there is one, and if there is none, when one is back if that is known. One at a time may say so.
+    pub(super) fn set(&self, open: bool, back: Option<Instant>) {
+        let back = back.filter(|_| !open);
+        let told = self.openings.borrow().back;
+        let same = match (told, back) {
+            (Some(told), Some(back)) => told <= back && back - told < HARDLY,
+            (told, back) => told == back,
+        };
+        if self.is_closed() != open && same {
             return;
         }
-        self.closed.store(!open, Ordering::Relaxed);
+        // One that is paused is not lost.
+        let loses = !self.is_closed() || back.is_none();
+        // Whoever finds it closed finds out why, and whoever hears that it is open finds it so.
+        if open {
+            self.closed.store(false, Ordering::Release);
+        }
         self.openings.send_modify(|opening| {
             *opening = match open {
-                true => Opening { closed: None, first: opening.last, last: self.tickets.load(Ordering::SeqCst) },
-                false => Opening { closed: Some(Instant::now()), ..*opening },
+                true => {
+                    Opening { first: opening.last, last: self.tickets.load(Ordering::SeqCst), ..Opening::default() }
+                }
+                false if loses => Opening { closed: Some(Instant::now()), back, ..*opening },
+                false => Opening { back, ..*opening },
             }
         });
+        self.closed.store(!open, Ordering::Release);
+    }
+
+    /// When an endpoint is back, where all that would get requests are paused.
+    pub(super) fn back(&self) -> Option<Instant> {
+        self.openings.borrow().back
     }
 
     /// Waits until `seat` has something, which is asked first and then each time that it may have. `None` once it has been
-    /// `time` since the last endpoint was lost, or since whoever waits has come if that was later.
+    /// `time` since the last endpoint was lost, or since whoever waits has come if that was later; and where all endpoints
+    /// are paused, for longer than its patience lasts.
     pub(super) async fn wait<T>(&self, time: Duration, patience: Patience, seat: impl Fn() -> Option<T>) -> Option<T> {
         let mut openings = self.openings.subscribe();
-        let ticket = self.tickets.fetch_add(1, Ordering::SeqCst);
-        let now = Instant::now();
-        let came = now.checked_sub(patience.waited).unwrap_or(now);
-        let since = openings.borrow().closed.map_or(came, |closed| closed.max(came));
-        let end = since.checked_add(time).into_iter().chain(patience.until).min();
-        let seated = async {
-            loop {
-                if let Some(seat) = seat() {
-                    return Some(seat);
+        let mut ticket = None;
+        let came = patience.came();
+        let mut lost = None;
+        loop {
+            if let Some(seat) = seat() {
+                return Some(seat);
+            }
+            let opening = *openings.borrow_and_update();
+            let end = match opening.back {
+                Some(back) => {
+                    let end = patience.end(came, time);
+                    if end.is_some_and(|end| end < back) {
+                        return None;
+                    }
+                    end
                 }
-                openings.changed().await.ok()?;
-                let Opening { closed, first, last } = *openings.borrow_and_update();
-                if closed.is_none() {
-                    sleep(turn(ticket, first, last)).await;
+                None => {
+                    let since = *lost.get_or_insert(opening.closed.map_or(came, |closed| closed.max(came)));
+                    since.checked_add(time).into_iter().chain(patience.until).min()
+                }
+            };
+            let Some(number) = ticket else {
+                // Whoever gives up at once is nobody's predecessor. It may have been opened just before this.
+                ticket = Some(self.tickets.fetch_add(1, Ordering::SeqCst));
+                continue;
+            };
+            match end {
+                Some(end) => timeout_at(end, openings.changed()).await.ok()?.ok()?,
+                None => openings.changed().await.ok()?,
+            }
+            let Opening { closed, first, last, .. } = *openings.borrow_and_update();
+            if closed.is_none() {
+                let turn = Instant::now() + turn(number, first, last);
+                sleep_until(end.map_or(turn, |end| end.min(turn))).await;
+                if self.is_closed() {
+                    // It stands behind those of this opening, in the order of their turns: all of them at once with the next
+                    // one would be what it is here to prevent.
+                    ticket = None;
                 }
             }
-        };
-        match end {
-            Some(end) => timeout_at(end, seated).await.ok().flatten(),
-            None => seated.await,
         }
+    }
+}
+
+impl Patience {
+    /// Whether it lasts until an endpoint is `back` after a pause, where the upstream lets it wait for `time`.
+    pub(super) fn outlasts(&self, back: Instant, time: Duration) -> bool {
+        self.end(self.came(), time).is_none_or(|end| back <= end)
+    }
+
+    /// Until when it waits for a pause to end.
+    fn end(&self, came: Instant, time: Duration) -> Option<Instant> {
+        came.checked_add(self.queue.max(time)).into_iter().chain(self.until).min()
+    }
+
+    fn came(&self) -> Instant {
+        let now = Instant::now();
+        now.checked_sub(self.waited).unwrap_or(now)
     }
 }
 

@@ -4,6 +4,8 @@ use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
+use super::pause::Pause;
+
 /// The counts of one endpoint. They outlive its connections, which a new configuration may have made anew.
 #[derive(Debug, Default)]
 pub(super) struct Load {
@@ -20,6 +22,8 @@ pub(super) struct Load {
     latency: AtomicU64,
     /// Why it gets no new requests, one bit for each reason.
     out: AtomicU8,
+    /// Until when it is paused.
+    pub(super) pause: Pause,
 }
 
 /// A reason for which an endpoint gets no new requests.
@@ -36,16 +40,19 @@ pub(super) enum Out {
     Down = 8,
     /// An operator has said so.
     Drained = 16,
+    /// It has asked for a pause.
+    Paused = 32,
 }
 
 impl Out {
     /// What says most comes first.
-    const ALL: [(Out, &'static str); 5] = [
+    const ALL: [(Out, &'static str); 6] = [
         (Out::Leaving, "leaving"),
         (Out::Drained, "drained"),
         (Out::Unresolved, "unresolved"),
         (Out::Down, "down"),
         (Out::Ejected, "ejected"),
+        (Out::Paused, "paused"),
     ];
 }
 
@@ -154,6 +161,11 @@ impl Load {
     /// Whether this is the one reason.
     pub(super) fn is_only(&self, why: Out) -> bool {
         self.out.load(Ordering::SeqCst) == why as u8
+    }
+
+    /// Whether there is a reason beside this one.
+    pub(super) fn is_out_but_for(&self, why: Out) -> bool {
+        self.out.load(Ordering::SeqCst) & !(why as u8) != 0
     }
 
     /// Whether it has changed. Whoever is not among those who hold the lock of the members tells them.

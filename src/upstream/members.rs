@@ -12,6 +12,7 @@ use super::balance::{Balance, choose};
 use super::endpoint::{EndpointStatus, Member, Seat};
 use super::line::Line;
 use super::load::{Load, Out};
+use super::pause::first_back;
 use super::roster::Roster;
 
 /// All endpoints that there are. The list is swapped as a whole; whoever has a seat at one that is gone goes on, and until
@@ -101,13 +102,14 @@ impl<B> Members<B> {
     /// Tells everybody what has changed.
     pub(super) fn changed(&self, state: &mut State) {
         let list = self.list.load();
-        if list.iter().all(|member| member.load().is_out()) {
-            // What failed now and then is better than nothing.
+        let back = first_back(&list);
+        if back.is_none() && list.iter().all(|member| member.load().is_out()) {
+            // What failed now and then is better than nothing, but not than one that is soon back.
             for member in list.iter().filter(|member| member.load().is_only(Out::Ejected)) {
                 member.load().set(Out::Ejected, false);
             }
         }
-        self.line.set_open(list.iter().any(|member| !member.load().is_out()));
+        self.line.set(list.iter().any(|member| !member.load().is_out()), back);
         if let Some(tell) = &state.teller.0 {
             // Where no endpoint gets anything, one request after the other is let in to hear so.
             tell(NonZeroU32::new(self.slots()).unwrap_or(NonZeroU32::MIN));
@@ -116,11 +118,13 @@ impl<B> Members<B> {
 
     /// A seat at the endpoint that is next, if possible at none of those that were `tried`. With `slot`, which somebody
     /// else has counted, at one that has a slot free. `None` where no endpoint gets requests.
+    ///
+    /// Where all that could are paused, whoever comes so far was on its way before that, and goes.
     pub(super) fn seat(&self, balance: Balance, tried: &[Arc<Member<B>>], slot: bool) -> Option<Seat<B>> {
         let list = self.list.load();
         // There is nothing to choose, and nothing to be spent on it.
         if let [only] = &list[..]
-            && !only.load().is_out()
+            && !only.load().is_out_but_for(Out::Paused)
         {
             return Some(Seat::try_take(only, slot).unwrap_or_else(|| Seat::force(only, slot)));
         }
@@ -133,14 +137,16 @@ impl<B> Members<B> {
             choose(balance, list.len(), dice, load).map(|at| &list[at])
         };
         let up = |member: &Arc<Member<B>>| !member.load().is_out();
+        let well = |member: &Arc<Member<B>>| !member.load().is_out_but_for(Out::Paused);
         let free = |member: &Arc<Member<B>>| !slot || member.has_free_slot();
         let given_back = || list.iter().map(|member| member.load().given_back()).fold(0, u64::wrapping_add);
         loop {
             let before = if slot { given_back() } else { 0 };
             let member = pick(&|member| up(member) && free(member) && is_untried(member, tried))
                 .or_else(|| pick(&|member| up(member) && free(member)))
+                .or_else(|| pick(&|member| well(member) && free(member)))
                 // It was let in for a slot of an endpoint that has been taken out since.
-                .or_else(|| pick(&|member| slot && list.iter().any(up) && member.is_slotted_and_free()));
+                .or_else(|| pick(&|member| slot && list.iter().any(well) && member.is_slotted_and_free()));
             match member.map(|member| Seat::try_take(member, slot)) {
                 Some(Some(seat)) => return Some(seat),
                 // Somebody was faster; there is another one.
@@ -151,7 +157,7 @@ impl<B> Members<B> {
             }
         }
         // More were let in than there are slots: an operator has said so, or nobody counts but for show.
-        pick(&up).map(|member| Seat::force(member, slot))
+        pick(&up).or_else(|| pick(&well)).map(|member| Seat::force(member, slot))
     }
 
     /// Whether a request can go elsewhere.

@@ -26,6 +26,7 @@ mod kept;
 mod line;
 mod load;
 mod members;
+mod pause;
 mod pool;
 mod ready;
 mod received;

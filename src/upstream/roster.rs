@@ -145,6 +145,9 @@ impl<B> Members<B> {
                     // Nobody would ever find it healthy again.
                     member.load().set(Out::Down, false);
                 }
+                if settings.respect_retry_after.is_none() {
+                    member.load().unpause();
+                }
                 list.push(Arc::new(member));
             }
         }

@@ -53,6 +53,8 @@ pub struct Settings {
     pub health: Option<Health>,
     /// How long requests wait where no endpoint gets any. Default: not at all.
     pub wait_for_endpoint: Duration,
+    /// For how long at most an endpoint is left alone that asks for it by `Retry-After`. `None`, the default: it is not.
+    pub respect_retry_after: Option<Duration>,
     /// How often the names of endpoints are looked up. Default: every 30 s.
     pub resolve: Resolve,
     /// How often a request may be sent again (only where that is safe). Default 1.
@@ -88,6 +90,7 @@ impl Settings {
             eject: Some(Eject::default()),
             health: None,
             wait_for_endpoint: Duration::ZERO,
+            respect_retry_after: None,
             resolve: Resolve::default(),
             retries: 1,
             set_headers: Vec::new(),

@@ -50,6 +50,7 @@ mod reload;
 mod resolving;
 mod response_headers;
 mod retries;
+mod retry_after;
 mod rewriting;
 mod route_log;
 mod routes;

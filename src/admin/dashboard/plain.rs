@@ -52,7 +52,11 @@ fn write(html: &mut String, snapshot: &Snapshot) -> fmt::Result {
     let names = ["Name", "Endpoint", "State", "In flight", "Latency, ms", "Errors"];
     table(html, "Upstreams", &names, &endpoints, |html, (upstream, endpoint)| {
         let (name, address) = (Escaped(&upstream.name), Escaped(&endpoint.endpoint));
-        write!(html, "<td>{name}<td>{address}<td>{}<td>{}", endpoint.state, endpoint.in_flight)?;
+        write!(html, "<td>{name}<td>{address}<td>{}", endpoint.state)?;
+        if let Some(left) = endpoint.paused_for_seconds.filter(|_| endpoint.state == "paused") {
+            write!(html, " for {} s", left.ceil())?;
+        }
+        write!(html, "<td>{}", endpoint.in_flight)?;
         match endpoint.latency_ms {
             Some(latency) => write!(html, "<td>{latency:.1}<td>{}", endpoint.errors),
             None => write!(html, "<td>–<td>{}", endpoint.errors),

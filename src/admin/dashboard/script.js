@@ -245,7 +245,8 @@ function upstreams(list) {
   const columns = [["state", "State"], ["in_flight", "In flight", "n"], ["slots", "Slots", "n"], ["latency_ms", "Latency", "n"], ["errors", "Errors", "n"]]
     .filter(([key]) => list.some((upstream) => upstream.endpoints.some((endpoint) => endpoint[key] != null)));
   const value = (endpoint, key) => endpoint[key] == null ? "–" : key === "latency_ms" ? time(endpoint[key] / 1000)
-    : key === "state" && endpoint.drained_by ? `${endpoint.state} by ${endpoint.drained_by}` : String(endpoint[key]);
+    : key === "state" && endpoint.drained_by ? `${endpoint.state} by ${endpoint.drained_by}`
+    : key === "state" && endpoint.state === "paused" ? `paused for ${Math.ceil(endpoint.paused_for_seconds)} s` : String(endpoint[key]);
   const rows = list.flatMap((upstream) => upstream.endpoints.map((endpoint, i) => h("tr", null,
     h("td", null, i ? "" : upstream.name), h("td", null, endpoint.endpoint),
     ...columns.map(([key, , kind]) => h("td", kind ? { class: kind } : null, value(endpoint, key))),

@@ -102,13 +102,17 @@ fn endpoints(status: &Value) -> Result<Vec<Vec<String>>, String> {
     for upstream in list(status, "/upstreams")? {
         for endpoint in list(upstream, "/endpoints")? {
             let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+            let mut state = text(member(endpoint, "/state")?);
+            if let Some(left) = endpoint["paused_for_seconds"].as_f64().filter(|_| state == "paused") {
+                state = format!("{state} for {}s", left.ceil());
+            }
             let in_flight = member(endpoint, "/in_flight")?.as_u64().unwrap_or(0);
             let slots = endpoint["slots"].as_u64().map(|slots| format!("/{slots}")).unwrap_or_default();
             rows.push(vec![
                 text(member(upstream, "/name")?),
                 text(member(endpoint, "/endpoint")?),
                 format!("{in_flight}{slots}"),
-                text(member(endpoint, "/state")?),
+                state,
             ]);
         }
     }
@@ -134,6 +138,7 @@ mod tests {
         ], "upstreams": [{"name": "app", "endpoints": [
             {"endpoint": "10.0.0.1:3000", "state": "up", "in_flight": 3, "slots": 4},
             {"endpoint": "10.0.0.2:3000", "state": "ejected", "in_flight": 0, "slots": null},
+            {"endpoint": "10.0.0.3:3000", "state": "paused", "in_flight": 0, "slots": null, "paused_for_seconds": 2.1},
         ]}]})
     }
 
@@ -149,7 +154,8 @@ mod tests {
              \n\
              UPSTREAM       ENDPOINT  IN FLIGHT  STATE\n\
              app       10.0.0.1:3000        3/4  up\n\
-             app       10.0.0.2:3000          0  ejected\n"
+             app       10.0.0.2:3000          0  ejected\n\
+             app       10.0.0.3:3000          0  paused for 3s\n"
         );
         let nothing = json!({"draining": false, "limits": [], "upstreams": []});
         assert_eq!(describe(&nothing, None).unwrap(), "no limits\n");

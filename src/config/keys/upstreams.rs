@@ -76,6 +76,13 @@ pub(super) const UPSTREAM: &[Key] = &[
                 has its permits meanwhile.",
     },
     Key {
+        name: "respect_retry_after",
+        kind: Kind::Either(&[Kind::Boolean, Kind::Text(&["\"1ms\"", "\"60s\""])]),
+        default: Default::Is("false"),
+        about: "Whether an endpoint that answers 429 or 503 with `Retry-After` gets no new requests for so long, for 60s or \
+                this duration at most. Where that holds for all of them, requests wait within their `queue_timeout`.",
+    },
+    Key {
         name: "resolve",
         kind: Kind::Either(&[Kind::Words(&["once"]), Kind::Duration { zero: false }]),
         default: Default::Is("\"30s\""),

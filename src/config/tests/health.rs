@@ -1,4 +1,4 @@
-//! `health`, `resolve` and `wait_for_endpoint`.
+//! `health`, `resolve`, `wait_for_endpoint` and `respect_retry_after`.
 
 use std::time::Duration;
 
@@ -70,4 +70,17 @@ fn names_are_looked_up_every_so_often_or_once() {
     assert_eq!(read("resolve = \"once\"").unwrap().resolve, Resolve::Once);
     assert!(read("resolve = \"0s\"").is_err());
     assert_eq!(read("wait_for_endpoint = \"5s\"").unwrap().wait_for_endpoint, Duration::from_secs(5));
+}
+
+#[test]
+fn a_pause_is_heeded_or_not_or_for_so_long_and_never_for_more_than_a_minute() {
+    let read = |value: &str| read(&format!("respect_retry_after = {value}")).map(|read| read.respect_retry_after);
+    let seconds = |n: u64| Some(Duration::from_secs(n));
+    for (value, time) in [("false", None), ("true", seconds(60)), ("\"5s\"", seconds(5)), ("\"1m\"", seconds(60))] {
+        assert_eq!(read(value).unwrap(), time, "{value}");
+    }
+    for value in ["\"61s\"", "\"0s\"", "5", "\"yes\"", "[]"] {
+        let problems = read(value).unwrap_err();
+        assert!(problems[0].contains("must be true, false, or a duration from \"1ms\" to \"60s\""), "{problems:?}");
+    }
 }

@@ -2,9 +2,11 @@
 
 use std::sync::atomic::AtomicU64;
 use std::thread;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::Empty;
+use tokio::time::Instant;
 
 use super::super::settings::{Endpoint, Settings};
 use super::super::site::Site;
@@ -83,4 +85,46 @@ fn the_last_endpoint_stays() {
     members.put(&Settings::new("u", endpoint), 1);
     let load = members.list.load()[0].load().clone();
     assert!(!members.take_out_unless_last(&load, Out::Ejected) && !load.is_out());
+}
+
+fn two() -> Arc<Members<Empty<Bytes>>> {
+    let endpoints = ["a", "b"].map(|host| Endpoint { host: host.to_owned(), port: 1 });
+    let members = Arc::new(Members::new());
+    let settings = Settings::new("u", endpoints[0].clone());
+    let respect_retry_after = Some(Duration::from_secs(60));
+    members.put(&Settings { endpoints: endpoints.to_vec(), respect_retry_after, ..settings }, 1);
+    members
+}
+
+#[test]
+fn who_is_paused_is_passed_over_and_the_last_one_closes_the_line_but_not_for_those_on_their_way() {
+    let members = two();
+    let soon = Instant::now() + Duration::from_secs(9);
+    let [one, other] = [0, 1].map(|at| members.list.load()[at].load().clone());
+    assert!(members.pause(&one, soon) && !members.pause(&one, soon));
+    for _ in 0..20 {
+        let seat = members.seat(Balance::LeastInFlight, &[], false).unwrap();
+        assert!(Arc::ptr_eq(seat.member().load(), &other));
+    }
+    assert!(!members.line.is_closed());
+    let later = soon + Duration::from_secs(1);
+    assert!(members.pause(&other, later));
+    assert!(members.line.is_closed() && members.line.back() == Some(soon));
+    assert!(members.seat(Balance::LeastInFlight, &[], false).is_some());
+    // One that is ill as well is not soon back.
+    assert!(members.set(&one, Out::Down, true));
+    assert_eq!(members.line.back(), Some(later));
+    assert!(members.set(&other, Out::Down, true));
+    assert!(members.line.back().is_none() && members.seat(Balance::LeastInFlight, &[], false).is_none());
+}
+
+#[test]
+fn one_that_was_ejected_comes_back_for_a_loss_and_not_for_a_pause() {
+    let members = two();
+    let [one, other] = [0, 1].map(|at| members.list.load()[at].load().clone());
+    assert!(members.take_out_unless_last(&one, Out::Ejected));
+    assert!(members.pause(&other, Instant::now() + Duration::from_secs(9)));
+    assert!(one.is(Out::Ejected) && members.line.is_closed());
+    assert!(members.set(&other, Out::Down, true));
+    assert!(!one.is_out() && !members.line.is_closed());
 }

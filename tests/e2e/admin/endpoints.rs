@@ -83,6 +83,21 @@ async fn the_last_endpoint_can_be_drained_and_then_there_is_none() {
 }
 
 #[tokio::test]
+async fn nobody_waits_for_a_slot_behind_the_last_work_of_an_endpoint_that_gets_no_more() {
+    let mut upstream = Upstream::start().await;
+    let setup = Sluicegate::with_limit(9).queue(9).admin().upstream("slots = 1");
+    let gate = setup.in_front_of(&upstream).await;
+    let mut runs = gate.get("/").await;
+    let call = soon("the request", upstream.next()).await;
+    let path = format!("POST /api/v1/upstreams/default/endpoints/{}/drain", upstream.address);
+    assert_eq!(gate.ask_admin(&path, "").await.status, 200);
+    gate.get("/").await.answer().await.expect(503, "no_endpoint");
+    call.respond(200, "").await;
+    assert_eq!(runs.answer().await.status, 200);
+    until("all permits to be back", async || gate.limit_status().await["in_flight"] == 0).await;
+}
+
+#[tokio::test]
 async fn whoever_does_not_exist_cannot_be_drained_and_it_is_said_who_can() {
     let upstream = Upstream::start().await;
     let gate = Sluicegate::with_limit(1).admin().in_front_of(&upstream).await;
