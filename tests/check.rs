@@ -161,3 +161,48 @@ fn a_thousand_routes_are_checked_in_a_moment() {
     println!("a check of a thousand routes took {took:?}");
     assert!(took <= most, "{took:?}");
 }
+
+/// Checks a file of its own, and explains a request by it.
+fn checked_and_explained(name: &str, file: &str) -> [Output; 2] {
+    let path = std::env::temp_dir().join(format!("sluicegate-{name}-{}.toml", std::process::id()));
+    std::fs::write(&path, file).expect("the file can be written");
+    let path_text = path.to_str().expect("a path in UTF-8");
+    let outputs = [&["check", "-c", path_text][..], &["explain", "GET", "/", "-c", path_text]];
+    let outputs = outputs.map(|arguments| sluicegate(arguments, &[]));
+    let _ = std::fs::remove_file(path);
+    outputs
+}
+
+#[test]
+fn a_cost_that_no_key_may_have_is_wrong_with_both_places() {
+    let file = "[upstreams.api]\nurl = \"http://127.0.0.1:3000\"\n\
+                [limits.tenants]\nlimit = 20\nkey = \"header:x-tenant\"\nper_key = 2\nkeys = { big = { per_key = 4 } }\n\
+                [routes.api]\nlimits = [\"tenants\"]\ncost = 5\n";
+    for output in checked_and_explained("cost", file) {
+        let said = text(&output.stderr);
+        for part in [
+            "error: routes.api.cost takes 5 permits, and one key may have 2 of \"tenants\"",
+            "error: routes.api.cost takes 5 permits, and the key \"big\" may have 4 of \"tenants\"",
+            ".toml:10:1",
+            ".toml:6:1",
+            ".toml:7:1",
+            "cost = 5",
+            "lower the cost, or raise per_key: it would have to run alone, past the cap",
+        ] {
+            assert!(said.contains(part), "{part} in {said}");
+        }
+        assert_eq!((text(&output.stdout), output.status.code()), ("", Some(2)));
+    }
+}
+
+#[test]
+fn a_cost_that_each_key_may_have_is_right_and_a_cap_above_the_limit_is_warned_of() {
+    let file = "[upstreams.api]\nurl = \"http://127.0.0.1:3000\"\n\
+                [routes.api]\nlimit = 5\nkey = \"header:x-tenant\"\nper_key = 9\ncost = 5\n";
+    let [checked, explained] = checked_and_explained("cap", file);
+    assert_eq!((checked.status.code(), explained.status.code()), (Some(0), Some(0)), "{checked:?} {explained:?}");
+    let said = text(&checked.stderr);
+    assert!(said.contains("warning: routes.api.per_key lets one key have 9 of 5 permits"), "{said}");
+    assert!(said.contains("it is no bound: lower it, or raise the limit"), "{said}");
+    assert!(text(&explained.stdout).contains("cost        5 permits of each limit\n"), "{explained:?}");
+}
