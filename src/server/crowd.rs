@@ -2,7 +2,8 @@
 //!
 //! At the cap, whoever has been idle the longest makes room for who comes next. If nobody is idle, nobody is accepted
 //! until somebody leaves or becomes idle: the kernel keeps those who come meanwhile, but for one a listener, which we hold. A connection's own task decides
-//! whether it is idle, so no request is lost to this that would not be lost to `idle_timeout`.
+//! whether it is idle, so no request is lost to this that would not be lost to `idle_timeout`. Whoever has just connected
+//! is not idle for a second, in which he is expected to ask.
 
 use std::pin::pin;
 use std::sync::atomic::{
