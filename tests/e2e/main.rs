@@ -38,6 +38,7 @@ mod http2_bounds;
 mod http2_messages;
 mod introductions;
 mod leaving;
+mod listeners;
 mod load;
 mod peers;
 mod preflight;
