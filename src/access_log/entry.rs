@@ -108,6 +108,23 @@ pub enum Outcome {
     ClientGone,
 }
 
+impl Outcome {
+    /// All of them.
+    pub const ALL: [Outcome; 5] =
+        [Outcome::Completed, Outcome::Rejected, Outcome::Failed, Outcome::Refused, Outcome::ClientGone];
+
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Outcome::Completed => "completed",
+            Outcome::Rejected => "rejected",
+            Outcome::Failed => "failed",
+            Outcome::Refused => "refused",
+            Outcome::ClientGone => "client_gone",
+        }
+    }
+}
+
 /// Where a request was when its client left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]

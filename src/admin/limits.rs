@@ -15,7 +15,7 @@ use super::problem::Problem;
 use super::requests::shown;
 use super::status::{LimitStatus, all, json};
 use super::timestamp::rfc3339;
-use crate::admission::{Limiter, Waiter};
+use crate::admission::{LIMIT_MAX, Limiter, Overrides, Waiter};
 use crate::duration;
 use crate::proxy::LiveView;
 
@@ -42,7 +42,9 @@ pub(super) async fn change(
     body: Bytes,
 ) -> Result<Response, Problem> {
     let limiter = &find(&context, &name)?;
-    let Patch { values, lasts } = Patch::read(&body)?;
+    let patch = Patch::read(&body)?;
+    patch.check(&limiter.settings(), context.server.proxy().has_secret_keys(limiter))?;
+    let Patch { values, lasts, .. } = patch;
     let before = knobs(limiter);
     let over = context.overrides.put(limiter, values, lasts, connection.peer_ip());
     let until = over.until.map_or_else(|| "forever".to_owned(), rfc3339);
@@ -210,7 +212,16 @@ fn unknown(name: &str, names: &[&str]) -> String {
 /// What of a limit can be changed, for the log.
 fn knobs(limiter: &Limiter) -> String {
     let timeout = duration::show(limiter.queue_timeout());
-    format!("limit {}, queue {}, queue timeout {timeout}", limiter.limit(), limiter.queue())
+    let limit = match limiter.limit() {
+        LIMIT_MAX => "none".to_owned(),
+        limit => limit.to_string(),
+    };
+    let mut text = format!("limit {limit}, queue {}, queue timeout {timeout}", limiter.queue());
+    let Overrides { keys, .. } = limiter.overrides();
+    let per_key = limiter.rules().and_then(|rules| rules.per_key).map(|per_key| format!(", per key {per_key}"));
+    text.extend(per_key);
+    text.extend(keys.iter().map(|(key, per_key)| format!(", key {key} {per_key}")));
+    text + if limiter.is_dry_run() { ", dry run" } else { "" }
 }
 
 fn log(limiter: &Limiter, before: &str, by: IpAddr, until: &str) {

@@ -2,18 +2,19 @@
 
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::{AtomicU64, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 
 use super::counts::Counters;
 use super::crowd::{Crowd, Rate};
 use super::key::Key;
+use super::overrides::Overrides;
 use super::permit::Waited;
 use super::rejection::{Reason, Rejection};
-use super::settings::{Hold, LIMIT_MAX, Overrides, Settings};
+use super::settings::{Hold, LIMIT_MAX, Settings};
 use super::waiting::{Verdict, Waiting, Wakers};
 use super::word::{Mode, Word};
 use crate::queue::{FlowId, Next, Order, Rules};
@@ -34,8 +35,10 @@ pub(super) struct Gate {
     spooled: AtomicU64,
     pub(super) name: Box<str>,
     pub(super) takes_one: bool,
-    /// What is configured. The limit, the next two and the word's mode are what is in force.
+    /// What is configured. The limit, the next three and the word's mode are what is in force.
     pub(super) settings: ArcSwap<Settings>,
+    /// What holds for keys, beside the line so that it can be read without the lock.
+    pub(super) rules: ArcSwapOption<Rules<Key>>,
     queue: AtomicU32,
     /// In milliseconds.
     queue_timeout: AtomicU64,
@@ -60,6 +63,7 @@ impl Gate {
             name: settings.name.as_str().into(),
             takes_one: settings.takes_one,
             settings: ArcSwap::from_pointee(settings),
+            rules: ArcSwapOption::empty(),
             overrides: Mutex::default(),
             waiting: Mutex::default(),
         };
@@ -239,6 +243,7 @@ impl Gate {
     pub(super) fn set_rules(&self, rules: Option<Rules<Key>>) {
         let mut waiting = self.lock();
         self.word.set(Mode::KEYED, rules.is_some());
+        self.rules.store(rules.clone().map(Arc::new));
         waiting.line.set_rules(rules.unwrap_or_default());
         self.word.set(Mode::CAPPED, waiting.line.counts_in_flight());
     }

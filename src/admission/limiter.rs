@@ -14,7 +14,7 @@ use super::judge::Refusal;
 use super::key::Key;
 use super::permit::Permit;
 use super::rejection::{Reason, Rejection};
-use super::settings::{Hold, LIMIT_MAX, Overrides, Settings, default_queue};
+use super::settings::{Hold, LIMIT_MAX, Settings};
 use super::waiting::Verdict;
 use super::word::Mode;
 use crate::queue::{Order, Rules};
@@ -156,51 +156,5 @@ impl Limiter {
             return None;
         }
         Some(Refusal::new(reason, gate.crowd.read().len).told_by(gate, &Budget::default()))
-    }
-
-    /// Takes a new configuration. What is overridden stays so; the rest is in force at once, as by
-    /// [`set_limit`](Limiter::set_limit). Permits, waiters and counts stay.
-    pub fn reconfigure(&self, settings: Settings) {
-        // Under this lock, so that an override that ends now sees either all of the old settings or all of the new ones.
-        let overrides = self.0.lock_overrides();
-        self.0.set_order(settings.order);
-        self.0.set_rules(settings.rules.clone());
-        self.0.set_hold(settings.hold);
-        self.0.set_dry_run(settings.dry_run);
-        self.0.settings.store(Arc::new(settings));
-        self.enforce(*overrides);
-    }
-
-    /// Takes a new number of permits for the configured one, as it is where that is measured; and with `queue_follows` a
-    /// queue by that number. What is overridden stays so.
-    pub fn set_measured(&self, limit: NonZeroU32, queue_follows: bool) {
-        let overrides = self.0.lock_overrides();
-        let before = self.0.settings.load_full();
-        if before.limit == limit {
-            return;
-        }
-        let queue = if queue_follows { default_queue(limit) } else { before.queue };
-        self.0.settings.store(Arc::new(Settings { limit, queue, ..(*before).clone() }));
-        self.enforce(*overrides);
-    }
-
-    /// Whether anything is overridden.
-    pub fn is_overridden(&self) -> bool {
-        *self.0.lock_overrides() != Overrides::default()
-    }
-
-    /// Overrides what is configured, until the next call. Without anything to override, the configuration is in force
-    /// again.
-    pub fn override_settings(&self, overrides: Overrides) {
-        let mut current = self.0.lock_overrides();
-        *current = overrides;
-        self.enforce(overrides);
-    }
-
-    fn enforce(&self, overrides: Overrides) {
-        let settings = self.0.settings.load();
-        self.set_queue(overrides.queue.unwrap_or(settings.queue));
-        self.set_queue_timeout(overrides.queue_timeout.unwrap_or(settings.queue_timeout));
-        self.set_limit(overrides.limit.unwrap_or(settings.limit));
     }
 }

@@ -7,9 +7,10 @@ use super::counts::Counts;
 use super::gate::{Gate, now};
 use super::key::Key;
 use super::limiter::Limiter;
+use super::overrides::SHARED;
 use super::settings::Settings;
 use super::word::Mode;
-use crate::queue::{Level, Ticket};
+use crate::queue::{Level, Rules, Ticket};
 
 /// What a newcomer would find, or where one stands who waits.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -41,9 +42,6 @@ pub struct Waiter {
 
 /// Places in line are counted up to here for the one who asks: each is looked at under the lock.
 const COUNTED: usize = 1000;
-
-/// What the configuration calls all who have no key of their own.
-const SHARED: &str = "_";
 
 impl Gate {
     /// Where one stands who waits. Behind the first thousand, where it stands at most.
@@ -101,6 +99,22 @@ impl Limiter {
     /// Whether it only counts.
     pub fn is_dry_run(&self) -> bool {
         self.0.word.read().is(Mode::DRY_RUN)
+    }
+
+    /// What holds for keys. `None` where none are told apart.
+    pub fn rules(&self) -> Option<Arc<Rules<Key>>> {
+        self.0.rules.load_full()
+    }
+
+    /// Whether something is said of this very key, in the configuration or beside it.
+    pub fn names(&self, key: &Key) -> bool {
+        let rules = self.0.rules.load();
+        rules.as_ref().is_some_and(|rules| rules.rule_of(key).is_some())
+    }
+
+    /// Whether in-flight requests are counted by key: whether any key has a cap.
+    pub fn counts_by_key(&self) -> bool {
+        self.0.word.read().is(Mode::CAPPED)
     }
 
     /// How long one may wait.

@@ -79,7 +79,7 @@ impl Fairness {
         let named = |(name, rule): &(String, KeyRule)| (name != SHARED).then(|| (name.clone(), *rule));
         let named: HashMap<String, KeyRule> = keys.iter().filter_map(named).collect();
         if expression.is_secret()
-            && let Some(plain) = named.keys().find(|name| !is_shown_secret(name))
+            && let Some(plain) = named.keys().find(|name| !Key::is_shown_secret(name))
         {
             let message = format!("names \"{plain}\", but these keys are secrets");
             let help = "write sha256: and the first eight digits of the secret's SHA-256, as it is shown everywhere";
@@ -92,6 +92,7 @@ impl Fairness {
             keys: named.iter().map(|(name, rule)| (Key::new(name.as_str()), *rule)).collect(),
             shared: keys.iter().find(|(name, _)| name == SHARED).map_or(default.shared, |(_, rule)| *rule),
             max_keys: self.max_keys.or(defaults.max_keys).unwrap_or(default.max_keys),
+            name_of: Key::name,
         };
         let how = KeyRules {
             expression: expression.clone(),
@@ -164,11 +165,4 @@ fn key_rule(_: &str, value: &Value) -> Taken<KeyRule> {
         })?;
     }
     Ok(rule)
-}
-
-/// `sha256:` and eight digits.
-fn is_shown_secret(name: &str) -> bool {
-    name.strip_prefix("sha256:").is_some_and(|digits| {
-        digits.len() == 8 && digits.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'))
-    })
 }

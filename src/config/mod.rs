@@ -10,6 +10,7 @@
 mod address;
 mod admin;
 mod claims;
+mod connections;
 mod dry_run;
 mod environment;
 mod excerpt;

@@ -8,7 +8,7 @@ use super::report::{Report, problem};
 use super::routes::{self, Route};
 use super::section::Section;
 use super::shared::SharedLimits;
-use super::{Settings, admin, log, response_headers, server, together, upstreams};
+use super::{Settings, admin, connections, log, response_headers, server, together, upstreams};
 use crate::proxy::Plan;
 
 /// Tables that a later version will have.
@@ -69,6 +69,7 @@ pub(super) fn settings(tree: Map<String, Value>, report: &Report) -> Option<Sett
     }
     if complete {
         together::check(&plan, &server, report);
+        connections::check(&plan, report);
     }
     Some(Settings {
         server,

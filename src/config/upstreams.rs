@@ -13,9 +13,9 @@ use super::server::{TIMEOUT, TIMEOUT_OR_ZERO};
 use super::value::{Taken, as_text, boolean, choice, duration, integer, list, some, wrong};
 use crate::admission::LIMIT_MAX;
 use crate::tls;
-use crate::upstream::{Balance, Eject, Endpoint, Forwarded, HostHeader, Protocol, Resolve, Settings};
+use crate::upstream::{Balance, Eject, Endpoint, Forwarded, HostHeader, MaxConnections, Protocol, Resolve, Settings};
 
-const NOT_YET: &[&str] = &["max_connections", "respect_retry_after"];
+const NOT_YET: &[&str] = &["respect_retry_after"];
 
 const URL_HELP: &str = "write url = \"http://127.0.0.1:3000\" in the table, or endpoints = [\"http://a:3000\", \"http://b:3000\"], or use \
                         --upstream URL";
@@ -41,6 +41,7 @@ pub(super) fn read(name: &str, mut section: Section<'_>, report: &Report) -> Opt
         read_idle_timeout: s.take_or("read_idle_timeout", duration(TIMEOUT), default.read_idle_timeout),
         upgrade_idle_timeout: s.take_or("upgrade_idle_timeout", duration(TIMEOUT), default.upgrade_idle_timeout),
         idle_timeout: s.take("idle_timeout", duration(TIMEOUT_OR_ZERO)),
+        max_connections: s.take_or("max_connections", max_connections, default.max_connections),
         eject: s.take_or("eject", eject, default.eject),
         health: s.take("health", health::health).flatten().and_then(|it| health::fitting(it, protocol, s, report)),
         wait_for_endpoint: s.take_or("wait_for_endpoint", duration(TIMEOUT_OR_ZERO), default.wait_for_endpoint),
@@ -181,6 +182,17 @@ fn eject(value: &Value) -> Taken<Option<Eject>> {
     let failures = table.get("failures").map(integer(1..=1_000_000)).transpose()?;
     let time = table.get("for").map(duration(TIMEOUT)).transpose()?;
     Ok(Some(Eject { failures: failures.unwrap_or(default.failures), time: time.unwrap_or(default.time) }))
+}
+
+/// A number, or `"limit"`.
+fn max_connections(value: &Value) -> Taken<MaxConnections> {
+    if as_text(value) == Some("limit") {
+        return Ok(MaxConnections::Limit);
+    }
+    let Ok(most) = integer::<u32>(1..=LIMIT_MAX)(value) else {
+        return wrong("must be a number from 1 on, or \"limit\"");
+    };
+    Ok(MaxConnections::Fixed(NonZeroU32::new(most).expect("at least one")))
 }
 
 /// A duration, or `"once"`.

@@ -28,12 +28,12 @@ pub(super) struct Held {
     pub(super) permit: Option<Permit>,
     released: Released,
     /// Dropped behind the permit: who is not shown any more holds nothing.
-    _live: Option<Arc<Live>>,
+    live: Option<Arc<Live>>,
 }
 
 impl Held {
     pub(super) fn new(permit: Option<Permit>, record: &Record) -> Self {
-        Held { permit, released: record.downgrade(), _live: record.live().cloned() }
+        Held { permit, released: record.downgrade(), live: record.live().cloned() }
     }
 }
 
@@ -41,6 +41,7 @@ impl Drop for Held {
     fn drop(&mut self) {
         if self.permit.take().is_some() {
             self.released.now();
+            self.live.iter().for_each(|live| live.released());
         }
     }
 }

@@ -60,7 +60,7 @@ pub(super) struct Arrival {
 }
 
 /// Sends the requests of a route upstream.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct Forward {
     pub(super) route: Arc<Route>,
     pub(super) worker: usize,
@@ -87,7 +87,12 @@ impl Service<Admitted<RequestBody>> for Forward {
         if let Some(told) = &self.arrival.told {
             told.set_admitted();
         }
-        self.clone().forward(admitted.request, Some(admitted.permit))
+        let Forward { route, worker, arrival, deadline, ahead } = self;
+        // It is called once: what was read goes along.
+        let ahead = ahead.take();
+        let (route, arrival) = (route.clone(), arrival.clone());
+        let once = Forward { route, worker: *worker, arrival, deadline: *deadline, ahead };
+        once.forward(admitted.request, Some(admitted.permit))
     }
 }
 

@@ -178,7 +178,8 @@ impl Proxy {
         if most > 0 && arrival.grpc.is_none() && !request.body().is_end_stream() {
             // Where all of its limits only count, nobody is turned away.
             let until = claim.deadline.filter(|_| !only_counts(route)).map(Instant::from_std);
-            let read = within(until, Box::pin(Ahead::read(request.body_mut(), most))).await;
+            let account = route.limits.as_ref().map(|limits| limits.limiters()[0].account());
+            let read = within(until, Box::pin(Ahead::read(request.body_mut(), most, account))).await;
             arrival.large = is_large(request.body());
             match read {
                 Some(Ok(read)) => ahead = Some(Box::new(read)),

@@ -4,11 +4,11 @@
 //! upstream. Whatever goes wrong becomes an answer here: nothing that the server sees is an error. The permit goes with
 //! the exchange, not with the client: see [`upstream`](crate::upstream).
 
-mod aborts;
 mod body;
 mod changes;
 mod claim;
 mod client;
+mod connections;
 mod cors;
 mod deadline;
 mod explain;
@@ -37,11 +37,11 @@ mod seldom;
 mod settings;
 mod shared;
 mod tending;
+mod traffic;
 mod trusted;
 mod tunnel;
 mod wants_events;
 
-pub use aborts::Aborts;
 pub use body::Body;
 pub use changes::{Changes, Difference};
 pub use claim::{
@@ -62,9 +62,10 @@ pub use rewrite::{Fields, Rewrite};
 pub use settings::{Handling, Measured, Plan, ResponseHeaders, RouteSettings, Upgrade};
 pub use shared::Shared;
 pub use tending::Tending;
+pub use traffic::TrafficCounts;
 pub use trusted::{Network, NetworkError, TrustedProxies};
 pub use tunnel::Tunnel;
 
 pub use crate::route::Conflict;
 pub use crate::upstream::headers::remove_hop_by_hop;
-pub use crate::upstream::{EndpointStatus, Failure};
+pub use crate::upstream::{EndpointStatus, Failure, UpstreamCounts};

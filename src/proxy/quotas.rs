@@ -42,7 +42,7 @@ impl Quotas {
 
     /// Those of a request of `route`, of which there are none yet.
     pub(super) fn begin(when: RateLimit, route: &Route) -> Self {
-        let told = when != RateLimit::Off && route.has_quotas;
+        let told = when != RateLimit::Off && route.has_quotas();
         Quotas(told.then(|| Arc::new(Noted { when, quotas: Mutex::default() })))
     }
 
@@ -73,8 +73,7 @@ impl Quotas {
 
 /// The cap of a request's key. A dry run has none, and who has no key that it would need is counted nowhere.
 fn quota(limiter: &Limiter, keyed: &Keyed) -> Option<NonZeroU32> {
-    let settings = limiter.settings();
-    let rules = settings.rules.as_ref().filter(|_| !limiter.is_dry_run())?;
+    let rules = limiter.rules().filter(|_| !limiter.is_dry_run())?;
     let key: Option<&Key> = match keyed {
         Keyed::Own(key) => Some(key),
         Keyed::Shared => None,

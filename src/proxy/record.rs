@@ -1,7 +1,6 @@
 //! What is noted of a request: for the access log, and for those who look on.
 
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
@@ -32,20 +31,12 @@ struct Noted {
     open: Option<Mutex<Open>>,
     /// Its place among those that are under way.
     live: Option<Arc<Live>>,
-    /// Whether its client has had all that there is for it.
-    ended: AtomicBool,
 }
 
 impl Drop for Noted {
     fn drop(&mut self) {
-        let Some(live) = &self.live else { return };
-        if !self.ended.load(Relaxed)
-            && let Some(route) = live.route()
-        {
-            route.aborts.count(live.phase());
-        }
         // If its exchange goes on, that holds it as well.
-        live.is_in(Phase::Abandoned);
+        self.live.iter().for_each(|live| live.ended());
     }
 }
 
@@ -87,8 +78,7 @@ impl Record {
 
     fn of(open: Option<Open>, live: Option<Arc<Live>>) -> Self {
         let kept = open.is_some() || live.is_some();
-        let ended = AtomicBool::new(false);
-        Record(kept.then(|| Arc::new(Noted { open: open.map(Mutex::new), live, ended })))
+        Record(kept.then(|| Arc::new(Noted { open: open.map(Mutex::new), live })))
     }
 
     /// Whether anybody wants to know.
@@ -110,9 +100,16 @@ impl Record {
         Some(self.0.as_ref()?.open.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn ended(&self) {
-        if let Some(noted) = &self.0 {
-            noted.ended.store(true, Relaxed);
+    /// Notes what becomes of it, as far as that is seen by now.
+    fn ends(&self, outcome: Outcome) {
+        if let Some(live) = self.live() {
+            live.ends(outcome);
+        }
+    }
+
+    fn has_status(&self, status: u16) {
+        if let Some(live) = self.live() {
+            live.has_status(status);
         }
     }
 
@@ -160,10 +157,16 @@ impl Record {
     }
 
     pub(super) fn admitted(&self, permit: Option<&Permit>, limit: Option<&Arc<str>>) {
-        self.is_in(Phase::Upstream);
+        if !self.is_kept() {
+            return;
+        }
+        let now = Instant::now();
+        if let Some(live) = self.live() {
+            live.admitted(now);
+        }
         self.note(|entry| {
             entry.left = Some(Left::Upstream);
-            entry.admitted = Some(Instant::now());
+            entry.admitted = Some(now);
             entry.limit = limit.cloned();
             entry.in_flight = permit.map(Permit::in_flight);
             if let Some(waited) = permit.and_then(Permit::waited) {
@@ -212,14 +215,23 @@ impl Record {
 
     /// Its client has a head, whatever becomes of the request.
     pub(super) fn begun(&self, status: u16) {
+        if let Some(live) = self.live() {
+            live.begun(status);
+        }
         self.note(|entry| (entry.status, entry.begun) = (status, true));
     }
 
     /// The upstream's head has come; its body is on its way.
     pub(super) fn headed(&self, status: u16, reused: bool, retries: u32) {
-        self.is_in(Phase::Response);
+        if !self.is_kept() {
+            return;
+        }
+        let now = Instant::now();
+        if let Some(live) = self.live() {
+            live.headed(status, now);
+        }
         self.note(|entry| {
-            entry.headed = Some(Instant::now());
+            entry.headed = Some(now);
             entry.set_status(status);
             entry.left = Some(Left::Response);
             entry.reused = Some(reused);
@@ -229,7 +241,8 @@ impl Record {
 
     /// It was a question to us, and got its answer.
     pub(super) fn answered(&self, status: u16) {
-        self.ended();
+        self.has_status(status);
+        self.ends(Outcome::Completed);
         self.note(|entry| {
             (entry.status, entry.reason, entry.outcome, entry.left) = (status, None, Outcome::Completed, None);
         });
@@ -237,7 +250,8 @@ impl Record {
 
     /// An answer of ours ends it.
     pub(super) fn replied(&self, status: u16, reason: &'static str, outcome: Outcome, waited: Option<Waited>) {
-        self.ended();
+        self.has_status(status);
+        self.ends(outcome);
         self.note(|entry| {
             entry.set_status(status);
             (entry.reason, entry.outcome, entry.left) = (Some(reason), outcome, None);
@@ -253,7 +267,9 @@ impl Record {
 
     /// The last frame of the answer has been taken.
     pub(super) fn completed(&self, bytes: u64) {
-        self.ended();
+        if let Some(live) = self.live() {
+            live.completed();
+        }
         self.note(|entry| {
             entry.response_bytes = bytes;
             if entry.left == Some(Left::Response) {
@@ -264,7 +280,7 @@ impl Record {
 
     /// The answer broke off.
     pub(super) fn broken(&self, bytes: u64, failure: &Failure) {
-        self.ended();
+        self.ends(Outcome::Failed);
         self.note(|entry| {
             entry.response_bytes = bytes;
             entry.outcome = Outcome::Failed;

@@ -5,7 +5,7 @@
 //! one takes it out. Nobody is entered before somebody [can look](Registry::open).
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -14,6 +14,8 @@ use http::HeaderValue;
 use tokio::time::Instant;
 
 use super::shared::Route;
+use super::traffic::{Counts, Traffic, TrafficCounts};
+use crate::access_log::Outcome;
 use crate::admission::{Hold, Keyed, Limiter, Limits};
 
 /// All requests that are under way.
@@ -25,7 +27,11 @@ pub struct Registry {
 
 /// Those of one worker.
 #[derive(Debug, Default)]
-struct Shard(Mutex<Slots>);
+struct Shard {
+    slots: Mutex<Slots>,
+    /// What has become of those that no route took.
+    unrouted: Counts,
+}
 
 #[derive(Debug, Default)]
 struct Slots {
@@ -48,7 +54,16 @@ pub struct Live {
     headed: AtomicBool,
     cancelled: AtomicBool,
     seen: Mutex<Seen>,
+    /// Microseconds from the start to its admission; none while it has not been admitted.
+    admitted: AtomicU64,
+    /// What its client has been told: 499 as long as that is nothing.
+    status: AtomicU16,
+    /// Whether its client has had a head, whatever becomes of the request.
+    begun: AtomicBool,
+    /// One of [`Outcome::ALL`]: what will have become of it if nothing else happens.
+    outcome: AtomicU8,
     shard: Arc<Shard>,
+    worker: usize,
     slot: usize,
 }
 
@@ -59,6 +74,9 @@ struct Seen {
     /// Whoever polls it, to be woken when it is cancelled.
     waker: Option<Waker>,
 }
+
+/// In place of a time.
+const NEVER: u64 = u64::MAX;
 
 /// How far a request has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -125,7 +143,12 @@ impl Registry {
             headed: AtomicBool::new(false),
             cancelled: AtomicBool::new(false),
             seen: Mutex::default(),
+            admitted: AtomicU64::new(NEVER),
+            status: AtomicU16::new(499),
+            begun: AtomicBool::new(false),
+            outcome: AtomicU8::new(Outcome::ClientGone as u8),
             shard: shard.clone(),
+            worker,
             slot,
         });
         match slots.slots.get_mut(slot) {
@@ -144,6 +167,22 @@ impl Registry {
         }
         all.sort_by_key(|live| (live.start, live.tag));
         all
+    }
+
+    /// What has become of those that no route took.
+    pub(super) fn unrouted(&self) -> TrafficCounts {
+        Traffic::read_all(self.shards.iter().map(|shard| &shard.unrouted))
+    }
+
+    /// How many upgraded connections there are on each route, by its name.
+    pub fn upgraded(&self) -> HashMap<Arc<str>, u64> {
+        let mut upgraded = HashMap::new();
+        for live in self.all().iter().filter(|live| live.phase() == Phase::Upgraded) {
+            if let Some(route) = live.route() {
+                *upgraded.entry(route.names.route.clone()).or_default() += 1;
+            }
+        }
+        upgraded
     }
 
     /// Those that hold permits of `limiter`, the oldest first.
@@ -175,7 +214,7 @@ impl Registry {
 
 impl Shard {
     fn lock(&self) -> MutexGuard<'_, Slots> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -200,6 +239,69 @@ impl Live {
             self.headed.store(true, Relaxed);
         }
         self.phase.store(phase as u8, Relaxed);
+    }
+
+    pub(super) fn admitted(&self, now: Instant) {
+        self.is_in(Phase::Upstream);
+        let micros = now.saturating_duration_since(self.start).as_micros();
+        self.admitted.store(u64::try_from(micros).unwrap_or(NEVER), Relaxed);
+    }
+
+    pub(super) fn headed(&self, status: u16, now: Instant) {
+        self.is_in(Phase::Response);
+        self.has_status(status);
+        if let Some(after) = self.since_admission(now) {
+            self.counts().headed(after);
+        }
+    }
+
+    /// Its permits have come back.
+    pub(super) fn released(&self) {
+        if let Some(after) = self.since_admission(Instant::now()) {
+            self.counts().released(after);
+        }
+    }
+
+    fn since_admission(&self, now: Instant) -> Option<Duration> {
+        let micros = Some(self.admitted.load(Relaxed)).filter(|micros| *micros != NEVER)?;
+        Some(now.saturating_duration_since(self.start).saturating_sub(Duration::from_micros(micros)))
+    }
+
+    pub(super) fn has_status(&self, status: u16) {
+        if !self.begun.load(Relaxed) {
+            self.status.store(status, Relaxed);
+        }
+    }
+
+    /// Its client has had a head with this status, whatever becomes of it.
+    pub(super) fn begun(&self, status: u16) {
+        self.has_status(status);
+        self.begun.store(true, Relaxed);
+    }
+
+    pub(super) fn ends(&self, outcome: Outcome) {
+        self.outcome.store(outcome as u8, Relaxed);
+    }
+
+    /// Its client has had all of its answer. If that was one of ours, it is known by now what that was.
+    pub(super) fn completed(&self) {
+        let (gone, completed) = (Outcome::ClientGone as u8, Outcome::Completed as u8);
+        let _ = self.outcome.compare_exchange(gone, completed, Relaxed, Relaxed);
+    }
+
+    /// Its client has had what there was for it, or has left.
+    pub(super) fn ended(&self) {
+        let outcome = Outcome::ALL[usize::from(self.outcome.load(Relaxed))];
+        let counts = self.counts();
+        if outcome == Outcome::ClientGone {
+            counts.aborted(self.phase());
+        }
+        counts.ended(self.status.load(Relaxed), outcome, self.start.elapsed());
+        self.is_in(Phase::Abandoned);
+    }
+
+    fn counts(&self) -> &Counts {
+        self.route().map_or(&self.shard.unrouted, |route| route.traffic.of(self.worker))
     }
 
     pub(super) fn keyed(&self, keyed: &Keyed) {

@@ -163,6 +163,9 @@ impl Reply {
                 Reply { retry_after: Some(fastrand::u64(1..=3)), ..reply }
             }
             Failure::Connect(_) => gateway("connect_failed", "The upstream can't be reached."),
+            Failure::NoRoom => {
+                gateway("connect_failed", "All connections that may be open to the upstream are in use.")
+            }
             Failure::Reset(_) => gateway("upstream_reset", "The upstream closed the connection before it answered."),
             Failure::Protocol(_) => gateway("upstream_protocol", "The upstream's answer is not valid HTTP."),
             Failure::Timeout | Failure::Overdue | Failure::Outlived => {

@@ -9,18 +9,19 @@ use std::time::SystemTime;
 
 use http::HeaderValue;
 
-use super::aborts::Aborts;
 use super::claim::KeyRules;
+use super::connections::Needed;
 use super::preflight::Preflight;
 use super::recent::Recent;
 use super::registry::Registry;
 use super::request_ahead::ForwardedBody;
 use super::settings::{Measured, Plan, ResponseHeaders, RouteSettings, Upgrade};
+use super::traffic::{Traffic, TrafficCounts};
 use crate::access_log::Log;
-use crate::admission::{self, Limiter, Limits, Reason, Rules, default_queue};
+use crate::admission::{self, Limiter, Limits, Reason, default_queue};
 use crate::route::{Conflict, Table};
 use crate::tls;
-use crate::upstream::{self, EndpointStatus, SecretHeader, Upstream};
+use crate::upstream::{self, EndpointStatus, SecretHeader, Upstream, UpstreamCounts};
 
 /// What the workers share: the routes with their limits, and the upstreams with their connections.
 #[derive(Debug)]
@@ -28,10 +29,10 @@ pub struct Shared {
     workers: usize,
     pub(super) log: Option<Log>,
     pub(super) routes: Table<Arc<Route>>,
-    all_routes: Vec<Arc<Route>>,
+    pub(super) all_routes: Vec<Arc<Route>>,
     limiters: Vec<Limiter>,
     /// Limits of earlier plans that are not done with: a plan that brings one back must not begin it at zero.
-    retired: Vec<Limiter>,
+    pub(super) retired: Vec<Limiter>,
     pub(super) upstreams: Vec<Arc<Upstream<ForwardedBody>>>,
     pub(super) preflight: Preflight,
     pub(super) response_headers: ResponseHeaders,
@@ -51,8 +52,6 @@ pub(super) struct Route {
     /// How each of them tells whose a request is. Empty where none does.
     pub(super) keys: Vec<Option<KeyRules>>,
     pub(super) upstream: Arc<Upstream<ForwardedBody>>,
-    /// Whether any of them has a cap for keys.
-    pub(super) has_quotas: bool,
     /// The `host:port` of the upstream's first endpoint; a socket's is `localhost`.
     pub(super) authority: HeaderValue,
     pub(super) names: Names,
@@ -60,8 +59,8 @@ pub(super) struct Route {
     upgrades: Option<Limiter>,
     /// Rejections by its limits, by reason. It outlives the plan.
     rejected: Arc<[AtomicU64; Reason::ALL.len()]>,
-    /// Clients that left. They outlive the plan, too.
-    pub(super) aborts: Arc<Aborts>,
+    /// What has become of its requests. That outlives the plan, too.
+    pub(super) traffic: Arc<Traffic>,
     /// Where those that were turned away are kept for a while; one for all routes.
     pub(super) recent: Arc<Recent>,
 }
@@ -125,11 +124,7 @@ impl Shared {
             .map(|settings| {
                 let before = known.get(settings.name.as_str()).copied();
                 let recent = self.recent.clone();
-                let has_quotas = settings.limits.iter().any(|limit| has_quotas(&plan.limits[*limit]));
-                Arc::new(Route {
-                    has_quotas,
-                    ..Route::new(settings, &limiters, &plan.keys, &upstreams, before, recent)
-                })
+                Arc::new(Route::new(settings, &limiters, &plan.keys, &upstreams, before, recent, self.workers))
             })
             .collect();
         let table = routes.iter().map(|route| (route.settings.conditions.clone(), route.clone())).collect();
@@ -169,6 +164,7 @@ impl Shared {
             limiter.reconfigure(settings);
         }
         next.measure(&plan.measured);
+        next.bound_connections();
         Ok(next)
     }
 
@@ -191,6 +187,22 @@ impl Shared {
                 limiters.iter().for_each(|(limiter, queue_follows)| limiter.set_measured(slots, *queue_follows));
             };
             upstream.tell_slots(Box::new(tell));
+        }
+    }
+
+    /// Whether the keys of a limit are secrets, of which only the beginning is known.
+    pub fn has_secret_keys(&self, limit: &Limiter) -> bool {
+        self.all_routes.iter().any(|route| {
+            let limiters = route.limits.as_ref().map_or(&[][..], Limits::limiters).iter();
+            let of_limit = route.keys.iter().zip(limiters).find(|(_, limiter)| limiter.name() == limit.name());
+            of_limit.is_some_and(|(rules, _)| rules.as_ref().is_some_and(|rules| rules.expression.is_secret()))
+        })
+    }
+
+    /// Has the upstreams know how many connections they can need.
+    fn bound_connections(&self) {
+        for (upstream, needed) in self.upstreams.iter().zip(Needed::of_all(self)) {
+            upstream.bound_connections(Box::new(move || needed.count()));
         }
     }
 
@@ -229,9 +241,24 @@ impl Shared {
         self.log.as_ref().map_or((0, 0), |log| (log.dropped(), log.suppressed()))
     }
 
-    /// How many clients left, by where their request was: the routes' names, and the words for that.
-    pub fn client_aborts(&self) -> impl Iterator<Item = (&str, [(&'static str, u64); Aborts::PHASES.len()])> {
-        self.all_routes.iter().map(|route| (route.settings.name.as_str(), route.aborts.read()))
+    /// What has become of requests: the routes' names, and their counts. Without a name: those that no route took.
+    pub fn traffic(&self) -> impl Iterator<Item = (&str, TrafficCounts)> {
+        let routes = self.all_routes.iter().map(|route| (route.settings.name.as_str(), route.traffic.read()));
+        routes.chain([("", self.registry.unrouted())])
+    }
+
+    /// How many upgraded connections hold a permit of each limit, by its name.
+    pub fn upgrades(&self) -> Vec<(&str, u64)> {
+        let upgraded = self.registry.upgraded();
+        let of_route = |route: &Route| upgraded.get(&route.names.route).copied().unwrap_or_default();
+        let of_limit = |limiter: &Limiter| {
+            let is_taken = |route: &&Arc<Route>| {
+                let limits = route.limits.as_ref().map_or(&[][..], Limits::limiters);
+                route.upgrades().is_none() && limits.iter().any(|taken| taken.name() == limiter.name())
+            };
+            self.all_routes.iter().filter(is_taken).map(|route| of_route(route)).sum()
+        };
+        self.limiters.iter().map(|limiter| (limiter.name(), of_limit(limiter))).collect()
     }
 
     /// Those that are under way. One registry for all plans.
@@ -246,6 +273,11 @@ impl Shared {
     /// All upstreams, in the order of the plan: their names, and how their endpoints are.
     pub fn upstreams(&self) -> impl Iterator<Item = (&str, Vec<EndpointStatus>)> {
         self.upstreams.iter().map(|upstream| (upstream.settings().name.as_str(), upstream.endpoints()))
+    }
+
+    /// All upstreams, in the order of the plan: their names, and what is counted of them.
+    pub fn upstream_counts(&self) -> impl Iterator<Item = (&str, UpstreamCounts)> {
+        self.upstreams.iter().map(|upstream| (upstream.settings().name.as_str(), upstream.counts()))
     }
 
     /// Has an endpoint of an upstream get no new requests, by the word of `by`, or with `None` as before. Whether there is one
@@ -269,6 +301,7 @@ impl Route {
         upstreams: &[Arc<Upstream<ForwardedBody>>],
         before: Option<&Route>,
         recent: Arc<Recent>,
+        workers: usize,
     ) -> Self {
         let upstream = upstreams[settings.upstream].clone();
         let authority = upstream.settings().endpoints[0].authority(upstream.settings().protocol);
@@ -276,7 +309,7 @@ impl Route {
         let keys: Vec<_> = settings.limits.iter().map(|limit| keys.get(*limit).cloned().flatten()).collect();
         let keys = if keys.iter().any(Option::is_some) { keys } else { Vec::new() };
         let rejected = before.map(|route| route.rejected.clone()).unwrap_or_default();
-        let aborts = before.map(|route| route.aborts.clone()).unwrap_or_default();
+        let traffic = before.map_or_else(|| Arc::new(Traffic::new(workers)), |route| route.traffic.clone());
         // Kept while it is not in force: tunnels last long.
         let upgrades = before.and_then(|route| route.upgrades.clone()).or_else(|| match settings.upgrade {
             Upgrade::Separate(places) => Some(Limiter::new(upgrade_settings(&settings.name, places))),
@@ -287,19 +320,13 @@ impl Route {
             upstream: upstream.settings().name.as_str().into(),
             limit: limits.as_ref().map(|limits| limits.name().into()),
         };
-        Route {
-            settings,
-            limits,
-            keys,
-            has_quotas: false,
-            upstream,
-            authority,
-            names,
-            upgrades,
-            rejected,
-            aborts,
-            recent,
-        }
+        Route { settings, limits, keys, upstream, authority, names, upgrades, rejected, traffic, recent }
+    }
+
+    /// Whether any of its limits has a cap for keys.
+    pub(super) fn has_quotas(&self) -> bool {
+        let limiters = self.limits.as_ref().map_or(&[][..], Limits::limiters);
+        limiters.iter().any(Limiter::counts_by_key)
     }
 
     /// The places of upgraded connections, where they have their own.
@@ -319,10 +346,6 @@ impl Route {
     pub(super) fn count_rejection(&self, reason: Reason) {
         self.rejected[reason as usize].fetch_add(1, Relaxed);
     }
-}
-
-fn has_quotas(limit: &admission::Settings) -> bool {
-    limit.rules.as_ref().is_some_and(Rules::cap_any)
 }
 
 /// Nobody waits for a place: the upstream has agreed already.

@@ -21,6 +21,8 @@ pub struct Rules<K> {
     pub shared: KeyRule,
     /// So many keys have a flow of their own; default 10,000. More than that share one.
     pub max_keys: usize,
+    /// What `keys` calls a key that it does not hold as it is. Default: nothing.
+    pub name_of: fn(&K) -> Option<K>,
 }
 
 /// What differs for one key.
@@ -34,13 +36,20 @@ pub struct KeyRule {
 
 impl<K> Default for Rules<K> {
     fn default() -> Self {
-        Rules { per_key: None, per_key_queue: None, keys: HashMap::new(), shared: KeyRule::default(), max_keys: 10_000 }
+        Rules {
+            per_key: None,
+            per_key_queue: None,
+            keys: HashMap::new(),
+            shared: KeyRule::default(),
+            max_keys: 10_000,
+            name_of: |_| None,
+        }
     }
 }
 
 impl<K: Hash + Eq> PartialEq for Rules<K> {
     fn eq(&self, other: &Self) -> bool {
-        let Rules { per_key, per_key_queue, keys, shared, max_keys } = self;
+        let Rules { per_key, per_key_queue, keys, shared, max_keys, name_of: _ } = self;
         (per_key, per_key_queue, shared, max_keys)
             == (&other.per_key, &other.per_key_queue, &other.shared, &other.max_keys)
             && *keys == other.keys
@@ -63,10 +72,20 @@ impl<K: Hash + Eq> Rules<K> {
         self.rule(key).per_key.or(self.per_key)
     }
 
+    /// What differs for this very key; `None` where nothing is said of it.
+    pub fn rule_of(&self, key: &K) -> Option<KeyRule> {
+        // Asked for its name only where there are names.
+        if self.keys.is_empty() {
+            return None;
+        }
+        let named = || self.keys.get(&(self.name_of)(key)?);
+        self.keys.get(key).or_else(named).copied()
+    }
+
     fn rule(&self, key: Option<&K>) -> KeyRule {
         match key {
             None => self.shared,
-            Some(key) => self.keys.get(key).copied().unwrap_or_default(),
+            Some(key) => self.rule_of(key).unwrap_or_default(),
         }
     }
 }

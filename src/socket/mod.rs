@@ -7,6 +7,7 @@
 mod stream;
 mod tls;
 
+use std::any::Any;
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
@@ -33,6 +34,8 @@ struct Inner {
     stream: Stream,
     tls: Option<Tls>,
     closed_for_writing: AtomicBool,
+    /// Behind the stream, and dropped after it has closed.
+    held: Option<Box<dyn Any + Send + Sync>>,
 }
 
 impl Socket {
@@ -47,7 +50,15 @@ impl Socket {
     }
 
     fn with(stream: Stream, tls: Option<Tls>) -> Self {
-        Socket(Arc::new(Inner { stream, tls, closed_for_writing: AtomicBool::new(false) }))
+        Socket(Arc::new(Inner { stream, tls, closed_for_writing: AtomicBool::new(false), held: None }))
+    }
+
+    /// Holds `guard` until the stream has closed.
+    ///
+    /// # Panics
+    /// When there is a second handle already.
+    pub(crate) fn hold(&mut self, guard: impl Any + Send + Sync) {
+        Arc::get_mut(&mut self.0).expect("a socket that nobody else has yet").held = Some(Box::new(guard));
     }
 
     /// Agrees with the peer on the keys, if TLS is spoken. `read` is what was read of the stream before.

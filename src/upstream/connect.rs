@@ -15,21 +15,24 @@ use tokio::time::timeout;
 
 use super::error::BoxError;
 use super::pool::Connection;
+use super::room::Spot;
 use super::settings::{Endpoint, Settings};
 use super::site::Site;
 use super::socket_io::SocketIo;
 use super::upload::Upload;
 use crate::socket::Socket;
 
-/// Connects, and starts the task that drives the connection, on this worker.
-pub(super) async fn connect<B>(settings: &Settings, site: &Site, home: usize) -> io::Result<Connection<B>>
+/// Connects, and starts the task that drives the connection, on this worker. `spot` is its own until it has closed.
+pub(super) async fn connect<B>(settings: &Settings, site: &Site, home: usize, spot: Spot) -> io::Result<Connection<B>>
 where
     B: Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<BoxError>,
 {
-    let socket = timeout(settings.connect_timeout, dial(settings, site, false))
+    let mut socket = timeout(settings.connect_timeout, dial(settings, site, false))
         .await
         .unwrap_or_else(|_| Err(too_slow(settings)))?;
+    let room = spot.room().clone();
+    socket.hold(spot);
     let (sender, connection) = http1::Builder::new()
         .max_buf_size(READ_AHEAD)
         .handshake::<_, Upload<B>>(TokioIo::new(SocketIo(socket.clone())))
@@ -44,7 +47,8 @@ where
     // There are fewer workers than that.
     let home = home as u32;
     let default_idle = if settings.tls.is_some() { DEFAULT_IDLE_TLS } else { DEFAULT_IDLE };
-    Ok(Connection { sender, socket, home, reuse_for: settings.idle_timeout.unwrap_or(default_idle), reused: false })
+    let reuse_for = settings.idle_timeout.unwrap_or(default_idle);
+    Ok(Connection { sender, socket, room, home, reuse_for, reused: false })
 }
 
 /// hyper's buffer: an answer's head fits into it, and it is full for as long as a client reads nothing. Left to itself, hyper

@@ -1,19 +1,12 @@
 //! One endpoint of an upstream: an address with its connections, and how much it has to do.
 
-use std::future::poll_fn;
 use std::num::NonZeroU32;
 use std::sync::{Arc, Weak};
-use std::task::Poll;
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::HeaderValue;
-use http_body::Body;
-use tokio::time::timeout;
 
-use super::connect::connect;
-use super::error::{BoxError, Failure};
-use super::http2::{self, Lease};
+use super::http2;
 use super::load::{Load, Out, UP};
 use super::members::Members;
 use super::pool::{self, Pools};
@@ -29,7 +22,7 @@ pub(super) struct Member<B> {
     name: Arc<str>,
     /// The same as a `Host`.
     pub(super) authority: HeaderValue,
-    connections: Arc<Connections<B>>,
+    pub(super) connections: Arc<Connections<B>>,
     /// What its connections are made by.
     manner: Manner,
     slots: Option<NonZeroU32>,
@@ -46,17 +39,11 @@ struct Manner {
 }
 
 #[derive(Debug)]
-enum Connections<B> {
+pub(super) enum Connections<B> {
     Http1(Pools<B>),
     Http2(http2::Pool),
     /// Whichever the endpoint chooses.
     Tls(Pools<B>, http2::Pool),
-}
-
-/// A connection, or a place on one, that the next request can have.
-pub(super) enum Ready<B> {
-    Http1(pool::Connection<B>),
-    Http2(Lease),
 }
 
 /// One request's seat at an endpoint, from the choice of it until the exchange has ended. Dropping it counts down.
@@ -170,6 +157,24 @@ impl<B> Member<B> {
         }
     }
 
+    /// Closes a connection that idles, if there is one.
+    pub(super) fn close_idle(&self) -> bool {
+        match &*self.connections {
+            Connections::Http1(pools) => pools.close_idle(),
+            Connections::Http2(pool) => pool.close_idle(),
+            Connections::Tls(pools, pool) => pools.close_idle() || pool.close_idle(),
+        }
+    }
+
+    /// How many of its connections idle.
+    pub(super) fn idle(&self) -> usize {
+        match &*self.connections {
+            Connections::Http1(pools) => pools.idle(),
+            Connections::Http2(pool) => pool.idle(),
+            Connections::Tls(pools, pool) => pools.idle() + pool.idle(),
+        }
+    }
+
     pub(super) fn name(&self) -> &Arc<str> {
         &self.name
     }
@@ -275,70 +280,3 @@ impl<B> Drop for Seat<B> {
         self.leave_slot();
     }
 }
-
-impl<B> Seat<B>
-where
-    B: Body<Data = Bytes> + Send + Unpin + 'static,
-    B::Error: Into<BoxError>,
-{
-    /// A connection that is ready: one that is there, else a new one. One that `upgrades` speaks HTTP/1.1, if there is a
-    /// choice.
-    pub(super) async fn ready(
-        &self,
-        settings: &Settings,
-        worker: usize,
-        idempotent: bool,
-        upgrades: bool,
-    ) -> Result<Ready<B>, Failure> {
-        let pools = match &*self.member.connections {
-            Connections::Http1(pools) => pools,
-            Connections::Http2(pool) => return Ok(Ready::Http2(Box::pin(pool.lease(worker)).await?)),
-            Connections::Tls(pools, pool) if upgrades || pool.chose_http1() => pools,
-            Connections::Tls(pools, pool) => match Box::pin(pool.lease(worker)).await {
-                Ok(lease) => return Ok(Ready::Http2(lease)),
-                Err(_) if pool.chose_http1() => pools,
-                Err(failure) => return Err(failure),
-            },
-        };
-        while let Some(mut connection) = pools.take(worker, idempotent) {
-            if is_ready(&mut connection).await {
-                return Ok(Ready::Http1(connection));
-            }
-        }
-        // Boxed, as is all that is seldom needed: the future of every request has room for it.
-        let connection = Box::pin(connect(settings, &self.member.site, worker)).await.map_err(Failure::Connect)?;
-        Ok(Ready::Http1(connection))
-    }
-}
-
-impl<B> Ready<B> {
-    pub(super) fn reused(&self) -> bool {
-        match self {
-            Ready::Http1(connection) => connection.reused,
-            Ready::Http2(lease) => lease.reused(),
-        }
-    }
-
-    /// Whether a request can come back unprocessed for a reason that has nothing to do with it: over HTTP/1.1 only where the
-    /// connection was there before; over HTTP/2 the peer can turn away any stream.
-    pub(super) fn may_turn_away(&self) -> bool {
-        self.reused() || matches!(self, Ready::Http2(_))
-    }
-
-    /// Whether the head has to be copied for a second attempt. hyper gives back what it has not sent; a stream does not.
-    pub(super) fn takes_the_head(&self, resend: bool) -> bool {
-        resend || matches!(self, Ready::Http2(_))
-    }
-}
-
-/// Whether the task of `connection` takes another request. A connection is put back with the last frame of its response,
-/// and its task may need a turn to see that; one that still has an upload to write off may never be done with it.
-async fn is_ready<B>(connection: &mut pool::Connection<B>) -> bool {
-    match poll_fn(|cx| Poll::Ready(connection.sender.poll_ready(cx))).await {
-        Poll::Ready(ready) => ready.is_ok(),
-        Poll::Pending => Box::pin(timeout(TURN, connection.sender.ready())).await.is_ok_and(|ready| ready.is_ok()),
-    }
-}
-
-/// Far more than a turn of a busy worker; hardly more than a new connection.
-const TURN: Duration = Duration::from_millis(50);

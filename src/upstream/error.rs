@@ -13,6 +13,9 @@ pub enum Failure {
     /// No connection could be made.
     #[error("cannot connect to the upstream")]
     Connect(#[source] io::Error),
+    /// As many connections as there may be are open, and none was free in time.
+    #[error("no connection to the upstream is free")]
+    NoRoom,
     /// The connection ended before the response did.
     #[error("the upstream closed the connection")]
     Reset(#[source] BoxError),

@@ -14,14 +14,17 @@ use http::{Method, Request, Response, StatusCode, Uri};
 use http_body::Body;
 use hyper::upgrade::OnUpgrade;
 
+use super::again::Again;
 use super::await_head::{AwaitHead, HeadFailed, HeadFuture, Unanswered};
 use super::connection::Connection;
-use super::endpoint::{EndpointStatus, Member, Ready, Seat};
+use super::endpoint::{EndpointStatus, Seat};
 use super::error::{BoxError, Failure};
 use super::exchange::{Ending, Exchange};
-use super::http2::{self, Lease, Pump};
+use super::http2::{self, Lease, NoLease, Pump};
+use super::kept::Kept;
 use super::members::Members;
 use super::pool;
+use super::ready::{Ready, Wanted};
 use super::received::Received;
 use super::response_body::ResponseBody;
 use super::settings::{HostHeader, Protocol, Settings};
@@ -33,6 +36,7 @@ use super::upload::{Progress, Upload};
 pub struct Upstream<B> {
     pub(super) settings: Settings,
     pub(super) members: Arc<Members<B>>,
+    pub(super) kept: Kept,
     workers: usize,
 }
 
@@ -88,7 +92,8 @@ where
 {
     /// An upstream without connections, for `workers` workers.
     pub fn new(settings: Settings, workers: usize) -> Self {
-        let upstream = Upstream { settings, members: Arc::new(Members::new()), workers };
+        let (members, kept) = (Arc::new(Members::new()), Kept::new(workers));
+        let upstream = Upstream { settings, members, kept, workers };
         upstream.put_in_force();
         upstream
     }
@@ -97,7 +102,8 @@ where
     /// for both, so that what is under way counts for both, unless they do not even speak the same protocol.
     pub fn with(&self, mut settings: Settings) -> Self {
         if settings.protocol != self.settings.protocol {
-            let upstream = Upstream { settings, members: Arc::new(Members::new()), workers: self.workers };
+            let (members, kept) = (Arc::new(Members::new()), self.kept.clone());
+            let upstream = Upstream { settings, members, kept, workers: self.workers };
             upstream.members.drain_as(&self.members);
             return upstream;
         }
@@ -105,7 +111,8 @@ where
             // The connections go on, and their files are looked after where the settings in force have them.
             settings.tls = self.settings.tls.clone();
         }
-        Upstream { settings, members: self.members.clone(), workers: self.workers }
+        let (members, kept) = (self.members.clone(), self.kept.clone());
+        Upstream { settings, members, kept, workers: self.workers }
     }
 
     /// Makes the endpoints of its settings the ones that requests go to, those included that came before.
@@ -166,21 +173,31 @@ where
         let mut body = (!body.is_end_stream()).then(|| Source::new(body));
         let bodiless = body.is_none();
         let mut again = Again::new(self.settings.retries);
+        self.kept.budget.earn(worker);
         loop {
             // HTTP/2 has no upgrades.
             let upgrades = parts.headers.contains_key(UPGRADE);
             let seat = self.members.seat(self.settings.balance, &again.tried, slot).ok_or(Failure::NoEndpoint)?;
             told(Step::To(seat.endpoint()));
-            let ready = match seat.ready(&self.settings, worker, idempotent, upgrades).await {
+            let ready = match seat
+                .ready(Wanted { settings: &self.settings, room: &self.kept.room, worker, idempotent, upgrades })
+                .await
+            {
                 Ok(ready) => ready,
                 // Nothing was sent, and another endpoint may be reached.
-                Err(failure) => {
-                    seat.failed(self.settings.eject);
+                Err(NoLease { failure, news }) => {
+                    if news {
+                        seat.failed(self.settings.eject);
+                    }
+                    if let Failure::NoRoom = failure {
+                        return Err(failure);
+                    }
                     again.tried.push(seat.member().clone());
                     if !again.may_detour() || !self.members.has_untried(&again.tried) {
                         return Err(failure);
                     }
                     again.count(true);
+                    self.kept.budget.sent_again();
                     continue;
                 }
             };
@@ -197,9 +214,9 @@ where
             // | Ended           | never: the upstream may be working on it, or has had its say                   |
             // | Abandoned       | never: the exchange goes on without us, and has the permit                     |
             //
-            // All of that at most `retries` times, and with the one permit. A connection that ended before the upstream
-            // had looked at the request is no word on the request and no work for the upstream: it costs no retry until
-            // there have been many.
+            // All of that at most `retries` times, within the budget, and with the one permit. A connection that ended
+            // before the upstream had looked at the request is no word on the request and no work for the upstream: it
+            // costs no retry until there have been many, and nothing of the budget.
             let retry = again.retries < again.most && ready.may_turn_away();
             let resend = retry && reused && idempotent && bodiless;
             let spare = (retry && ready.takes_the_head(resend)).then(|| parts.clone());
@@ -213,7 +230,14 @@ where
                 }
             };
             let detour = matches!(failed, Unanswered::Unprocessed { refused: false, .. });
-            (parts, body) = match (failed, spare) {
+            let costs = match &failed {
+                Unanswered::Unprocessed { refused, .. } => retry && *refused,
+                Unanswered::Closed(_) => resend,
+                Unanswered::Ended(_) => false,
+            };
+            let unaffordable = costs && !self.kept.budget.spend();
+            let (retry, resend) = (retry && !unaffordable, resend && !unaffordable);
+            (parts, body) = match (failed, spare.filter(|_| retry)) {
                 (Unanswered::Unprocessed { parts: Some(unsent), body, .. }, _) if retry => (*unsent, body),
                 (Unanswered::Unprocessed { parts: None, body, .. }, Some(spare)) => (spare, body),
                 (Unanswered::Closed(_), Some(spare)) if resend => (spare, None),
@@ -224,6 +248,7 @@ where
             };
             again.tried.extend(member);
             again.count(detour);
+            self.kept.budget.sent_again();
         }
     }
 
@@ -344,38 +369,6 @@ where
     Ok((Connection::Stream(begun.stream), progress, begun.response.head(source)))
 }
 
-/// How often a request was sent again.
-#[derive(Debug)]
-struct Again<B> {
-    retries: u32,
-    most: u32,
-    detours: u32,
-    /// Where it was sent, or was to be sent, in vain.
-    tried: Vec<Arc<Member<B>>>,
-}
-
-impl<B> Again<B> {
-    fn new(most: u32) -> Self {
-        Again { retries: 0, most, detours: 0, tried: Vec::new() }
-    }
-
-    fn may_detour(&self) -> bool {
-        self.detours < DETOURS || self.retries < self.most
-    }
-
-    fn times(&self) -> u32 {
-        self.retries + self.detours
-    }
-
-    fn count(&mut self, detour: bool) {
-        if detour && self.detours < DETOURS {
-            self.detours += 1;
-        } else {
-            self.retries += 1;
-        }
-    }
-}
-
 /// Has the upstream see its endpoint's own name for its host.
 fn name_host(parts: &mut Parts, authority: &HeaderValue) {
     if parts.uri.authority().is_none() {
@@ -386,7 +379,3 @@ fn name_host(parts: &mut Parts, authority: &HeaderValue) {
     uri.authority = Some(Authority::try_from(authority.as_bytes()).expect("a host and port"));
     parts.uri = Uri::from_parts(uri).expect("one authority is as good as another");
 }
-
-/// How many connections may end under one request, or not be made. An upstream that takes a hundred requests on each, of which fifty come
-/// at once, ends two in a row now and then.
-const DETOURS: u32 = 3;

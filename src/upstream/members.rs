@@ -170,6 +170,16 @@ impl<B> Members<B> {
         self.list.load().iter().map(|member| member.status(drained.by(member.name()))).collect()
     }
 
+    /// Closes a connection that idles, wherever there is one.
+    pub(super) fn close_idle(&self) -> bool {
+        self.list.load().iter().any(|member| member.close_idle())
+    }
+
+    /// How many connections idle.
+    pub(super) fn idle(&self) -> usize {
+        self.list.load().iter().map(|member| member.idle()).sum()
+    }
+
     /// Closes what has idled for too long, and forgets endpoints that have left.
     pub(super) fn prune(&self, worker: usize) {
         let list = self.list.load_full();

@@ -7,8 +7,10 @@
 //! cut is never taken for complete, nor is an upload; a request waits in no line but for a connection.
 
 mod abandon;
+mod again;
 mod await_head;
 mod balance;
+mod budget;
 mod connect;
 mod connection;
 mod drained;
@@ -20,13 +22,16 @@ mod forward;
 pub mod headers;
 mod health;
 mod http2;
+mod kept;
 mod line;
 mod load;
 mod members;
 mod pool;
+mod ready;
 mod received;
 mod resolve;
 mod response_body;
+mod room;
 mod roster;
 mod secret;
 mod settings;
@@ -37,6 +42,7 @@ mod tend;
 mod upload;
 
 pub use balance::Balance;
+pub use budget::UpstreamCounts;
 pub use eject::Eject;
 pub use endpoint::{EndpointStatus, Seat};
 pub use error::{BoxError, Failure};
@@ -47,4 +53,4 @@ pub use line::Patience;
 pub use resolve::Resolve;
 pub use response_body::ResponseBody;
 pub use secret::{SecretError, SecretHeader};
-pub use settings::{Endpoint, Forwarded, HostHeader, Protocol, Settings};
+pub use settings::{Endpoint, Forwarded, HostHeader, MaxConnections, Protocol, Settings};

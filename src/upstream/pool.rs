@@ -7,6 +7,7 @@ use http::HeaderMap;
 use hyper::client::conn::http1::SendRequest;
 use tokio::time::Instant;
 
+use super::room::Room;
 use super::upload::Upload;
 use crate::socket::Socket;
 
@@ -15,6 +16,7 @@ use crate::socket::Socket;
 pub(super) struct Connection<B> {
     pub(super) sender: SendRequest<Upload<B>>,
     pub(super) socket: Socket,
+    pub(super) room: Room,
     pub(super) home: u32,
     /// How long it may idle and still be used.
     pub(super) reuse_for: Duration,
@@ -70,7 +72,13 @@ impl<B> Pools<B> {
     pub(super) fn put(&self, connection: Connection<B>) {
         if !connection.reuse_for.is_zero() && connection.is_open() {
             let home = connection.home as usize % self.0.len();
-            self.lock(home).push(Idle { connection, since: Instant::now() });
+            let mut pool = self.lock(home);
+            let crowded = connection.room.is_crowded().then(|| connection.room.clone());
+            pool.push(Idle { connection, since: Instant::now() });
+            drop(pool);
+            if let Some(room) = crowded {
+                room.freed();
+            }
         }
     }
 
@@ -80,6 +88,21 @@ impl<B> Pools<B> {
         self.lock(worker % self.0.len()).retain(|idle| {
             idle.connection.is_open() && now.saturating_duration_since(idle.since) < idle.connection.reuse_for
         });
+    }
+
+    /// Closes the connection that has idled for longest in one of the pools, if any idles.
+    pub(super) fn close_idle(&self) -> bool {
+        (0..self.0.len()).any(|worker| {
+            let mut pool = self.lock(worker);
+            let oldest = (!pool.is_empty()).then(|| pool.remove(0));
+            drop(pool);
+            oldest.is_some()
+        })
+    }
+
+    /// How many idle.
+    pub(super) fn idle(&self) -> usize {
+        (0..self.0.len()).map(|worker| self.lock(worker).len()).sum()
     }
 
     fn lock(&self, worker: usize) -> MutexGuard<'_, Vec<Idle<B>>> {

@@ -44,6 +44,9 @@ pub struct Settings {
     /// How long an idle connection may be reused. `None`: the upstream's `Keep-Alive: timeout` less a
     /// second, else 4 s; with HTTP/2 or TLS 55 s. Zero: connections are not reused.
     pub idle_timeout: Option<Duration>,
+    /// How many connections there may be, to all of its endpoints and from all workers. Default: as many as the limits in
+    /// front of it let requests through.
+    pub max_connections: MaxConnections,
     /// When an endpoint that fails gets no requests for a while. `None`: never.
     pub eject: Option<Eject>,
     /// How endpoints are asked how they are. `None`: they are not.
@@ -81,6 +84,7 @@ impl Settings {
             read_idle_timeout: Duration::from_secs(60),
             upgrade_idle_timeout: Duration::from_secs(3600),
             idle_timeout: None,
+            max_connections: MaxConnections::default(),
             eject: Some(Eject::default()),
             health: None,
             wait_for_endpoint: Duration::ZERO,
@@ -102,6 +106,16 @@ impl Settings {
             None => format!("{}://{all}{}", self.protocol.scheme(), self.base_path),
         }
     }
+}
+
+/// How many connections there may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum MaxConnections {
+    /// As many as requests can need, or any number where no limit bounds those.
+    #[default]
+    Limit,
+    /// So many. Requests beyond that wait for a connection.
+    Fixed(NonZeroU32),
 }
 
 /// What is spoken with an upstream.

@@ -11,6 +11,7 @@ mod protection;
 mod queues;
 mod reload;
 mod requests;
+mod traffic;
 mod watching;
 
 use crate::support::sluicegate::Sluicegate;

@@ -17,7 +17,7 @@ use crate::support::{Client, Setup, Sluicegate, Upstream, permits_are_all_back, 
 
 /// One with a plain and a TLS listener, whose `[server] tls` has these keys.
 fn setup(keys: &str) -> Setup {
-    Sluicegate::with_limit(1).queue(5).listen("tls:127.0.0.1:0").server(&format!("tls = {{ {keys} }}"))
+    Sluicegate::with_limit(1).queue(1).listen("tls:127.0.0.1:0").server(&format!("tls = {{ {keys} }}"))
 }
 
 fn pair(ca: &Ca, file: &str) -> String {
@@ -35,7 +35,7 @@ async fn a_client_is_served_over_tls_and_the_upstream_is_told() {
     let ca = Ca::new();
     ca.issue("a", &["a.test"]);
     let mut upstream = Upstream::start().await;
-    let gate = setup(&pair(&ca, "a")).admin().in_front_of(&upstream).await;
+    let gate = setup(&pair(&ca, "a")).in_front_of(&upstream).await;
     let (bridged, _bridge) = Bridge::to_tls(address(&gate), "a.test", ca.client(None, &["http/1.1"])).await;
     let mut client = Client::connect(bridged).await;
     for body in ["", "x", &"y".repeat(300_000)] {
@@ -52,11 +52,15 @@ async fn a_client_is_served_over_tls_and_the_upstream_is_told() {
     let call = soon("the request", upstream.next()).await;
     let mut leaver = Client::connect(bridged).await;
     leaver.get("/leaver").await;
-    until("it to wait", async || gate.limit_status().await["queue_length"] == 1).await;
+    assert!(leaver.hears_nothing().await);
     leaver.leave();
-    until("it to have left", async || gate.limit_status().await["queue_length"] == 0).await;
+    let mut next = gate.waiting_soon("/next").await;
     call.respond(200, "").await;
     client.answer().await;
+    let call = soon("the next in line", upstream.next()).await;
+    assert_eq!(call.path(), "/next");
+    call.respond(200, "").await;
+    next.answer().await;
     permits_are_all_back(&gate, &mut upstream, 1).await;
 }
 

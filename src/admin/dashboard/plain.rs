@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::admin::board::{LimitView, Snapshot};
 use crate::admin::context::Context;
+use crate::admission::LIMIT_MAX;
 use crate::duration;
 
 /// A text in which nothing is markup.
@@ -87,7 +88,11 @@ fn table<T>(
 }
 
 fn row(html: &mut String, LimitView { status, pace, .. }: &LimitView) -> fmt::Result {
-    write!(html, "<td>{}<td>{} of {}", Escaped(&status.name), status.in_flight, status.limit)?;
+    write!(html, "<td>{}<td>{}", Escaped(&status.name), status.in_flight)?;
+    match status.limit {
+        LIMIT_MAX => html.write_str(", no limit")?,
+        limit => write!(html, " of {limit}")?,
+    }
     write!(html, "<td>{} of {}", status.queue_length, status.queue)?;
     write!(html, "<td>{}<td>{}", seconds(status.oldest_seconds), seconds(pace.last_minute.wait_p95_seconds))?;
     write!(html, "<td>{:.1}<td>{:.1}", pace.admitted_per_second, pace.rejected_per_second)?;
@@ -95,7 +100,7 @@ fn row(html: &mut String, LimitView { status, pace, .. }: &LimitView) -> fmt::Re
         None => html.write_str("<td>–"),
         Some(over) => {
             let until = over.until.as_deref().unwrap_or("it is taken back");
-            write!(html, "<td>until {until}, by {}", Escaped(&over.by))
+            write!(html, "<td>{}, until {until}, by {}", Escaped(&over.to_string()), Escaped(&over.by))
         }
     }
 }

@@ -10,8 +10,11 @@ use prometheus_client::encoding::{
 use prometheus_client::metrics::MetricType;
 
 use super::endpoints::encode_endpoints;
-use crate::admission::{Counts, Limiter, WAIT_BOUNDS, WaitCounts};
+use super::traffic::encode_traffic;
+use super::upstreams::encode_upstreams;
+use crate::admission::{Counts, Limiter};
 use crate::files::reload_errors;
+use crate::histogram::{BOUNDS, Buckets};
 use crate::proxy::Shared;
 use crate::server::Handle;
 
@@ -46,6 +49,7 @@ impl collector::Collector for Collector {
         encode_waits(encoder, &limits)?;
         self.encode_routes(encoder)?;
         encode_endpoints(encoder, &proxy)?;
+        encode_upstreams(encoder, &proxy)?;
         let mut connections = family(encoder, "connections", "Open client connections.", MetricType::Gauge)?;
         connections.encode_gauge(&(self.server.connections() as u64))?;
         let counts = self.server.reloads();
@@ -62,7 +66,7 @@ impl collector::Collector for Collector {
         errors.encode_counter::<NoLabelSet, _, u64>(&reload_errors(), None)?;
         self.encode_certificates(encoder)?;
         encode_log(encoder, &proxy)?;
-        encode_aborts(encoder, &proxy)?;
+        encode_traffic(encoder, &proxy)?;
         let mut build = family(encoder, "build", "What is running.", MetricType::Info)?;
         build.encode_info(&[("version", env!("CARGO_PKG_VERSION"))])
     }
@@ -99,17 +103,6 @@ fn encode_log(encoder: &mut DescriptorEncoder<'_>, proxy: &Shared) -> Result<(),
     ] {
         let mut lines = family(encoder, name, help, MetricType::Counter)?;
         lines.encode_counter::<NoLabelSet, _, u64>(&count, None)?;
-    }
-    Ok(())
-}
-
-fn encode_aborts(encoder: &mut DescriptorEncoder<'_>, proxy: &Shared) -> Result<(), Error> {
-    let help = "Clients that left before they had their answers.";
-    let mut aborts = family(encoder, "client_aborts", help, MetricType::Counter)?;
-    for (route, phases) in proxy.client_aborts() {
-        for (phase, count) in phases {
-            counter(&mut aborts, &[("route", route), ("phase", phase)], &count)?;
-        }
     }
     Ok(())
 }
@@ -202,7 +195,7 @@ pub(super) fn gauge(
     family.encode_family(labels)?.encode_gauge(value)
 }
 
-fn counter(
+pub(super) fn counter(
     family: &mut MetricEncoder<'_>,
     labels: &impl EncodeLabelSet,
     value: &impl EncodeCounterValue,
@@ -210,8 +203,12 @@ fn counter(
     family.encode_family(labels)?.encode_counter::<NoLabelSet, _, u64>(value, None)
 }
 
-fn histogram(family: &mut MetricEncoder<'_>, labels: &impl EncodeLabelSet, waits: &WaitCounts) -> Result<(), Error> {
-    let bounds = WAIT_BOUNDS.into_iter().chain([f64::INFINITY]);
+pub(super) fn histogram(
+    family: &mut MetricEncoder<'_>,
+    labels: &impl EncodeLabelSet,
+    waits: &Buckets,
+) -> Result<(), Error> {
+    let bounds = BOUNDS.into_iter().chain([f64::INFINITY]);
     let buckets: Vec<_> = bounds.zip(waits.buckets).collect();
     let count = waits.buckets.iter().sum();
     family.encode_family(labels)?.encode_histogram::<NoLabelSet>(waits.sum.as_secs_f64(), count, &buckets, None)

@@ -2,12 +2,13 @@
 
 use serde_json::Value;
 
+use super::limit::{changes, shown_limit};
 use super::table::table;
 use super::{Reach, member};
 
 /// What is asked for.
 pub(super) const PATH: &str = "/api/v1/status";
-const TITLES: [&str; 7] = ["LIMIT", "IN FLIGHT", "QUEUE", "OLDEST", "ADMITTED", "REJECTED", "OVERRIDE UNTIL"];
+const TITLES: [&str; 7] = ["LIMIT", "IN FLIGHT", "QUEUE", "OLDEST", "ADMITTED", "REJECTED", "OVERRIDE"];
 const UPSTREAM_TITLES: [&str; 4] = ["UPSTREAM", "ENDPOINT", "IN FLIGHT", "STATE"];
 
 /// What there is to see, as tables or as it came.
@@ -85,19 +86,14 @@ fn row(limit: &Value, since: Option<&Since<'_>>) -> Result<Vec<String>, String> 
         Some(since) => since.rate(limit, count),
         None => count(limit).to_string(),
     };
-    let until = match (member(limit, "/override")?, limit.pointer("/override/until").and_then(Value::as_str)) {
-        (Value::Null, _) => String::new(),
-        (_, Some(until)) => until.to_owned(),
-        (_, None) => "forever".to_owned(),
-    };
     Ok(vec![
         member(limit, "/name")?.as_str().unwrap_or_default().to_owned(),
-        format!("{}/{}", number("/in_flight")?, number("/limit")?),
+        format!("{}/{}", number("/in_flight")?, shown_limit(member(limit, "/limit")?)),
         format!("{}/{}", number("/queue_length")?, number("/queue")?),
         oldest.map_or_else(|| "-".to_owned(), |seconds| format!("{seconds:.1}s")),
         count(&admitted),
         count(&rejected),
-        until,
+        member(limit, "/override").map(|_| changes(limit))?,
     ])
 }
 
@@ -147,8 +143,8 @@ mod tests {
             describe(&status(), None).unwrap(),
             "draining\n\
              dry run, nothing waits or is rejected: reports\n\
-             LIMIT    IN FLIGHT  QUEUE  OLDEST  ADMITTED  REJECTED  OVERRIDE UNTIL\n\
-             api            3/8  2/100    0.4s     12345         8  2026-03-01T12:00:00Z\n\
+             LIMIT    IN FLIGHT  QUEUE  OLDEST  ADMITTED  REJECTED  OVERRIDE\n\
+             api            3/8  2/100    0.4s     12345         8  limit 8 until 2026-03-01T12:00:00Z by 127.0.0.1\n\
              reports        0/2   0/16       -         0         0\n\
              \n\
              UPSTREAM       ENDPOINT  IN FLIGHT  STATE\n\
@@ -167,8 +163,11 @@ mod tests {
         after["limits"][0]["rejected"]["queue_full"] = 8.into();
         let shown = describe(&after, Some(&before)).unwrap();
         let rows: Vec<&str> = shown.lines().skip(2).collect();
-        assert_eq!(rows[0], "LIMIT    IN FLIGHT  QUEUE  OLDEST  ADMITTED/S  REJECTED/S  OVERRIDE UNTIL");
-        assert_eq!(rows[1], "api            3/8  2/100    0.4s          10         0.5  2026-03-01T12:00:00Z");
+        assert_eq!(rows[0], "LIMIT    IN FLIGHT  QUEUE  OLDEST  ADMITTED/S  REJECTED/S  OVERRIDE");
+        assert_eq!(
+            rows[1],
+            "api            3/8  2/100    0.4s          10         0.5  limit 8 until 2026-03-01T12:00:00Z by 127.0.0.1"
+        );
         // Another process has counted for itself.
         let restarted = json!({"draining": false, "uptime_seconds": 0.5, "limits": [], "upstreams": []});
         assert_eq!(describe(&restarted, Some(&before)).unwrap(), "no limits\n");

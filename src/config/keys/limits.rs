@@ -46,7 +46,7 @@ pub(super) const LIMIT: &[Key] = &[
         name: "queue_bytes",
         kind: Kind::Size(0),
         default: Default::Is("\"64MiB\""),
-        about: "Bytes of bodies that waiting requests may hold in memory, all together.",
+        about: "Bytes of bodies that waiting requests, and those read before admission, may hold in memory, all together.",
     },
     Key {
         name: "reject_status",

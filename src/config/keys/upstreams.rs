@@ -125,10 +125,19 @@ pub(super) const UPSTREAM: &[Key] = &[
         about: "How long an idle connection may be reused; `0s`: not at all.",
     },
     Key {
+        name: "max_connections",
+        kind: Kind::Either(&[Kind::Integer(1, LIMIT_MAX), Kind::Words(&["limit"])]),
+        default: Default::Says("\"limit\" where limits bound its requests, else any number"),
+        about: "How many connections there may be, to all of its endpoints together. `limit`: as many as its limits let \
+                requests through. With fewer, a request that has a permit waits for one, at most for `connect_timeout`. \
+                Health checks are not among them.",
+    },
+    Key {
         name: "retries",
         kind: Kind::Integer(0, 10),
         default: Default::Is("1"),
-        about: "How often a request may be sent again, only where that is safe.",
+        about: "How often a request may be sent again, only where that is safe. Of what the upstream may have seen, a \
+                tenth of all requests and ten a second at most.",
     },
     Key {
         name: "set_headers",

@@ -6,6 +6,7 @@
 pub mod access_log;
 pub mod admin;
 pub mod bridge;
+pub mod census;
 pub mod certificates;
 pub mod client;
 pub mod http2;
