@@ -71,13 +71,13 @@ async fn serve(settings: Settings, sources: Sources, mut watched: Option<Watched
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
             () = handle.asked_to_drain() => break,
-            _ = hang_up.recv() => drop(reloader.reload(false)),
+            _ = hang_up.recv() => drop(reloader.reload(false).await),
             () = changed(&mut watched) => {
                 tracing::info!("the configuration files have changed");
-                drop(reloader.reload(false));
+                drop(reloader.reload(false).await);
             }
             wish = handle.asked_to_reload() => {
-                let outcome = reloader.reload(wish.dry_run);
+                let outcome = reloader.reload(wish.dry_run).await;
                 wish.answer(outcome);
             }
         }
@@ -155,10 +155,15 @@ fn log_to_stderr(level: Option<&str>) {
         .try_init();
 }
 
-/// Says what went wrong, with all its causes on one line.
+/// Says what went wrong.
 fn failed(error: &(dyn std::error::Error + 'static)) -> Ending {
+    print_error(format_args!("error: {}", with_causes(error)));
+    Ending::Failed
+}
+
+/// An error and all its causes, on one line.
+pub(super) fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
     let causes: Vec<String> =
         std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string).collect();
-    print_error(format_args!("error: {}", causes.join(": ")));
-    Ending::Failed
+    causes.join(": ")
 }

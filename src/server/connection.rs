@@ -36,6 +36,8 @@ pub(super) struct Connection {
     pub(super) timer: Timer,
     /// The progress and the stage that the timer was last set for.
     pub(super) timed: Option<(u32, Stage)>,
+    /// Whether it has had the time that whoever has just come has to ask.
+    settled: bool,
     /// Present while nobody else would see the client leave.
     watch: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
@@ -53,6 +55,8 @@ enum End {
 /// How long, and up to how many bytes, we read what is left of a request that has been answered.
 pub(super) const LINGER: Duration = Duration::from_secs(5);
 const DISCARD: u64 = 64 << 10;
+/// Who has just connected is about to ask, and would take a close for a failure: only after this it is idle.
+const NEWCOMER: Duration = Duration::from_secs(1);
 /// During a drain, an idle connection closes after this.
 pub(super) const DRAIN_IDLE: Duration = Duration::from_secs(1);
 
@@ -72,6 +76,7 @@ impl Connection {
             _registered: registered,
             timer: Timer::default(),
             timed: None,
+            settled: false,
             watch: None,
         }
     }
@@ -204,24 +209,34 @@ impl Connection {
         if self.timed != Some(now) {
             self.timed = Some(now);
             let settings = &self.worker.settings;
-            let idle = self.signals.phase() == Phase::Idle && !self.signals.is_write_blocked();
+            let silent = self.signals.phase() == Phase::Idle && !self.signals.is_write_blocked();
+            let never_asked = silent && self.signals.progress() == 0;
+            let newcomer = never_asked && !self.settled;
             let patience = match self.signals.phase() {
                 _ if self.signals.is_write_blocked() => Some(settings.write_idle_timeout),
                 Phase::Idle if stage >= Stage::Draining => Some(settings.idle_timeout.min(DRAIN_IDLE)),
+                Phase::Idle if newcomer => Some(settings.idle_timeout.min(NEWCOMER)),
+                Phase::Idle if never_asked => Some(settings.idle_timeout.saturating_sub(NEWCOMER)),
                 Phase::Idle => Some(settings.idle_timeout),
                 Phase::Head => Some(settings.header_timeout),
                 Phase::Body => Some(settings.body_idle_timeout),
                 Phase::Answer => None,
             };
-            self.wait_for(patience, idle);
+            self.wait_for(patience, silent && !newcomer);
         }
         if self.signals.is_asked_to_go() {
-            if self.signals.idle_since() > 0 {
+            if self.signals.idle_since() > 0 && !self.socket.has_unread() {
                 return Poll::Ready(());
             }
+            self.signals.set_busy();
             self.worker.control.crowd.note_busy(&self.signals);
         }
         ready!(self.timer.poll(cx));
+        if stage == Stage::Serving && self.signals.progress() == 0 && !std::mem::replace(&mut self.settled, true) {
+            self.timed = None;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         let unasked = self.signals.in_exchange() && !self.signals.is_reading();
         if self.signals.phase() == Phase::Body && unasked && !self.signals.is_write_blocked() {
             // Nobody asks for the body: it is not the client that is late.

@@ -2,7 +2,8 @@
 //!
 //! At the cap, whoever has been idle the longest makes room for who comes next. If nobody is idle, nobody is accepted
 //! until somebody leaves or becomes idle: the kernel keeps those who come meanwhile, but for one a listener, which we hold. A connection's own task decides
-//! whether it is idle, so no request is lost to this that would not be lost to `idle_timeout`.
+//! whether it is idle, so no request is lost to this that would not be lost to `idle_timeout`. Whoever has just connected
+//! is not idle for a second, in which he is expected to ask.
 
 use std::pin::pin;
 use std::sync::atomic::{
@@ -24,7 +25,7 @@ use super::wire::Signals;
 /// All of that is in one order (`SeqCst`), so that one of the two sees the other.
 #[derive(Debug)]
 pub(super) struct Crowd {
-    most: usize,
+    most: AtomicUsize,
     open: AtomicUsize,
     start: Instant,
     /// How many listeners have somebody for whom there is no place.
@@ -56,7 +57,7 @@ pub(super) struct Place(Arc<Crowd>);
 impl Crowd {
     pub(super) fn new(most: usize) -> Arc<Self> {
         Arc::new(Crowd {
-            most,
+            most: AtomicUsize::new(most),
             open: AtomicUsize::new(0),
             start: Instant::now(),
             waiting: AtomicUsize::new(0),
@@ -64,6 +65,12 @@ impl Crowd {
             full: Mutex::default(),
             said: Rarely::default(),
         })
+    }
+
+    /// Has another number be the most. If there are more, nobody is asked to go until somebody comes.
+    pub(super) fn set_most(&self, most: usize) {
+        self.most.store(most, SeqCst);
+        self.room.notify_waiters();
     }
 
     /// How many connections there are.
@@ -91,7 +98,7 @@ impl Crowd {
             return place;
         }
         if self.said.is_time() {
-            tracing::warn!(max_connections = self.most, "as many connections as may be are open");
+            tracing::warn!(max_connections = self.most.load(Relaxed), "as many connections as may be are open");
         }
         let _waiting = Waiting::begin(self);
         loop {
@@ -113,7 +120,7 @@ impl Crowd {
     }
 
     fn try_place(self: &Arc<Self>) -> Option<Place> {
-        let one_more = |open| (open < self.most).then_some(open + 1);
+        let one_more = |open| (open < self.most.load(SeqCst)).then_some(open + 1);
         self.open.fetch_update(SeqCst, SeqCst, one_more).ok().map(|_| Place(self.clone()))
     }
 

@@ -34,6 +34,8 @@ pub(super) struct Control {
     /// The stage, for whoever looks at it on the way; and its changes, for whoever waits for them.
     stage: AtomicU8,
     changes: watch::Sender<Stage>,
+    /// What connections begin with.
+    pub(super) settings: ArcSwap<Settings>,
     pub(super) crowd: Arc<Crowd>,
     pub(super) listeners: AtomicUsize,
     /// A connection or a listener has ended.
@@ -61,11 +63,12 @@ const LAST_WORDS: Duration = Duration::from_millis(250);
 const LAST_BREATH: Duration = Duration::from_secs(1);
 
 impl Control {
-    pub(super) fn new(max_connections: usize) -> Self {
+    pub(super) fn new(settings: Settings) -> Self {
         Control {
             stage: AtomicU8::new(Stage::Serving as u8),
             changes: watch::Sender::default(),
-            crowd: Crowd::new(max_connections),
+            crowd: Crowd::new(settings.max_connections.get()),
+            settings: ArcSwap::from_pointee(settings),
             listeners: AtomicUsize::new(0),
             ended: Notify::new(),
             asked_to_drain: Notify::new(),
@@ -108,7 +111,8 @@ impl Control {
     }
 
     /// Runs the drain to its end. The workers may go after it.
-    pub(super) async fn drain(self: &Arc<Self>, settings: &Settings, in_force: &ArcSwap<Shared>) -> Drained {
+    pub(super) async fn drain(self: &Arc<Self>, in_force: &ArcSwap<Shared>) -> Drained {
+        let settings = self.settings.load_full();
         self.draining.store(true, Relaxed);
         let deadline = Instant::now() + settings.drain_timeout;
         sleep(settings.drain_delay.min(settings.drain_timeout)).await;

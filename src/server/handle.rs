@@ -5,11 +5,15 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
+use tokio::sync::Mutex;
 
 use super::drain::Control;
 use super::files::Files;
+use super::places::Places;
 use super::reloads::{Outcome, ReloadCounts, Wish};
-use crate::proxy::{Conflict, Plan, Shared, Tending};
+use super::settings::Settings;
+use super::start::StartError;
+use crate::proxy::{Plan, Shared, Tending};
 use crate::tls;
 
 /// A cheap handle to a running server.
@@ -18,7 +22,7 @@ pub struct Handle {
     in_force: Arc<ArcSwap<Shared>>,
     control: Arc<Control>,
     files: Files,
-    tls: Option<tls::Server>,
+    places: Arc<Mutex<Places>>,
 }
 
 impl Handle {
@@ -26,9 +30,9 @@ impl Handle {
         in_force: Arc<ArcSwap<Shared>>,
         control: Arc<Control>,
         files: Files,
-        tls: Option<tls::Server>,
+        places: Arc<Mutex<Places>>,
     ) -> Self {
-        Handle { in_force, control, files, tls }
+        Handle { in_force, control, files, places }
     }
 
     /// The routes and limits in force.
@@ -36,14 +40,47 @@ impl Handle {
         self.in_force.load_full()
     }
 
-    /// Puts another plan in force, at once and as a whole. What is under way goes on by the plan that it began with.
+    /// Puts another plan and other settings in force, at once and as a whole. Requests that are under way go on by the plan,
+    /// and connections that are open by the settings, that they began with. Of the settings, `threads` and
+    /// `tcp_keepalive` stay as they are. Resolves when the places that are listened at no more are closed.
     ///
     /// # Errors
-    /// The pairs of routes that one request could match equally well; nothing has changed then.
-    pub fn reload(&self, plan: Plan) -> Result<(), Vec<Conflict>> {
-        self.in_force.store(Arc::new(self.in_force.load().follow(plan)?));
+    /// What a start would fail with; nothing has changed then.
+    ///
+    /// # Cancel safety
+    /// Dropping this leaves either everything as it was or the new configuration in force.
+    pub async fn reload(&self, settings: Settings, plan: Plan) -> Result<(), StartError> {
+        let mut places = self.places.lock().await;
+        let settings = self.following(settings);
+        let new = places.bind(&settings).map_err(StartError::listen)?;
+        let shared = self.in_force.load().follow(plan).map_err(StartError::Routes)?;
+        self.in_force.store(Arc::new(shared));
+        self.control.crowd.set_most(settings.max_connections.get());
+        self.control.settings.store(settings.clone());
+        let leaving = places.follow(&settings, new, &self.control);
         self.control.reloaded.notify_one();
+        leaving.close().await;
         Ok(())
+    }
+
+    /// Whether all new places of `settings` can be listened at, as far as that can be told without doing so.
+    ///
+    /// # Errors
+    /// The place that can't, and why.
+    pub async fn can_listen(&self, settings: &Settings) -> Result<(), StartError> {
+        self.places.lock().await.can_bind(settings).map_err(StartError::listen)
+    }
+
+    /// The settings that follow those in force.
+    fn following(&self, mut next: Settings) -> Arc<Settings> {
+        let now = self.control.settings.load();
+        next.threads = now.threads;
+        next.tcp_keepalive = now.tcp_keepalive;
+        if next.tls == now.tls {
+            // Of the same files; with the one that is in force, clients can come back on their tickets.
+            next.tls.clone_from(&now.tls);
+        }
+        Arc::new(next)
     }
 
     /// Looks after the upstreams that are in force: names, health. Never ends. To be run once, on a runtime that serves no
@@ -63,7 +100,8 @@ impl Handle {
 
     /// The files of the certificates that clients and upstreams are shown, and until when each is valid.
     pub fn certificates(&self) -> Vec<(PathBuf, SystemTime)> {
-        let mut certificates = self.tls.as_ref().map(tls::Server::not_after).unwrap_or_default();
+        let mut certificates =
+            self.control.settings.load().tls.as_ref().map(tls::Server::not_after).unwrap_or_default();
         certificates.extend(self.proxy().certificates());
         certificates.sort();
         // Two may use one file; the one that is over first is what matters.

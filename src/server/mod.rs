@@ -17,6 +17,7 @@ mod introductions;
 mod listen;
 mod listener;
 mod passed;
+mod places;
 mod proxy_protocol;
 mod rarely;
 mod register;

@@ -44,8 +44,9 @@ impl Register {
 impl Drop for Registered {
     fn drop(&mut self) {
         self.register.0.lock().unwrap_or_else(PoisonError::into_inner).try_remove(self.key);
-        self.control.crowd.note_gone(&self.signals);
+        // Whoever waits for the place finds it before anybody else is asked to go.
         drop(self.place.take());
+        self.control.crowd.note_gone(&self.signals);
         self.control.ended.notify_one();
     }
 }

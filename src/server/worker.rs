@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use rustls::ServerConnection;
+use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::connection::Connection;
@@ -40,11 +41,8 @@ impl Worker {
     }
 
     /// Serves until the server has stopped.
-    pub(super) async fn run(self, listeners: Vec<Listener>) {
+    pub(super) async fn run(self, mut listeners: UnboundedReceiver<Listener>) {
         let this = Arc::new(self);
-        for listener in listeners {
-            tokio::spawn(this.clone().listen(listener, Listening { control: this.control.clone() }));
-        }
         let mut stage = this.control.changes();
         let mut prune = interval(PRUNE);
         prune.set_missed_tick_behavior(MissedTickBehavior::Skip);
@@ -56,12 +54,17 @@ impl Worker {
                         return;
                     }
                 }
+                Some(listener) = listeners.recv() => {
+                    tokio::spawn(this.clone().listen(listener, Listening { control: this.control.clone() }));
+                }
                 _ = prune.tick() => this.proxy.prune(),
             }
         }
     }
 
-    async fn listen(self: Arc<Self>, Listener { incoming, tls, file }: Listener, _listening: Listening) {
+    /// Accepts until the drain, or until the listener is to close. `closing` goes last, and with it the word that it has.
+    async fn listen(mut self: Arc<Self>, listener: Listener, _listening: Listening) {
+        let Listener { mut closing, incoming, tls, file } = listener;
         let listener = match incoming.into_accepting() {
             Ok(listener) => listener,
             Err(error) => {
@@ -73,6 +76,7 @@ impl Worker {
         loop {
             let accepted = tokio::select! {
                 biased;
+                Ok(()) = closing.changed() => break,
                 accepted = listener.accept() => accepted,
                 _ = stage.wait_for(|stage| *stage >= Stage::Draining) => break,
             };
@@ -83,8 +87,14 @@ impl Worker {
                         biased;
                         place = self.control.crowd.place() => place,
                         _ = stage.wait_for(|stage| *stage >= Stage::Draining) => self.control.crowd.any_place(),
+                        // Told again, so that it is heard above.
+                        Ok(()) = closing.changed() => {
+                            closing.mark_changed();
+                            self.control.crowd.any_place()
+                        }
                     };
-                    self.serve(place, stream, peer, tls);
+                    self = self.up_to_date();
+                    self.serve(place, stream, peer, tls.load(Relaxed));
                 }
                 Err(error) if is_one_connections(&error) => {}
                 Err(error) => {
@@ -98,8 +108,18 @@ impl Worker {
             file.remove();
         }
         if let Ok(incoming) = listener.into_incoming() {
-            self.empty_backlog(&incoming, tls);
+            self.up_to_date().empty_backlog(&incoming, tls.load(Relaxed));
         }
+    }
+
+    /// This worker with the settings that are in force: what a connection begins with, it goes on with.
+    fn up_to_date(self: Arc<Self>) -> Arc<Self> {
+        let settings = self.control.settings.load();
+        if Arc::ptr_eq(&settings, &self.settings) {
+            return self;
+        }
+        let (proxy, control, register) = (self.proxy.clone(), self.control.clone(), self.register.clone());
+        Arc::new(Worker { proxy, settings: settings.clone(), control, register })
     }
 
     /// Those in the backlog believe that they are connected; closing the listener would reset them. The runtime knows

@@ -10,6 +10,7 @@ mod tls;
 use std::any::Any;
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
 use std::net::Shutdown;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -174,6 +175,12 @@ impl Socket {
         }
         let _ = timeout;
         Ok(())
+    }
+
+    /// Whether the kernel has bytes that nobody has read, also those that the runtime does not know of yet.
+    pub(crate) fn has_unread(&self) -> bool {
+        let mut byte = [MaybeUninit::uninit()];
+        SockRef::from(&self.0.stream).peek(&mut byte).is_ok_and(|n| n > 0)
     }
 
     /// Whether the peer's FIN or a reset has been seen, also behind unread bytes. Costs no system call.

@@ -1,7 +1,7 @@
 //! No more connections than may be: the longest idle one makes room, and if none is idle, nobody is accepted.
 
 use crate::support::http2::Http2;
-use crate::support::{Client, Setup, Sluicegate, Upstream, nothing_comes, permits_are_all_back, soon};
+use crate::support::{Client, Setup, Sluicegate, Upstream, nothing_comes, permits_are_all_back, soon, until};
 
 /// Three connections at most, and more permits than that.
 fn crowded() -> Setup {
@@ -35,6 +35,7 @@ async fn the_longest_idle_connection_makes_room() {
     let mut third = idle(&gate, &mut upstream).await;
     // The first one is the one that was idle last now.
     answered(&mut first, &mut upstream).await;
+    let mut kept = Vec::new();
     for (n, oldest) in [&mut second, &mut third].into_iter().enumerate() {
         let mut more = gate.client().await;
         oldest.expect_closed().await;
@@ -48,8 +49,21 @@ async fn the_longest_idle_connection_makes_room() {
             call.respond(200, "").await;
             assert_eq!(more.answer().await.status, 200);
         }
+        kept.push(more);
     }
     answered(&mut first, &mut upstream).await;
+}
+
+#[tokio::test]
+async fn who_connects_and_says_nothing_makes_room_too() {
+    let mut upstream = Upstream::start().await;
+    let setup = Sluicegate::with_limit(1).admin().server("max_connections = 1");
+    let gate = setup.in_front_of(&upstream).await;
+    let mut silent = gate.client().await;
+    until("it to be accepted", async || connections(&gate).await > 0.0).await;
+    let mut asks = gate.client().await;
+    answered(&mut asks, &mut upstream).await;
+    silent.expect_closed().await;
 }
 
 #[tokio::test]

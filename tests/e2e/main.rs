@@ -39,6 +39,7 @@ mod http2_bounds;
 mod http2_messages;
 mod introductions;
 mod leaving;
+mod listeners;
 mod load;
 mod peers;
 mod preflight;

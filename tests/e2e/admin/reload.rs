@@ -104,7 +104,11 @@ async fn what_takes_a_restart_is_said() {
         (reloaded.code, reloaded.stdout.as_str()),
         (Some(0), "in force: 1 routes, 1 limits\nlimits: changed default\n")
     );
-    assert!(reloaded.stderr.contains("warning: [server] has changed: that takes a restart"), "{}", reloaded.stderr);
+    assert!(
+        reloaded.stderr.contains("warning: server.threads has changed: that takes a restart"),
+        "{}",
+        reloaded.stderr
+    );
     assert_eq!(gate.limit_status().await["limit"], 4);
 }
 
