@@ -4,6 +4,8 @@
 //! there until its client has had its answer and its exchange has ended, whichever is later: both hold it, and the last
 //! one takes it out. Nobody is entered before somebody [can look](Registry::open).
 
+mod phase;
+
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
@@ -12,6 +14,8 @@ use std::time::Duration;
 
 use http::HeaderValue;
 use tokio::time::Instant;
+
+pub use phase::Phase;
 
 use super::shared::Route;
 use super::traffic::{Counts, Traffic, TrafficCounts};
@@ -77,22 +81,6 @@ struct Seen {
 
 /// In place of a time.
 const NEVER: u64 = u64::MAX;
-
-/// How far a request has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Phase {
-    /// It has not been admitted.
-    Queued,
-    /// It is upstream, without an answer yet.
-    Upstream,
-    /// In the middle of its answer.
-    Response,
-    /// Its connection has become something else.
-    Upgraded,
-    /// Its client is gone, and its exchange has not ended.
-    Abandoned,
-}
 
 /// What can be said of a request.
 #[derive(Debug, Clone)]
@@ -392,63 +380,5 @@ impl Drop for Live {
     }
 }
 
-impl Phase {
-    /// The word for it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Phase::Queued => "queued",
-            Phase::Upstream => "upstream",
-            Phase::Response => "response",
-            Phase::Upgraded => "upgraded",
-            Phase::Abandoned => "abandoned",
-        }
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn enter(registry: &Registry, worker: usize, id: &'static str) -> Arc<Live> {
-        registry.enter(worker, &HeaderValue::from_static(id)).expect("it is open")
-    }
-
-    #[test]
-    fn nobody_is_entered_before_somebody_can_look() {
-        let registry = Registry::new(1);
-        assert!(registry.enter(0, &HeaderValue::from_static("a")).is_none());
-        registry.open();
-        let _a = enter(&registry, 0, "a");
-        assert_eq!(registry.all().len(), 1);
-    }
-
-    #[test]
-    fn a_place_is_free_again_once_nobody_holds_it_and_no_tag_comes_twice() {
-        let registry = Registry::new(2);
-        registry.open();
-        let (a, b) = (enter(&registry, 0, "a"), enter(&registry, 1, "b"));
-        let also_a = a.clone();
-        drop(a);
-        assert_eq!(registry.all().len(), 2, "one still holds it");
-        let before = [also_a.tag(), b.tag()];
-        drop(also_a);
-        let c = enter(&registry, 0, "c");
-        assert_eq!(registry.shards[0].lock().slots.len(), 1, "the place was not used again");
-        assert!(!before.contains(&c.tag()) && before[0] != before[1]);
-        let ids: Vec<_> = registry.all().iter().map(|live| live.id.clone()).collect();
-        assert_eq!(ids, ["b", "c"]);
-    }
-
-    #[test]
-    fn whoever_polls_a_request_is_woken_when_it_is_cancelled() {
-        let registry = Registry::new(1);
-        registry.open();
-        let (a, b) = (enter(&registry, 0, "a"), enter(&registry, 0, "b"));
-        let mut polled = tokio_test::task::spawn(std::future::poll_fn(|cx| a.poll_cancelled(cx)));
-        assert!(polled.poll().is_pending());
-        assert_eq!(registry.cancel("a").len(), 1);
-        assert!(polled.is_woken());
-        assert!(polled.poll().is_ready() && !b.is_cancelled());
-        assert!(registry.cancel("nobody").is_empty());
-    }
-}
+mod tests;
