@@ -162,15 +162,15 @@ impl Registry {
         Traffic::read_all(self.shards.iter().map(|shard| &shard.unrouted))
     }
 
-    /// How many upgraded connections there are on each route, by its name.
-    pub fn upgraded(&self) -> HashMap<Arc<str>, u64> {
-        let mut upgraded = HashMap::new();
-        for live in self.all().iter().filter(|live| live.phase() == Phase::Upgraded) {
+    /// How many of a phase there are on each route, by its name.
+    pub(super) fn count(&self, phase: Phase) -> HashMap<Arc<str>, u64> {
+        let mut counts = HashMap::new();
+        for live in self.all().iter().filter(|live| live.phase() == phase) {
             if let Some(route) = live.route() {
-                *upgraded.entry(route.names.route.clone()).or_default() += 1;
+                *counts.entry(route.names.route.clone()).or_default() += 1;
             }
         }
-        upgraded
+        counts
     }
 
     /// Those that hold permits of `limiter`, the oldest first.

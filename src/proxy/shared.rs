@@ -13,7 +13,7 @@ use super::claim::KeyRules;
 use super::connections::Needed;
 use super::preflight::Preflight;
 use super::recent::Recent;
-use super::registry::Registry;
+use super::registry::{Phase, Registry};
 use super::request_ahead::ForwardedBody;
 use super::settings::{Measured, Plan, ResponseHeaders, RouteSettings, Upgrade};
 use super::traffic::{Traffic, TrafficCounts};
@@ -247,16 +247,17 @@ impl Shared {
         routes.chain([("", self.registry.unrouted())])
     }
 
-    /// How many upgraded connections hold a permit of each limit, by its name.
-    pub fn upgrades(&self) -> Vec<(&str, u64)> {
-        let upgraded = self.registry.upgraded();
-        let of_route = |route: &Route| upgraded.get(&route.names.route).copied().unwrap_or_default();
+    /// How many requests of a phase hold a permit of each limit, by its name.
+    pub fn in_phase(&self, phase: Phase) -> Vec<(&str, u64)> {
+        let counts = self.registry.count(phase);
+        let of_route = |route: &Arc<Route>| counts.get(&route.names.route).copied().unwrap_or_default();
         let of_limit = |limiter: &Limiter| {
-            let is_taken = |route: &&Arc<Route>| {
+            let takes = |route: &&Arc<Route>| {
+                let has_own_places = phase == Phase::Upgraded && route.upgrades().is_some();
                 let limits = route.limits.as_ref().map_or(&[][..], Limits::limiters);
-                route.upgrades().is_none() && limits.iter().any(|taken| taken.name() == limiter.name())
+                !has_own_places && limits.iter().any(|taken| taken.name() == limiter.name())
             };
-            self.all_routes.iter().filter(is_taken).map(|route| of_route(route)).sum()
+            self.all_routes.iter().filter(takes).map(of_route).sum()
         };
         self.limiters.iter().map(|limiter| (limiter.name(), of_limit(limiter))).collect()
     }

@@ -15,6 +15,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::faults::ErrorCounts;
+
 /// The account of one upstream. Requests are counted by each worker for itself; only a retry takes the lock.
 #[derive(Debug)]
 pub(super) struct Budget {
@@ -25,7 +27,7 @@ pub(super) struct Budget {
 }
 
 /// What is counted of an upstream.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct UpstreamCounts {
     /// Requests that were sent again.
     pub retries: u64,
@@ -35,6 +37,10 @@ pub struct UpstreamCounts {
     pub active: u32,
     /// Connections that idle, now.
     pub idle: u32,
+    /// Exchanges that nobody waited for, and that were reset when `abort_grace` was over.
+    pub abandoned: u64,
+    /// Failures, by kind.
+    pub errors: ErrorCounts,
 }
 
 // Aligned so that one worker's count does not slow the next one's down.
@@ -95,7 +101,7 @@ impl Budget {
 
     pub(super) fn counts(&self) -> UpstreamCounts {
         let (retries, retries_refused) = (self.retries.load(Relaxed), self.refused.load(Relaxed));
-        UpstreamCounts { retries, retries_refused, active: 0, idle: 0 }
+        UpstreamCounts { retries, retries_refused, ..UpstreamCounts::default() }
     }
 }
 

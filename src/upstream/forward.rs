@@ -274,7 +274,8 @@ where
                 Err(unsent) => return Err(HeadFailed::Unanswered(Box::new(unsent), held)),
             },
         };
-        let exchange = Exchange { connection, upload, ending, upgrade, seat, held };
+        let faults = self.kept.faults.clone();
+        let exchange = Exchange { connection, upload, ending, upgrade, faults, seat, held };
         let (mut response, mut exchange) =
             AwaitHead::new(head, exchange, self.settings.response_timeout, self.settings.eject).await?;
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use super::budget::{Budget, UpstreamCounts};
+use super::error::Failure;
+use super::faults::Faults;
 use super::forward::Upstream;
 use super::room::{Most, Room};
 use super::settings::MaxConnections;
@@ -12,11 +14,12 @@ use super::settings::MaxConnections;
 pub(super) struct Kept {
     pub(super) budget: Arc<Budget>,
     pub(super) room: Room,
+    pub(super) faults: Arc<Faults>,
 }
 
 impl Kept {
     pub(super) fn new(workers: usize) -> Self {
-        Kept { budget: Arc::new(Budget::new(workers)), room: Room::new() }
+        Kept { budget: Arc::new(Budget::new(workers)), room: Room::new(), faults: Arc::default() }
     }
 }
 
@@ -24,7 +27,18 @@ impl<B> Upstream<B> {
     /// What has become of its requests so far.
     pub fn counts(&self) -> UpstreamCounts {
         let (open, idle) = (self.kept.room.open(), u32::try_from(self.members.idle()).unwrap_or(u32::MAX));
-        UpstreamCounts { active: open.saturating_sub(idle), idle: idle.min(open), ..self.kept.budget.counts() }
+        UpstreamCounts {
+            active: open.saturating_sub(idle),
+            idle: idle.min(open),
+            abandoned: self.kept.faults.resets(),
+            errors: self.kept.faults.errors(),
+            ..self.kept.budget.counts()
+        }
+    }
+
+    /// A request ended with this failure, before there was a head to pass on.
+    pub fn count(&self, failure: &Failure) {
+        self.kept.faults.count(failure);
     }
 
     /// `needed` says how many connections its requests can need at most, now and later; `None` where nobody knows. Nobody

@@ -7,7 +7,7 @@ use prometheus_client::metrics::MetricType;
 
 use super::collector::{counter, family, gauge, histogram};
 use crate::histogram::Buckets;
-use crate::proxy::{Shared, TrafficCounts};
+use crate::proxy::{Phase, Shared, TrafficCounts};
 
 pub(super) fn encode_traffic(encoder: &mut DescriptorEncoder<'_>, proxy: &Shared) -> Result<(), Error> {
     let traffic: Vec<(&str, TrafficCounts)> = proxy.traffic().collect();
@@ -40,10 +40,14 @@ pub(super) fn encode_traffic(encoder: &mut DescriptorEncoder<'_>, proxy: &Shared
             histogram(&mut times, &[("route", *route)], read(counts))?;
         }
     }
-    let help = "Upgraded connections that hold a permit.";
-    let mut upgrades = family(encoder, "inflight_upgrades", help, MetricType::Gauge)?;
-    for (limit, count) in proxy.upgrades() {
-        gauge(&mut upgrades, &[("limit", limit)], &count)?;
+    for (name, help, phase) in [
+        ("inflight_upgrades", "Upgraded connections that hold a permit.", Phase::Upgraded),
+        ("inflight_abandoned", "Requests whose clients are gone, and whose exchanges hold a permit.", Phase::Abandoned),
+    ] {
+        let mut gauges = family(encoder, name, help, MetricType::Gauge)?;
+        for (limit, count) in proxy.in_phase(phase) {
+            gauge(&mut gauges, &[("limit", limit)], &count)?;
+        }
     }
     Ok(())
 }

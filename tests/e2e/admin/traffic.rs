@@ -72,3 +72,44 @@ async fn times_are_those_of_the_request_and_of_its_permit() {
         assert!((0.2..sum("request_duration_seconds").await - 0.19).contains(&held), "{name}: {held}");
     }
 }
+
+#[tokio::test]
+async fn what_goes_wrong_with_an_upstream_is_counted_by_kind() {
+    let mut upstream = Upstream::start().await;
+    let gate = Sluicegate::with_limit(1).queue(1).admin().route("abort_grace = \"500ms\"");
+    let gate = gate.in_front_of(&upstream).await;
+    let sample = async |name: &str| gate.metrics().await[&format!("sluicegate_{name}")];
+    let errors = async |kind: &str| {
+        let kind = format!("upstream_errors_total{{upstream=\"default\",kind=\"{kind}\"}}");
+        sample(&kind).await
+    };
+    let mut client = gate.client().await;
+    client.post("/reset", "").await;
+    soon("the request", upstream.next()).await.close();
+    client.answer().await.expect(502, "upstream_reset");
+    assert_eq!(errors("reset").await, 1.0);
+
+    let mut client = gate.client().await;
+    client.post("/broken", "").await;
+    let mut call = soon("the request", upstream.next()).await;
+    call.send_raw("NONSENSE\r\n\r\n").await.unwrap();
+    client.answer().await.expect(502, "upstream_protocol");
+    assert_eq!(errors("protocol").await, 1.0);
+
+    let mut client = gate.get("/cut").await;
+    let mut call = soon("the request", upstream.next()).await;
+    call.send_raw("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf").await.unwrap();
+    client.head().await;
+    call.close();
+    until("the cut answer to be counted", async || errors("reset").await == 2.0).await;
+
+    // An upstream that works on, whatever it is told.
+    let client = gate.get("/left").await;
+    let call = soon("the request", upstream.next()).await;
+    client.leave();
+    let abandoned = "inflight_abandoned{limit=\"default\"}";
+    until("the exchange to be abandoned", async || sample(abandoned).await == 1.0).await;
+    until("its reset", async || sample("abandoned_total{upstream=\"default\"}").await == 1.0).await;
+    until("the permit to be back", async || sample(abandoned).await == 0.0).await;
+    drop(call);
+}
