@@ -160,6 +160,21 @@ impl<B> Member<B> {
         }
     }
 
+    /// Closes its connections, those under way once they have ended, unless one of `list` goes on with them.
+    pub(super) fn retire_unless_among(&self, list: &[Arc<Member<B>>]) {
+        if list.iter().any(|other| Arc::ptr_eq(&other.connections, &self.connections)) {
+            return;
+        }
+        match &*self.connections {
+            Connections::Http1(pools) => pools.retire(),
+            Connections::Http2(pool) => pool.close_all(),
+            Connections::Tls(pools, pool) => {
+                pools.retire();
+                pool.close_all();
+            }
+        }
+    }
+
     /// Closes a connection that idles, if there is one.
     pub(super) fn close_idle(&self) -> bool {
         match &*self.connections {

@@ -14,7 +14,7 @@ pub(super) struct Faults {
 /// How a request can fail upstream, in words.
 const KINDS: [&str; 6] = ["no_endpoint", "paused", "connect", "reset", "protocol", "timeout"];
 
-/// How often an upstream has failed, by [kind](KINDS).
+/// How often an upstream has failed, by kind.
 pub type ErrorCounts = [(&'static str, u64); KINDS.len()];
 
 impl Faults {

@@ -3,7 +3,7 @@
 use std::future::poll_fn;
 use std::num::NonZeroU32;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 
 use bytes::Bytes;
@@ -37,6 +37,8 @@ pub struct Upstream<B> {
     pub(super) settings: Settings,
     pub(super) members: Arc<Members<B>>,
     pub(super) kept: Kept,
+    /// Those whose place it takes, until it is in force.
+    replaced: Mutex<Option<Arc<Members<B>>>>,
     workers: usize,
 }
 
@@ -93,7 +95,7 @@ where
     /// An upstream without connections, for `workers` workers.
     pub fn new(settings: Settings, workers: usize) -> Self {
         let (members, kept) = (Arc::new(Members::new()), Kept::new(workers));
-        let upstream = Upstream { settings, members, kept, workers };
+        let upstream = Upstream { settings, members, kept, replaced: Mutex::default(), workers };
         upstream.put_in_force();
         upstream
     }
@@ -103,7 +105,8 @@ where
     pub fn with(&self, mut settings: Settings) -> Self {
         if settings.protocol != self.settings.protocol {
             let (members, kept) = (Arc::new(Members::new()), self.kept.clone());
-            let upstream = Upstream { settings, members, kept, workers: self.workers };
+            let replaced = Mutex::new(Some(self.members.clone()));
+            let upstream = Upstream { settings, members, kept, replaced, workers: self.workers };
             upstream.members.drain_as(&self.members);
             return upstream;
         }
@@ -112,12 +115,14 @@ where
             settings.tls = self.settings.tls.clone();
         }
         let (members, kept) = (self.members.clone(), self.kept.clone());
-        Upstream { settings, members, kept, workers: self.workers }
+        Upstream { settings, members, kept, replaced: Mutex::default(), workers: self.workers }
     }
 
     /// Makes the endpoints of its settings the ones that requests go to, those included that came before.
     pub fn put_in_force(&self) {
         self.members.put(&self.settings, self.workers);
+        let replaced = self.replaced.lock().unwrap_or_else(PoisonError::into_inner).take();
+        replaced.iter().for_each(|members| members.retire());
     }
 
     /// How many requests may have a slot, at least one: the slots of the endpoints that get requests, and what still runs

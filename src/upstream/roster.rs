@@ -115,6 +115,11 @@ impl<B> Members<B> {
         self.changed(&mut state);
     }
 
+    /// Others have taken their place: what idles closes, and the rest once it has ended.
+    pub(super) fn retire(&self) {
+        self.list.load().iter().for_each(|member| member.retire_unless_among(&[]));
+    }
+
     /// Makes the list anew. Who is not called any more leaves.
     fn call(self: &Arc<Self>, state: &mut State) {
         let Some((settings, workers)) = &state.roster.in_force else { return };
@@ -157,6 +162,8 @@ impl<B> Members<B> {
                 list.push(member.clone());
             }
         }
+        // Nobody would look after connections that are on no list, and they would count for as long as something lasts on one.
+        before.iter().for_each(|member| member.retire_unless_among(&list));
         self.list.store(Arc::new(list));
         self.calls.send_replace(());
         self.changed(state);

@@ -129,3 +129,33 @@ async fn many_reloads_under_load_fail_no_request_lose_no_permit_and_leave_no_mem
 
 /// More than allocators scatter, and less than 200 reloads would leave if each left 20 KiB.
 const MEMORY_MOST: u64 = 4 << 20;
+
+#[tokio::test]
+async fn connections_that_a_reload_replaces_stand_in_nobodys_way() {
+    let mut upstream = Upstream::start().await;
+    let [before, after] = ["90s", "91s"].map(|timeout| {
+        let setup = Sluicegate::with_limit(3).queue(8).upstream(&format!("response_timeout = \"{timeout}\""));
+        setup.text(&upstream.url())
+    });
+    let mut gate = Sluicegate::configured(&before).await;
+    // One answer that goes on for long, and two connections that idle.
+    let mut long = gate.get("/long").await;
+    let mut streaming = soon("the long one", upstream.next()).await;
+    streaming.start_streaming(&[]).await;
+    let (mut one, mut two) = (gate.get("/one").await, gate.get("/two").await);
+    let (first, second) = (soon("one", upstream.next()).await, soon("two", upstream.next()).await);
+    first.respond(200, "").await;
+    second.respond(200, "").await;
+    assert_eq!((one.answer().await.status, two.answer().await.status), (200, 200));
+    gate.reload(&after).await;
+    for _ in 0..4 {
+        let (mut one, mut two) = (gate.get("/one").await, gate.get("/two").await);
+        let (first, second) = (soon("one", upstream.next()).await, soon("two", upstream.next()).await);
+        first.respond(200, "").await;
+        second.respond(200, "").await;
+        assert_eq!((one.answer().await.status, two.answer().await.status), (200, 200));
+    }
+    streaming.chunk("the end").await.unwrap();
+    streaming.respond_raw("0\r\n\r\n").await;
+    assert_eq!(long.answer().await.body.text(), "the end");
+}

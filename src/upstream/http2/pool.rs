@@ -171,6 +171,11 @@ impl Pool {
         self.connections(worker).clear();
     }
 
+    /// The same, for every worker.
+    pub(in crate::upstream) fn close_all(&self) {
+        (0..self.0.workers.len()).for_each(|worker| self.close(worker));
+    }
+
     fn take(&self, worker: usize) -> Option<Lease> {
         let workers = self.0.workers.len();
         (0..workers).find_map(|step| {
