@@ -106,6 +106,13 @@ impl Body {
         matches!(&self.kind, Kind::Events(QueueEvents::Waiting(_)))
     }
 
+    /// An operator has ended it. Dropping what there was abandons the exchange.
+    fn cancelled(&mut self) -> Failure {
+        self.kind = Kind::Own(Full::default());
+        self.close(|record, bytes| record.broken(bytes, &Failure::Cancelled));
+        Failure::Cancelled
+    }
+
     /// Lets go of the record, with a last word.
     fn close(&mut self, last: impl FnOnce(&Record, u64)) {
         if self.record.is_kept() {
@@ -120,6 +127,11 @@ impl HttpBody for Body {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
         let this = &mut *self;
+        // An upstream that is faster than the client has something each time, and nobody is woken.
+        let live = this.record.live().filter(|_| !matches!(this.kind, Kind::Own(_)));
+        if live.is_some_and(|live| live.is_cancelled()) {
+            return Poll::Ready(Some(Err(this.cancelled())));
+        }
         let polled = match &mut this.kind {
             Kind::Own(body) => Pin::new(body).poll_frame(cx).map_err(|never| match never {}),
             Kind::Upstream(body) => Pin::new(body).poll_frame(cx),
@@ -130,9 +142,7 @@ impl HttpBody for Body {
             Poll::Ready(frame) => frame,
             Poll::Pending => {
                 std::task::ready!(this.record.poll_cancelled(cx));
-                // Dropping what there was abandons the exchange.
-                this.kind = Kind::Own(Full::default());
-                Some(Err(Failure::Cancelled))
+                return Poll::Ready(Some(Err(this.cancelled())));
             }
         };
         match &frame {

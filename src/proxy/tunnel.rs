@@ -74,7 +74,8 @@ impl Tunnel {
         };
         if let Some(failure) = ended {
             self.record.broken(received.load(Relaxed), &failure);
-            let _ = to_client.shutdown().await;
+            // Over TLS, a client that reads nothing stands before the end as well.
+            let _ = timeout(self.grace, to_client.shutdown()).await;
             let _ = timeout(self.grace, end(from_upstream, to_upstream)).await;
         } else {
             self.record.completed(received.load(Relaxed));

@@ -1,6 +1,8 @@
 //! Single requests: who runs and who waits, ending one, and why one was turned away.
 
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use crate::support::http2::Http2;
 use crate::support::{AccessLog, Client, Sluicegate, Upstream, nothing_comes, permits_are_all_back, soon, until};
@@ -194,4 +196,27 @@ async fn an_answer_that_has_begun_is_cut_when_it_is_cancelled() {
         let said = (&line["status"], &line["reason"], &line["outcome"]);
         assert_eq!(said, (&json!(200), &json!("cancelled"), &json!("failed")), "{line}");
     }
+}
+
+#[tokio::test]
+async fn an_answer_that_never_pauses_is_cut_when_it_is_cancelled() {
+    let upstream = Upstream::that(|mut call| async move {
+        let mut sending = call.send_raw("HTTP/1.1 200 OK\r\nContent-Length: 1000000000000\r\n\r\n").await;
+        while sending.is_ok() {
+            sending = call.send_raw(&[b'x'; 64 << 10]).await;
+        }
+    })
+    .await;
+    let gate =
+        Sluicegate::with_limit(1).queue(1).admin().route("on_client_gone = \"reset\"").in_front_of(&upstream).await;
+    let mut client = TcpStream::connect(gate.address).await.unwrap();
+    client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nX-Request-Id: one\r\n\r\n").await.unwrap();
+    let mut chunk = vec![0; 4 << 10];
+    client.read_exact(&mut chunk).await.unwrap();
+    let reading = async { while client.read(&mut chunk).await.is_ok_and(|n| n > 0) {} };
+    let cancelling = async {
+        assert_eq!(gate.ask_admin("POST /api/v1/requests/one/cancel", "").await.status, 200);
+    };
+    soon("its end", async { tokio::join!(reading, cancelling) }).await;
+    until("the permit to be back", async || gate.limit_status().await["in_flight"] == 0).await;
 }
