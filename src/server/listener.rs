@@ -186,7 +186,11 @@ impl Bound {
 /// past our limits. Without it the kernel says that the port is taken; where it is by one of ours that is `leaving`, we
 /// have it already.
 fn probe(address: SocketAddr, leaving: &[&Listening]) -> io::Result<()> {
-    let is_ours = |listening: &&Listening| listening.address.is_some_and(|ours| ours.port() == address.port());
+    let overlap = |ours: SocketAddr| {
+        let any = ours.ip().is_unspecified() || address.ip().is_unspecified();
+        ours.port() == address.port() && (any || ours.ip() == address.ip())
+    };
+    let is_ours = |listening: &&Listening| listening.address.is_some_and(overlap);
     if address.port() == 0 || leaving.iter().any(is_ours) {
         return Ok(());
     }

@@ -137,8 +137,12 @@ impl Worker {
 
     fn serve(self: &Arc<Self>, place: Place, stream: Stream, peer: IpAddr, tls: bool) {
         let client = Client::new(peer, &self.settings.trusted_proxies);
-        let (socket, client) = match self.settings.tls.as_ref().filter(|_| tls) {
-            None => (Socket::new(stream), client),
+        let (socket, client) = match &self.settings.tls {
+            _ if !tls => (Socket::new(stream), client),
+            None => {
+                tracing::warn!("a client of a listener that has gone was too late: there is no certificate any more");
+                return;
+            }
             Some(tls) => match ServerConnection::new(tls.config()) {
                 Ok(session) => (Socket::secured(stream, session), client.secured()),
                 Err(error) => {

@@ -154,11 +154,13 @@ impl Connection {
             let idle = driver.streams.open() == 0 && !self.signals.is_write_blocked();
             self.wait_for(patience, idle);
         }
-        if self.signals.is_asked_to_go() && driver.leaving == Leaving::No {
-            if self.signals.idle_since() > 0 {
+        if self.signals.is_asked_to_go() {
+            if self.signals.idle_since() == 0 {
+                // Also while it goes: a stream that it has begun meanwhile may last, and another connection can make room.
+                self.worker.control.crowd.note_busy(&self.signals);
+            } else if driver.leaving == Leaving::No {
                 return Poll::Ready(());
             }
-            self.worker.control.crowd.note_busy(&self.signals);
         }
         self.timer.poll(cx)
     }
