@@ -43,7 +43,8 @@ pub(super) async fn change(
 ) -> Result<Response, Problem> {
     let limiter = &find(&context, &name)?;
     let patch = Patch::read(&body)?;
-    patch.check(&limiter.settings(), context.server.proxy().has_secret_keys(limiter))?;
+    let proxy = context.server.proxy();
+    patch.check(&limiter.settings(), |key| proxy.may_show_key(limiter, key))?;
     let Patch { values, lasts, .. } = patch;
     let before = knobs(limiter);
     let over = context.overrides.put(limiter, values, lasts, connection.peer_ip());

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::overrides::Values;
 use super::problem::Problem;
-use crate::admission::{Key, LIMIT_MAX, Settings};
+use crate::admission::{LIMIT_MAX, Settings};
 use crate::duration;
 
 /// A change of a limit.
@@ -54,7 +54,7 @@ impl Patch {
     }
 
     /// Looks at whether there is something to change in a limit, by its configuration.
-    pub(super) fn check(&self, limit: &Settings, has_secret_keys: bool) -> Result<(), Problem> {
+    pub(super) fn check(&self, limit: &Settings, may_show: impl Fn(&str) -> bool) -> Result<(), Problem> {
         let Values { per_key, keys, .. } = &self.values;
         let mut mistakes = Vec::new();
         if limit.rules.is_none() && (per_key.is_some() || !keys.is_empty()) {
@@ -62,10 +62,10 @@ impl Patch {
                 "`per_key` is for limits that tell requests apart, and `{}` has no `key` in the configuration.",
                 limit.name
             ));
-        } else if has_secret_keys && keys.keys().any(|key| key != "_" && !Key::is_shown_secret(key)) {
+        } else if keys.keys().any(|key| key != "_" && !may_show(key)) {
             // It is not repeated here: it may be one.
-            let message = "The keys of `NAME` are secrets: `key` must be `sha256:` and the first eight digits of one's \
-                           SHA-256, as GET /api/v1/limits/NAME/keys shows it.";
+            let message = "The keys of `NAME` are secrets, or addresses: `key` must be one as GET \
+                           /api/v1/limits/NAME/keys shows it, a secret as `sha256:` and eight digits.";
             mistakes.push(message.replace("NAME", &limit.name));
         }
         refuse(&mistakes)
@@ -141,7 +141,7 @@ fn time(name: &str, value: &Value) -> Result<Duration, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::admission::Rules;
+    use crate::admission::{Key, Rules};
 
     fn mistake(body: &str) -> (u16, String) {
         let problem = Patch::read(body.as_bytes()).expect_err(body);
@@ -176,8 +176,9 @@ mod tests {
 
     #[test]
     fn a_cap_needs_keys_to_count_by_and_no_secret_is_repeated() {
-        let refused = |body: &str, settings: &Settings, secret| {
-            let checked = Patch::read(body.as_bytes()).unwrap().check(settings, secret);
+        let refused = |body: &str, settings: &Settings, secret: bool| {
+            let may_show = |key: &str| !secret || Key::is_shown_secret(key);
+            let checked = Patch::read(body.as_bytes()).unwrap().check(settings, may_show);
             checked.err().map(|problem| problem.detail)
         };
         let mut settings = Settings::new("api", NonZeroU32::MIN);

@@ -147,6 +147,7 @@ impl Forward {
                 Ok(Answer::Upgraded(upgraded)) => self.tunnel(upgraded, deadlines.upgraded, waited),
                 Err(failure) => {
                     upstream.count(&failure);
+                    self.route.say(&failure);
                     tracing::debug!(route = settings.name, error = &failure as &dyn std::error::Error, "no response");
                     let reply = Reply { waited, ..Reply::failed(&failure) };
                     let mut about = self.arrival.about(Some(&self.route));

@@ -15,13 +15,14 @@ use super::preflight::Preflight;
 use super::recent::Recent;
 use super::registry::{Phase, Registry};
 use super::request_ahead::ForwardedBody;
+use super::seldom::Seldom;
 use super::settings::{Measured, Plan, ResponseHeaders, RouteSettings, Upgrade};
 use super::traffic::{Traffic, TrafficCounts};
 use crate::access_log::Log;
 use crate::admission::{self, Limiter, Limits, Reason, default_queue};
 use crate::route::{Conflict, Table};
 use crate::tls;
-use crate::upstream::{self, EndpointStatus, SecretHeader, Upstream, UpstreamCounts};
+use crate::upstream::{self, EndpointStatus, Failure, SecretHeader, Upstream, UpstreamCounts};
 
 /// What the workers share: the routes with their limits, and the upstreams with their connections.
 #[derive(Debug)]
@@ -63,6 +64,8 @@ pub(super) struct Route {
     pub(super) traffic: Arc<Traffic>,
     /// Where those that were turned away are kept for a while; one for all routes.
     pub(super) recent: Arc<Recent>,
+    /// When it was last said that its upstream can't be reached.
+    unreachable: Seldom,
 }
 
 /// What the access log calls it, and what belongs to it.
@@ -190,12 +193,12 @@ impl Shared {
         }
     }
 
-    /// Whether the keys of a limit are secrets, of which only the beginning is known.
-    pub fn has_secret_keys(&self, limit: &Limiter) -> bool {
-        self.all_routes.iter().any(|route| {
+    /// Whether a key of a limit can be shown as `text`: of secrets only the beginning is known.
+    pub fn may_show_key(&self, limit: &Limiter, text: &str) -> bool {
+        self.all_routes.iter().all(|route| {
             let limiters = route.limits.as_ref().map_or(&[][..], Limits::limiters).iter();
             let of_limit = route.keys.iter().zip(limiters).find(|(_, limiter)| limiter.name() == limit.name());
-            of_limit.is_some_and(|(rules, _)| rules.as_ref().is_some_and(|rules| rules.expression.is_secret()))
+            of_limit.is_none_or(|(rules, _)| rules.as_ref().is_none_or(|rules| rules.expression.may_show(text)))
         })
     }
 
@@ -321,7 +324,29 @@ impl Route {
             upstream: upstream.settings().name.as_str().into(),
             limit: limits.as_ref().map(|limits| limits.name().into()),
         };
-        Route { settings, limits, keys, upstream, authority, names, upgrades, rejected, traffic, recent }
+        Route {
+            settings,
+            limits,
+            keys,
+            upstream,
+            authority,
+            names,
+            upgrades,
+            rejected,
+            traffic,
+            recent,
+            unreachable: Seldom::new(),
+        }
+    }
+
+    /// Tells the operator why its upstream can't be reached, which no answer does.
+    pub(super) fn say(&self, failure: &Failure) {
+        if let Failure::Connect(error) = failure
+            && self.unreachable.is_time(SystemTime::now())
+        {
+            let upstream = &*self.names.upstream;
+            tracing::warn!(upstream, %error, "the upstream can't be reached (said once a minute for a route)");
+        }
     }
 
     /// Whether any of its limits has a cap for keys.

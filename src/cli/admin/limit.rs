@@ -8,7 +8,7 @@ use crate::admission::LIMIT_MAX;
 
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum LimitCommand {
-    /// Change a limit for a while, in place of an earlier change.
+    /// Change a limit for a while. A further change adds to the first, and sets the time of all of it anew.
     Set {
         /// The limit's name; an inline limit has its route's name.
         name: String,

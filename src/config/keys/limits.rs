@@ -96,7 +96,8 @@ pub(super) const LIMIT: &[Key] = &[
         name: "per_key",
         kind: Kind::Integer(1, LIMIT_MAX),
         default: Default::Nothing,
-        about: "How many permits one key may have at once. A key at its cap blocks no other.",
+        about: "How many permits one key may have at once. A key at its cap blocks no other. A request that takes more \
+                than that by a header goes while its key has no other.",
     },
     Key {
         name: "per_key_queue",
