@@ -12,11 +12,13 @@ pub(super) struct Again<B> {
     detours: u32,
     /// Where it was sent, or was to be sent, in vain.
     pub(super) tried: Vec<Arc<Member<B>>>,
+    /// Whether a connection that had idled turned out to be closed.
+    pub(super) fresh: bool,
 }
 
 impl<B> Again<B> {
     pub(super) fn new(most: u32) -> Self {
-        Again { retries: 0, most, detours: 0, tried: Vec::new() }
+        Again { retries: 0, most, detours: 0, tried: Vec::new(), fresh: false }
     }
 
     pub(super) fn may_detour(&self) -> bool {

@@ -185,7 +185,14 @@ where
             let seat = self.members.seat(self.settings.balance, &again.tried, slot).ok_or(Failure::NoEndpoint)?;
             told(Step::To(seat.endpoint()));
             let ready = match seat
-                .ready(Wanted { settings: &self.settings, room: &self.kept.room, worker, idempotent, upgrades })
+                .ready(Wanted {
+                    settings: &self.settings,
+                    room: &self.kept.room,
+                    worker,
+                    idempotent,
+                    upgrades,
+                    fresh: again.fresh,
+                })
                 .await
             {
                 Ok(ready) => ready,
@@ -252,6 +259,7 @@ where
                 ) => return Err(failure),
             };
             again.tried.extend(member);
+            again.fresh |= reused;
             again.count(detour);
             self.kept.budget.sent_again();
         }

@@ -33,6 +33,8 @@ pub(super) struct Wanted<'a> {
     pub(super) idempotent: bool,
     /// Whether it may become something else: only one of HTTP/1.1 can.
     pub(super) upgrades: bool,
+    /// Whether it has to be a new one of HTTP/1.1: where one that idled had been closed, so may the others be.
+    pub(super) fresh: bool,
 }
 
 /// A connection that idles, or the right to make one.
@@ -52,7 +54,7 @@ where
     /// # Errors
     /// Why there is none, and whether that is news about the endpoint.
     pub(super) async fn ready(&self, wanted: Wanted<'_>) -> Result<Ready<B>, NoLease> {
-        let Wanted { room, worker, idempotent, upgrades, .. } = wanted;
+        let Wanted { room, worker, idempotent, upgrades, fresh, .. } = wanted;
         let make_room = || self.make_room();
         let pools = match &*self.member().connections {
             Connections::Http1(pools) => pools,
@@ -64,7 +66,7 @@ where
                 Err(no_lease) => return Err(no_lease),
             },
         };
-        if !room.is_crowded() {
+        if !room.is_crowded() && !fresh {
             while let Some(mut connection) = pools.take(worker, idempotent) {
                 if is_ready(&mut connection).await {
                     return Ok(Ready::Http1(connection));
@@ -90,11 +92,11 @@ where
 
     /// Waits for a connection that is ready, or for the right to make one.
     async fn wait(&self, wanted: Wanted<'_>, pools: &Pools<B>) -> Result<Found<B>, NoLease> {
-        let Wanted { settings, room, worker, idempotent, .. } = wanted;
+        let Wanted { settings, room, worker, idempotent, fresh, .. } = wanted;
         let start = Instant::now();
         loop {
             let find = || {
-                let idle = pools.take(worker, idempotent).map(Found::Idle);
+                let idle = (!fresh).then(|| pools.take(worker, idempotent)).flatten().map(Found::Idle);
                 idle.or_else(|| room.try_enter().map(Found::Spot))
             };
             let patience = settings.connect_timeout.saturating_sub(start.elapsed());

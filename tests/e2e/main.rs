@@ -31,6 +31,7 @@ mod h2c_failures;
 mod h2c_messages;
 mod h2c_resends;
 mod h2c_upstream;
+mod haproxy;
 mod harness;
 mod health;
 mod hostile;
