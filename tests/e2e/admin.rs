@@ -5,12 +5,14 @@ mod dashboard;
 mod endpoints;
 mod fleets;
 mod metrics;
+mod names;
 mod openapi;
 mod overrides;
 mod protection;
 mod queues;
 mod reload;
 mod requests;
+mod series;
 mod traffic;
 mod watching;
 
