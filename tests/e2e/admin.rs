@@ -1,6 +1,7 @@
 //! Watching and steering it through the admin listener.
 
 mod commands;
+mod crowds;
 mod dashboard;
 mod endpoints;
 mod fleets;
