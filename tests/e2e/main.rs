@@ -18,6 +18,7 @@ mod corners_pace;
 mod crowding;
 mod deadlines;
 mod deploy;
+mod docs;
 mod drain;
 mod durations;
 mod eject;
