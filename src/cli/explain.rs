@@ -38,7 +38,7 @@ pub(super) struct ExplainArguments {
 
 /// Explains a request by the configuration. No route is an ending of its own.
 pub(super) fn explain(arguments: ExplainArguments) -> Ending {
-    let request = match request(&arguments) {
+    let request = match request(&arguments.method, &arguments.url, &arguments.headers) {
         Ok(request) => request,
         Err(mistake) => {
             print_error(format_args!("error: {mistake}"));
@@ -46,31 +46,39 @@ pub(super) fn explain(arguments: ExplainArguments) -> Ending {
         }
     };
     let sources = Sources::try_from_process(arguments.config, Flags::default());
-    let Loaded { settings, warnings } = match sources.and_then(|sources| config::load(&sources)) {
+    let Loaded { settings, warnings, .. } = match sources.and_then(|sources| config::load(&sources)) {
         Ok(loaded) => loaded,
         Err(error) => return misused(&error),
     };
     print_warnings(&warnings);
-    let client = Client::new(arguments.from, &settings.server.trusted_proxies);
     // Loading has looked for conflicts already.
-    let Ok(explanation) = settings.plan.explain(&client, &request) else { return Ending::Misused };
-    let ending = if explanation.taken.is_some() { Ending::Done } else { Ending::NoRoute };
-    match print(&text(&explanation, &settings, &request)) {
+    let Some((route, text)) = answer(&settings, arguments.from, &request) else { return Ending::Misused };
+    let ending = if route.is_some() { Ending::Done } else { Ending::NoRoute };
+    match print(&text) {
         Ok(()) => ending,
         Err(_) => Ending::Failed,
     }
 }
 
-fn request(arguments: &ExplainArguments) -> Result<Request<()>, String> {
-    let method = Method::from_bytes(arguments.method.as_bytes())
-        .map_err(|_| format!("METHOD must be a method such as GET, not {:?}", arguments.method))?;
-    let wrong_url = || format!("URL must be like http://api.example.com/v1/x or /v1/x, not {:?}", arguments.url);
-    let uri: Uri = arguments.url.parse().map_err(|_| wrong_url())?;
-    if uri.scheme().is_none() && !arguments.url.starts_with('/') {
+/// The route that takes a request, if one does, and why. `None` where routes conflict.
+pub(super) fn answer(settings: &Settings, from: IpAddr, request: &Request<()>) -> Option<(Option<String>, String)> {
+    let client = Client::new(from, &settings.server.trusted_proxies);
+    let explanation = settings.plan.explain(&client, request).ok()?;
+    let route = explanation.taken.as_ref().map(|taken| taken.route.name.clone());
+    Some((route, text(&explanation, settings, request)))
+}
+
+/// A request that is only asked about.
+pub(super) fn request(method: &str, url: &str, headers: &[String]) -> Result<Request<()>, String> {
+    let method = Method::from_bytes(method.as_bytes())
+        .map_err(|_| format!("METHOD must be a method such as GET, not {method:?}"))?;
+    let wrong_url = || format!("URL must be like http://api.example.com/v1/x or /v1/x, not {url:?}");
+    let uri: Uri = url.parse().map_err(|_| wrong_url())?;
+    if uri.scheme().is_none() && !url.starts_with('/') {
         return Err(wrong_url());
     }
     let mut request = Request::builder().method(method).uri(uri).body(()).map_err(|_| wrong_url())?;
-    for field in &arguments.headers {
+    for field in headers {
         let wrong = || format!("-H must be like 'x-tenant: acme', not {field:?}");
         let (name, value) = field.split_once(':').ok_or_else(wrong)?;
         let name: HeaderName = name.trim().parse().map_err(|_| wrong())?;

@@ -52,6 +52,7 @@ mod together;
 mod units;
 mod upstreams;
 mod value;
+mod written;
 
 use std::path::{Path, PathBuf};
 
@@ -60,7 +61,7 @@ pub use page::page;
 pub use place::Place;
 pub use problem::{Error, Problem};
 pub use schema::schema;
-pub use show::show;
+pub use written::Written;
 
 use crate::access_log::{AccessLog, Lines, LogFormat};
 use crate::proxy;
@@ -94,6 +95,8 @@ pub struct Loaded {
     pub settings: Settings,
     /// What is allowed, but probably not meant.
     pub warnings: Vec<Problem>,
+    /// What the settings were made of.
+    pub written: Written,
 }
 
 /// Everything that the operator can decide.
@@ -149,8 +152,11 @@ pub fn admin(sources: &Sources) -> Option<crate::admin::Settings> {
 }
 
 fn load_with_default_file(sources: &Sources, default_file: &Path) -> Result<Loaded, Error> {
-    let (report, settings) = read(sources, default_file);
-    report.finish(settings)
+    let mut report = Report::default();
+    let tree = merged(sources, default_file, &mut report);
+    let settings = tree.clone().and_then(|tree| dry_run::settings(tree, sources, &report));
+    let dry_run = dry_run::place(sources);
+    report.finish(settings, |places| Written { tree: tree.unwrap_or_default(), places, dry_run })
 }
 
 fn read(sources: &Sources, default_file: &Path) -> (Report, Option<Settings>) {

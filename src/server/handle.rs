@@ -13,6 +13,7 @@ use super::places::Places;
 use super::reloads::{Outcome, ReloadCounts, Wish};
 use super::settings::Settings;
 use super::start::StartError;
+use crate::access_log::Log;
 use crate::proxy::{Plan, Shared, Tending};
 use crate::tls;
 
@@ -40,7 +41,7 @@ impl Handle {
         self.in_force.load_full()
     }
 
-    /// Puts another plan and other settings in force, at once and as a whole. Requests that are under way go on by the plan,
+    /// Puts another plan and other settings in force, at once and as a whole, with `log` for what becomes of requests. Requests that are under way go on by the plan,
     /// and connections that are open by the settings, that they began with. Of the settings, `threads` and
     /// `tcp_keepalive` stay as they are. Resolves when the places that are listened at no more are closed.
     ///
@@ -49,11 +50,11 @@ impl Handle {
     ///
     /// # Cancel safety
     /// Dropping this leaves either everything as it was or the new configuration in force.
-    pub async fn reload(&self, settings: Settings, plan: Plan) -> Result<(), StartError> {
+    pub async fn reload(&self, settings: Settings, plan: Plan, log: Option<Log>) -> Result<(), StartError> {
         let mut places = self.places.lock().await;
         let settings = self.following(settings);
         let new = places.bind(&settings).map_err(StartError::listen)?;
-        let shared = self.in_force.load().follow(plan).map_err(StartError::Routes)?;
+        let shared = self.in_force.load().follow(plan, log).map_err(StartError::Routes)?;
         self.in_force.store(Arc::new(shared));
         self.control.crowd.set_most(settings.max_connections.get());
         self.control.settings.store(settings.clone());

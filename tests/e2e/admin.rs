@@ -1,10 +1,12 @@
 //! Watching and steering it through the admin listener.
 
 mod commands;
+mod configuration;
 mod dashboard;
 mod endpoints;
 mod fleets;
 mod metrics;
+mod moving;
 mod openapi;
 mod overrides;
 mod protection;
