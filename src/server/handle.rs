@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
 use tokio::sync::Mutex;
+use tokio::time::{Instant, timeout_at};
 
 use super::drain::Control;
 use super::files::Files;
@@ -25,6 +26,9 @@ pub struct Handle {
     files: Files,
     places: Arc<Mutex<Places>>,
 }
+
+/// How often what holds much of a limit for long is looked for, and so how often it is said.
+const LOOK: Duration = Duration::from_secs(60);
 
 impl Handle {
     pub(super) fn new(
@@ -84,13 +88,19 @@ impl Handle {
         Arc::new(next)
     }
 
-    /// Looks after the upstreams that are in force: names, health. Never ends. To be run once, on a runtime that serves no
+    /// Looks after the upstreams that are in force: names, health. Also says what holds much of a limit for long. Never ends. To be run once, on a runtime that serves no
     /// requests.
     pub async fn tend(&self) {
         let mut tending = Tending::default();
+        let mut look = Instant::now() + LOOK;
         loop {
             tending.follow(&self.proxy());
-            self.control.reloaded.notified().await;
+            let reloaded = self.control.reloaded.notified();
+            tokio::pin!(reloaded);
+            while timeout_at(look, reloaded.as_mut()).await.is_err() {
+                self.proxy().warn_of_lasting();
+                look = Instant::now() + LOOK;
+            }
         }
     }
 
