@@ -7,10 +7,10 @@ use clap::Args;
 use http::{HeaderName, HeaderValue, Method, Request, Uri};
 
 use super::{Ending, misused, print, print_error, print_warnings};
-use crate::admission::{Keyed, Order};
+use crate::admission::{self, Claim, Keyed, Order};
 use crate::config::{self, Flags, Loaded, Settings, Sources};
 use crate::duration::show;
-use crate::proxy::{Client, Explanation, Preflight, RouteSettings, Taken, Upgrade, WhyNot};
+use crate::proxy::{Client, Cost, Explanation, Preflight, RouteSettings, Taken, Upgrade, WhyNot};
 use crate::upstream::OnClientGone;
 
 #[derive(Debug, Args)]
@@ -109,7 +109,7 @@ fn text(explanation: &Explanation<'_>, settings: &Settings, request: &Request<()
     let upstream = &settings.plan.upstreams[taken.route.upstream];
     line("upstream", format!("{}, {}", upstream.name, upstream.url()));
     limits(taken, &mut line);
-    claim(taken, &mut line);
+    claim(taken, settings, request, &mut line);
     let duration = |duration: Option<_>| duration.map_or_else(|| "none".to_owned(), show);
     let handling = &taken.route.handling;
     line(
@@ -220,12 +220,21 @@ fn limits(taken: &Taken<'_>, line: &mut impl FnMut(&str, String)) {
     line("wait", format!("at most {}", wait.map_or_else(String::new, show)));
 }
 
-fn claim(taken: &Taken<'_>, line: &mut impl FnMut(&str, String)) {
+fn claim(taken: &Taken<'_>, settings: &Settings, request: &Request<()>, line: &mut impl FnMut(&str, String)) {
     match &taken.claim {
         Ok(claim) => {
             line("priority", claim.level.as_str().to_owned());
             let permits = if claim.seats == 1 { "permit" } else { "permits" };
-            line("cost", format!("{} {permits} of each limit", claim.seats));
+            let unheard = match &taken.route.claim.cost {
+                Cost::Header(name) if request.headers().contains_key(name) && !claim.seats_from_client => {
+                    format!("; {name} is not believed of this peer (trust_headers, server.trusted_proxies)")
+                }
+                _ => String::new(),
+            };
+            line("cost", format!("{} {permits} of each limit{unheard}", claim.seats));
+            if let Some(limit) = too_small(taken, settings, claim) {
+                line("rejected", format!("400 cost: {} has {} permits, and never more", limit.name, limit.limit));
+            }
             if let Some(deadline) = claim.deadline {
                 let left = deadline.saturating_duration_since(std::time::Instant::now());
                 // The clock has gone on since it was read.
@@ -237,6 +246,14 @@ fn claim(taken: &Taken<'_>, line: &mut impl FnMut(&str, String)) {
         }
         Err(reason) => line("rejected", format!("before it asks for a permit: {}", reason.as_str())),
     }
+}
+
+/// The first limit that can never give as much as a client asks for. One that changes by itself gives all that it has.
+fn too_small<'a>(taken: &'a Taken<'_>, settings: &Settings, claim: &Claim) -> Option<&'a admission::Settings> {
+    let plan = &settings.plan;
+    let is_measured = |name: &str| plan.measured.iter().any(|measured| plan.limits[measured.limit].name == name);
+    let mut limits = taken.limits.iter().map(|(limit, _)| *limit).filter(|_| claim.seats_from_client);
+    limits.find(|limit| claim.seats > limit.limit.get() && !limit.dry_run && !is_measured(&limit.name))
 }
 
 fn client_gone(route: &RouteSettings) -> String {

@@ -140,15 +140,17 @@ pub fn check(sources: &Sources) -> Findings {
     report.into_findings(settings)
 }
 
-/// The admin listener's part alone, for those who call it. `None` if that cannot be read, or nothing is said about it.
-pub fn admin(sources: &Sources) -> Option<crate::admin::Settings> {
+/// The admin listener's part alone, for those who call it. `None` if nothing is said about it.
+///
+/// # Errors
+/// What keeps it from being read. Other tables are not looked at.
+pub fn admin(sources: &Sources) -> Result<Option<crate::admin::Settings>, Error> {
     let mut report = Report::default();
-    let tree = merged(sources, Path::new(DEFAULT_FILE), &mut report)?;
-    if !tree.contains_key("admin") || report.errors() > 0 {
-        return None;
-    }
-    let settings = admin::read(section::Section::root(tree, &report).section("admin"), &report);
-    (report.errors() == 0).then_some(settings)
+    let tree = merged(sources, Path::new(DEFAULT_FILE), &mut report);
+    let settings = tree
+        .filter(|tree| tree.contains_key("admin") && report.errors() == 0)
+        .map(|tree| admin::read(section::Section::root(tree, &report).section("admin"), &report));
+    if report.errors() > 0 { Err(report.into_error()) } else { Ok(settings) }
 }
 
 fn load_with_default_file(sources: &Sources, default_file: &Path) -> Result<Loaded, Error> {
