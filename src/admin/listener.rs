@@ -22,6 +22,7 @@ use tower_service::Service;
 
 use super::board::FOLLOWERS_MAX;
 use super::context::Connection;
+use super::peers::Peers;
 use super::settings::{Listen, Settings};
 use crate::server::SocketFile;
 
@@ -57,7 +58,8 @@ pub(super) struct Running {
     accepting: JoinHandle<()>,
 }
 
-/// How many are served at once; further ones wait in the kernel. Followers of the events don't use up what the others need.
+/// How many are served at once; whoever comes then takes the place of the one that has been quiet for the longest time.
+/// Followers of the events don't use up what the others need.
 const MAX_CONNECTIONS: u32 = 256 + FOLLOWERS_MAX as u32;
 /// From the end of an answer to the end of the next request's head.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
@@ -232,46 +234,60 @@ async fn accept(
     connections: Arc<Semaphore>,
     mut closing: watch::Receiver<bool>,
 ) {
+    let peers = Peers::new();
     let told = closing.clone();
-    let begin = |stream: Accepted, permit: OwnedSemaphorePermit| {
+    let begin = |number: u64, accepted: Accepted, place: OwnedSemaphorePermit| {
         let (router, closing) = (router.clone(), told.clone());
-        tokio::spawn(async move {
-            match stream {
-                Accepted::Tcp(stream, peer) => {
-                    let _ = stream.set_nodelay(true);
-                    if let Ok(local) = stream.local_addr() {
-                        serve(stream, Connection { peer, local }, router, closing).await;
-                    }
-                }
-                Accepted::Unix(stream) => serve(stream, LOCAL, router, closing).await,
+        match accepted {
+            Accepted::Tcp(stream, peer) => {
+                let _ = stream.set_nodelay(true);
+                // Else it is gone already.
+                let Ok(local) = stream.local_addr() else { return };
+                peers.serve(number, stream, |stream| async move {
+                    serve(stream, Connection { peer, local }, router, closing).await;
+                    drop(place);
+                });
             }
-            drop(permit);
-        });
+            Accepted::Unix(stream) => peers.serve(number, stream, |stream| async move {
+                serve(stream, LOCAL, router, closing).await;
+                drop(place);
+            }),
+        }
     };
+    let mut numbers = 0..;
+    let mut number = || numbers.next().expect("there are enough numbers");
     loop {
-        let next = async {
-            let permit = connections.clone().acquire_owned().await.expect("nobody closes the semaphore");
-            (incoming.accept().await, permit)
-        };
         // What the channel lends out must not live on in the other branch.
         let closed = async { drop(closing.wait_for(|closing| *closing).await) };
-        tokio::select! {
-            (accepted, permit) = next => match accepted {
-                Ok(stream) => begin(stream, permit),
-                Err(error) => {
-                    tracing::debug!(%error, "accepting an admin connection failed");
-                    sleep(BACK_OFF).await;
-                }
-            },
+        let accepted = tokio::select! {
+            accepted = incoming.accept() => accepted,
             () = closed => break,
+        };
+        match accepted {
+            Ok(accepted) => begin(number(), accepted, place(&connections, &peers).await),
+            Err(error) => {
+                tracing::debug!(%error, "accepting an admin connection failed");
+                sleep(BACK_OFF).await;
+            }
         }
     }
     // Who has been let in by the kernel gets an answer here.
-    incoming.rest(|stream| {
-        if let Ok(permit) = connections.clone().try_acquire_owned() {
-            begin(stream, permit);
+    incoming.rest(|accepted| {
+        if let Ok(place) = connections.clone().try_acquire_owned() {
+            begin(number(), accepted, place);
         }
     });
+}
+
+/// A place for one more, which somebody has to leave if there is none.
+async fn place(connections: &Arc<Semaphore>, peers: &Peers) -> OwnedSemaphorePermit {
+    match connections.clone().try_acquire_owned() {
+        Ok(place) => place,
+        Err(_) => {
+            peers.make_room();
+            connections.clone().acquire_owned().await.expect("nobody closes the semaphore")
+        }
+    }
 }
 
 async fn serve<S>(stream: S, between: Connection, router: Arc<ArcSwap<Router>>, mut closing: watch::Receiver<bool>)

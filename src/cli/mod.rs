@@ -13,6 +13,7 @@ mod logs;
 mod open_files;
 mod reload;
 mod run;
+mod supervisor;
 
 use std::fmt::Display;
 use std::io::Write;

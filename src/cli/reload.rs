@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::in_force::InForce;
 use super::logs::Logs;
 use super::run::with_causes;
-use super::{print_error, print_warnings};
+use super::{print_error, print_warnings, supervisor};
 use crate::admin::Desk;
 use crate::config::{self, Loaded, Settings, Sources, Written};
 use crate::proxy::{Changes, Difference};
@@ -35,12 +35,15 @@ impl Reloader {
 
     /// All or nothing: what is wrong is said, and the running configuration stays. With `dry_run` it stays in any case.
     pub(super) async fn reload(&mut self, dry_run: bool) -> Outcome {
+        if dry_run {
+            return self.load(dry_run).await;
+        }
+        supervisor::reloading();
         let outcome = self.load(dry_run).await;
-        if !dry_run {
-            self.handle.count_reload(outcome.is_ok());
-            if outcome.is_err() {
-                tracing::error!("the new configuration was refused; the one before it stays in force");
-            }
+        supervisor::reloaded();
+        self.handle.count_reload(outcome.is_ok());
+        if outcome.is_err() {
+            tracing::error!("the new configuration was refused; the one before it stays in force");
         }
         outcome
     }

@@ -10,7 +10,7 @@ use super::in_force::InForce;
 use super::logs::Logs;
 use super::open_files;
 use super::reload::Reloader;
-use super::{Ending, print_error};
+use super::{Ending, print_error, supervisor};
 use crate::admin::{self, Desk};
 use crate::config::Sources;
 use crate::proxy::{Plan, RouteSettings};
@@ -60,7 +60,9 @@ async fn serve(loaded: Arc<InForce>, mut logs: Logs, sources: Sources, mut watch
     let admin_url = admin.as_ref().map_or_else(|| "off".to_owned(), admin::Listener::url);
     logs.follow(access_log);
     let desk = Desk::open(handle.clone(), &settings.admin, admin, loaded.clone());
-    print_error(format_args!("sluicegate: listening on {}, {summary}, admin {admin_url}", listening.join(" and ")));
+    let start_line = format!("listening on {}, {summary}, admin {admin_url}", listening.join(" and "));
+    print_error(format_args!("sluicegate: {start_line}"));
+    supervisor::ready(&start_line);
 
     let mut reloader = Reloader::new(sources, loaded.clone(), handle.clone(), desk, logs);
     let tended = handle.clone();
@@ -82,6 +84,7 @@ async fn serve(loaded: Arc<InForce>, mut logs: Logs, sources: Sources, mut watch
         }
     }
     tracing::info!("draining");
+    supervisor::stopping();
     let drained = tokio::select! {
         drained = server.drain() => drained,
         // Whoever asks twice does not want to wait.

@@ -2,17 +2,20 @@
 
 mod commands;
 mod configuration;
+mod crowds;
 mod dashboard;
 mod endpoints;
 mod fleets;
 mod metrics;
 mod moving;
+mod names;
 mod openapi;
 mod overrides;
 mod protection;
 mod queues;
 mod reload;
 mod requests;
+mod series;
 mod traffic;
 mod watching;
 
