@@ -9,8 +9,10 @@
 //! change is logged with its peer.
 
 mod board;
+mod configuration;
 mod context;
 mod dashboard;
+mod desk;
 mod endpoints;
 mod events;
 mod history;
@@ -34,5 +36,7 @@ mod status;
 mod timestamp;
 mod upstreams;
 
-pub use listener::{BindError, Listener, Running};
+pub use configuration::{Configuration, Explained, Question};
+pub use desk::{Desk, Move};
+pub use listener::{BindError, Listener};
 pub use settings::{Listen, Settings, Token};

@@ -15,6 +15,8 @@ pub struct Changes {
     pub upstreams: Difference,
     /// Places to listen at. No plan has any: whoever knows them adds them.
     pub listeners: Difference,
+    /// Keys of tables that are none of the above, such as `server.idle_timeout`. The same goes for these.
+    pub settings: Difference,
 }
 
 /// Names of things of one kind, in the order of the plans.
@@ -36,6 +38,7 @@ impl Plan {
             routes: Difference::between(self.named_routes(), next.named_routes()),
             upstreams: Difference::between(self.named_upstreams(), next.named_upstreams()),
             listeners: Difference::default(),
+            settings: Difference::default(),
         }
     }
 

@@ -18,6 +18,7 @@ mod grpc;
 mod handle;
 mod headers;
 mod health;
+mod lasting;
 mod matched;
 mod max_forwards;
 mod negotiate;

@@ -87,7 +87,7 @@ impl Shared {
     pub fn try_new(plan: Plan, workers: usize, log: Option<Log>) -> Result<Self, Vec<Conflict>> {
         let nothing = Shared {
             workers,
-            log,
+            log: None,
             routes: Table::try_new(Vec::new())?,
             all_routes: Vec::new(),
             limiters: Vec::new(),
@@ -98,15 +98,15 @@ impl Shared {
             recent: Arc::default(),
             registry: Arc::new(Registry::new(workers)),
         };
-        nothing.follow(plan)
+        nothing.follow(plan, log)
     }
 
-    /// What is in force after this, by the next plan. Limits of the same name stay what they are, with their permits,
+    /// What is in force after this, by the next plan, with `log` for the requests that begin then. Limits of the same name stay what they are, with their permits,
     /// waiters and counts, and take the new settings at once; upstreams that have not changed keep their connections.
     ///
     /// # Errors
     /// As [`try_new`](Shared::try_new); nothing has changed then.
-    pub fn follow(&self, mut plan: Plan) -> Result<Self, Vec<Conflict>> {
+    pub fn follow(&self, mut plan: Plan, log: Option<Log>) -> Result<Self, Vec<Conflict>> {
         // By name once, and not once for each name: a reload of thousands takes a moment, not their product.
         let known: HashMap<_, _> = self.upstreams.iter().map(|known| (known.settings().name.as_str(), known)).collect();
         let upstreams: Vec<_> = std::mem::take(&mut plan.upstreams)
@@ -140,7 +140,7 @@ impl Shared {
         drop(go_on);
         let next = Shared {
             workers: self.workers,
-            log: self.log.clone(),
+            log,
             routes: Table::try_new(table)?,
             all_routes: routes,
             limiters,

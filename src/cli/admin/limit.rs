@@ -11,6 +11,7 @@ pub(in crate::cli) enum LimitCommand {
     /// Change a limit for a while. A further change adds to the first, and sets the time of all of it anew.
     Set {
         /// The limit's name; an inline limit has its route's name.
+        #[arg(value_parser = name)]
         name: String,
         /// How many requests may be in flight, or "none" for as many as come.
         #[arg(value_name = "N", value_parser = limit)]
@@ -42,6 +43,7 @@ pub(in crate::cli) enum LimitCommand {
     /// Turn away all requests that wait now.
     Flush {
         /// The limit's name.
+        #[arg(value_parser = name)]
         name: String,
         #[command(flatten)]
         reach: Reach,
@@ -49,6 +51,7 @@ pub(in crate::cli) enum LimitCommand {
     /// Set a limit back to its configuration.
     Reset {
         /// The limit's name.
+        #[arg(value_parser = name)]
         name: String,
         #[command(flatten)]
         reach: Reach,
@@ -80,6 +83,14 @@ pub(super) fn run(command: &LimitCommand) -> Result<String, String> {
         LimitCommand::Reset { name, reach } => reach.client()?.ask_json("DELETE", &path(name), None)?,
     };
     describe(&state)
+}
+
+/// An empty name would be the path of the list of all limits.
+fn name(text: &str) -> Result<String, String> {
+    match text {
+        "" => Err("it is the name of a limit, as `sluicegate status` lists them".to_owned()),
+        name => Ok(name.to_owned()),
+    }
 }
 
 /// A number, or "none".

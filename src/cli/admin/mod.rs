@@ -105,12 +105,27 @@ pub(super) struct Reach {
     /// File with the token [default: SLUICEGATE_ADMIN_TOKEN, or the file of SLUICEGATE_ADMIN_TOKEN_FILE].
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
+
+    /// Configuration file that says where the admin listener is; may be given several times, later files win.
+    #[arg(short, long = "config", value_name = "FILE", conflicts_with = "admin")]
+    config: Vec<PathBuf>,
 }
 
 impl Reach {
     fn target(&self) -> Result<(Target, Option<Token>), String> {
-        let configured = || config::admin(&Sources::try_from_process(Vec::new(), Flags::default()).ok()?);
-        Target::find(self.admin.as_deref(), |name| std::env::var(name).ok(), configured)
+        let named = !self.config.is_empty();
+        let configured = || {
+            let sources = Sources::try_from_process(self.config.clone(), Flags::default());
+            match sources.and_then(|sources| config::admin(&sources)) {
+                Ok(settings) => Ok(settings),
+                // Who has named the file is told what is wrong with it; else there may be none that is meant.
+                Err(error) if named => Err(error.to_string().trim_start_matches("error: ").to_owned()),
+                Err(_) => Ok(None),
+            }
+        };
+        // A file that was named goes before the environment, as it is nearer.
+        let variable = |name: &str| std::env::var(name).ok().filter(|_| !named);
+        Target::find(self.admin.as_deref(), variable, configured)
     }
 
     fn client(&self) -> Result<Client, String> {

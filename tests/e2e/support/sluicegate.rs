@@ -360,7 +360,10 @@ fn of_us(mut command: Command) -> Command {
 
 fn spawn(mut command: Command, args: &[&str]) -> Child {
     // Tests run beside each other, and its default port is there once.
-    if !command.as_std().get_envs().any(|(name, value)| name == "SLUICEGATE_ADMIN" && value.is_some()) {
+    let is_said = command.as_std().get_envs().any(|(name, value)| name == "SLUICEGATE_ADMIN" && value.is_some());
+    let files = args.windows(2).filter(|pair| pair[0] == "-c");
+    let says = |pair: &[&str]| std::fs::read_to_string(pair[1]).is_ok_and(|text| text.contains("[admin]"));
+    if !is_said && !files.into_iter().any(says) {
         command.env("SLUICEGATE_ADMIN", "off");
     }
     command.args(args);
@@ -378,6 +381,11 @@ fn collect(child: &mut Child) -> watch::Receiver<String> {
         }
     });
     receiver
+}
+
+/// An address whose port nobody has for now.
+pub fn free_address() -> SocketAddr {
+    std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port")
 }
 
 /// How many reloads it has told of.
