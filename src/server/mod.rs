@@ -22,6 +22,7 @@ mod proxy_protocol;
 mod rarely;
 mod register;
 mod reloads;
+mod rest;
 mod settings;
 mod socket_file;
 mod start;

@@ -51,6 +51,7 @@ mod rejections;
 mod reload;
 mod resolving;
 mod response_headers;
+mod resting;
 mod retries;
 mod retry_after;
 mod rewriting;
