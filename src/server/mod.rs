@@ -25,6 +25,7 @@ mod reloads;
 mod rest;
 mod settings;
 mod socket_file;
+mod spread;
 mod start;
 mod wire;
 mod worker;

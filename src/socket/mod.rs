@@ -21,7 +21,7 @@ use futures_util::FutureExt;
 use socket2::SockRef;
 use tokio::io::{Interest, ReadBuf};
 
-pub(crate) use self::stream::Stream;
+pub(crate) use self::stream::{Stream, Unwatched};
 pub(crate) use self::tls::H2;
 use self::tls::Tls;
 

@@ -60,6 +60,7 @@ mod routes;
 mod semantics;
 mod slots;
 mod sockets;
+mod spread;
 mod startup;
 mod storm;
 mod strictness;
