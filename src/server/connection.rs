@@ -1,6 +1,5 @@
 //! One client's connection, from accept to close.
 
-use std::convert::Infallible;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -8,21 +7,18 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use http::header::{CONNECTION, HeaderValue};
-use http::{Request, Response};
-use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::ReadBuf;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::body::WireBody;
+use super::answer::Answering;
 use super::drain::Stage;
 use super::register::Registered;
-use super::wire::{InExchange, Phase, Signals, Wire};
+use super::wire::{Phase, Signals, Wire};
 use super::worker::Worker;
-use crate::proxy::{Client, RequestBody};
+use crate::proxy::Client;
 use crate::socket::Socket;
 use crate::timer::Timer;
 
@@ -124,7 +120,7 @@ impl Connection {
         let service = {
             let (worker, client) = (self.worker.clone(), self.client.clone());
             let signals = self.signals.clone();
-            service_fn(move |request| answer(worker.clone(), client.clone(), signals.clone(), request))
+            service_fn(move |request| Answering::begin(&worker, &client, &signals, request))
         };
         // hyper's buffer takes a whole head; its own bounds come after the wire's.
         let max_buf_size = (self.worker.settings.max_header_bytes * 2).max(64 << 10);
@@ -325,33 +321,6 @@ impl Connection {
     pub(super) fn stage(&self) -> Stage {
         self.worker.control.stage()
     }
-}
-
-/// Answers one request of this connection.
-async fn answer(
-    worker: Arc<Worker>,
-    client: Arc<Client>,
-    signals: Arc<Signals>,
-    request: Request<Incoming>,
-) -> Result<Response<WireBody>, Infallible> {
-    let exchange = InExchange(signals);
-    let mut response = match exchange.0.take_refusal() {
-        Some(refusal) => worker.proxy.refuse(&client, refusal),
-        None => {
-            let request = request.map(|body| RequestBody::http1(body).at_most(worker.settings.max_body));
-            match worker.answer_at_once(&client, &request) {
-                Some(response) => response,
-                None => worker.proxy.handle(&client, request).await,
-            }
-        }
-    };
-    if let Some(tunnel) = response.body_mut().take_tunnel() {
-        exchange.0.agree_to_tunnel(tunnel);
-    } else if worker.control.stage() != Stage::Serving {
-        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-    }
-    exchange.0.begin_response(response.headers().contains_key(CONNECTION));
-    Ok(response.map(|body| WireBody::new(body, exchange)))
 }
 
 /// Reads and drops the rest of a request's body. True if the connection can go on behind it.

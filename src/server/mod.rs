@@ -4,6 +4,7 @@
 //! spreads connections among them. A [`Server`] starts them, and drains them: what is in flight or waiting when the
 //! drain begins is finished, what does not finish in time is cut and counted.
 
+mod answer;
 mod at_once;
 mod body;
 mod connection;
