@@ -17,6 +17,7 @@ mod corners_body;
 mod corners_pace;
 mod crowding;
 mod deadlines;
+mod deploy;
 mod drain;
 mod durations;
 mod eject;
