@@ -16,8 +16,8 @@ BINARY = os.environ.get("SLUICEGATE", f"{ROOT}/target/release/sluicegate")
 CORES = sorted(os.sched_getaffinity(0))
 PROXY_CORE = {CORES[0]}
 OTHER_CORES = set(CORES[1:]) or PROXY_CORE
-UPSTREAM, HAPROXY, NGINX, SLUICEGATE = 18080, 18081, 18082, 18083
-HOLD = 18090
+UPSTREAM, HAPROXY, NGINX, SLUICEGATE = 29180, 29181, 29182, 29183
+HOLD = 29190
 PORTS = {"haproxy": HAPROXY, "nginx": NGINX, "sluicegate": SLUICEGATE}
 TICK = os.sysconf("SC_CLK_TCK")
 # Debian's packages of what is run.
@@ -157,12 +157,19 @@ def install():
             subprocess.run(["systemctl", "stop", service], stderr=subprocess.DEVNULL)
 
 
+def is_listening(port):
+    try:
+        socket.create_connection(("127.0.0.1", port), 1).close()
+        return True
+    except OSError:
+        return False
+
+
 def wait_for(port):
     for _ in range(200):
-        try:
-            return socket.create_connection(("127.0.0.1", port), 1).close()
-        except OSError:
-            time.sleep(0.02)
+        if is_listening(port):
+            return
+        time.sleep(0.02)
     sys.exit(f"nothing listens on port {port}")
 
 
@@ -218,6 +225,8 @@ class Processes:
             file.write("x" * 10240)
 
     def start(self, command, cores, port):
+        if is_listening(port):
+            sys.exit(f"somebody else listens on port {port}")
         with open(f"{self.directory}/{os.path.basename(command[0])}.out", "ab") as out:
             process = subprocess.Popen(command, stdout=out, stderr=subprocess.DEVNULL, start_new_session=True,
                                        preexec_fn=lambda: os.sched_setaffinity(0, cores))
