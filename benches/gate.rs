@@ -1,6 +1,7 @@
 //! What the gate costs, beside tokio's semaphore: `cargo bench --bench gate`.
 //!
-//! Prints nanoseconds per operation, the median of several rounds.
+//! Prints nanoseconds per operation: the lower quartile of many short rounds, in which the gate and the semaphore take
+//! turns, so that whatever else the machine does hits both.
 
 use std::collections::VecDeque;
 use std::num::NonZeroU32;
@@ -12,8 +13,9 @@ use std::time::{Duration, Instant};
 use sluicegate::admission::{Acquire, Limiter, Permit, Settings};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-const ROUNDS: usize = 15;
-const OPERATIONS: u32 = 200_000;
+const ROUNDS: usize = 51;
+/// Enough that threads which start a little apart run beside each other for most of the time.
+const OPERATIONS: u32 = 100_000;
 
 fn main() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
@@ -22,11 +24,17 @@ fn main() {
     println!("ns per operation                                   gate   tokio");
     for threads in [1, 2] {
         let (limiter, semaphore) = (limiter(1000, 0), Arc::new(Semaphore::new(1000)));
-        let ours = on_threads(threads, || drop(limiter.try_acquire().expect("a free permit")));
-        let theirs = on_threads(threads, || drop(semaphore.clone().try_acquire_owned().expect("a free permit")));
+        let (ours, theirs) = beside(
+            threads,
+            || drop(limiter.try_acquire().expect("a free permit")),
+            || drop(semaphore.clone().try_acquire_owned().expect("a free permit")),
+        );
         row(&format!("try_acquire + release, threads: {threads}"), ours, Some(theirs));
-        let ours = on_threads(threads, || drop(ready(pin!(limiter.acquire())).expect("a free permit")));
-        let theirs = on_threads(threads, || drop(ready(pin!(semaphore.clone().acquire_owned())).expect("a free one")));
+        let (ours, theirs) = beside(
+            threads,
+            || drop(ready(pin!(limiter.acquire())).expect("a free permit")),
+            || drop(ready(pin!(semaphore.clone().acquire_owned())).expect("a free permit")),
+        );
         row(&format!("acquire + release, threads: {threads}"), ours, Some(theirs));
     }
     for waiters in [0, 100, 10_000] {
@@ -97,33 +105,43 @@ fn ready<F: Future>(future: Pin<&mut F>) -> F::Output {
 }
 
 /// The time of one operation.
-fn time(operation: impl FnMut()) -> f64 {
-    time_beside(operation, || {})
+fn time(mut operation: impl FnMut()) -> f64 {
+    quartile((0..ROUNDS).map(|_| round(&mut operation)).collect())
 }
 
-fn time_beside(mut operation: impl FnMut(), between: impl Fn()) -> f64 {
-    let round = || {
-        between();
-        let start = Instant::now();
-        (0..OPERATIONS).for_each(|_| operation());
-        start.elapsed().as_nanos() as f64 / f64::from(OPERATIONS)
-    };
-    let mut rounds: Vec<_> = std::iter::repeat_with(round).take(ROUNDS).collect();
+fn round(operation: &mut impl FnMut()) -> f64 {
+    let start = Instant::now();
+    (0..OPERATIONS).for_each(|_| operation());
+    start.elapsed().as_nanos() as f64 / f64::from(OPERATIONS)
+}
+
+fn quartile(mut rounds: Vec<f64>) -> f64 {
     rounds.sort_by(f64::total_cmp);
-    rounds[ROUNDS / 2]
+    rounds[rounds.len() / 4]
 }
 
 /// The same on each of several threads at the same time: the slowest of them.
 fn on_threads(threads: usize, operation: impl Fn() + Sync) -> f64 {
+    beside(threads, operation, || {}).0
+}
+
+/// Two operations by turns, each on all threads at the same time: the slowest of them.
+fn beside(threads: usize, ours: impl Fn() + Sync, theirs: impl Fn() + Sync) -> (f64, f64) {
     let barrier = Barrier::new(threads);
     let one = || {
-        time_beside(&operation, || {
+        let mut rounds = (Vec::new(), Vec::new());
+        for _ in 0..ROUNDS {
             barrier.wait();
-        })
+            rounds.0.push(round(&mut &ours));
+            barrier.wait();
+            rounds.1.push(round(&mut &theirs));
+        }
+        (quartile(rounds.0), quartile(rounds.1))
     };
     std::thread::scope(|scope| {
         let running: Vec<_> = (0..threads).map(|_| scope.spawn(one)).collect();
-        running.into_iter().map(|thread| thread.join().expect("no panic")).fold(0.0, f64::max)
+        let slowest = |(a, b): (f64, f64), (c, d): (f64, f64)| (a.max(c), b.max(d));
+        running.into_iter().map(|thread| thread.join().expect("no panic")).fold((0.0, 0.0), slowest)
     })
 }
 

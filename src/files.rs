@@ -35,7 +35,7 @@ pub(crate) struct FromFiles<T> {
 /// What changes with a file: its place on the disk when it is replaced, also behind a symbolic link; its time when it is
 /// written or its permissions are changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Stamp {
+pub(crate) struct Stamp {
     device: u64,
     inode: u64,
     size: u64,
@@ -57,6 +57,11 @@ impl<T> FromFiles<T> {
         self.current.load_full()
     }
 
+    /// The same for a moment.
+    pub(crate) fn load(&self) -> arc_swap::Guard<Arc<T>> {
+        self.current.load()
+    }
+
     /// Makes it anew if the files have changed since they were last read.
     pub(crate) fn check<E: Display>(&self, make: impl FnOnce() -> Result<T, E>) {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
@@ -72,13 +77,14 @@ impl<T> FromFiles<T> {
             }
             Err(error) => {
                 ERRORS.fetch_add(1, Relaxed);
-                tracing::error!(%error, "files have changed and cannot be used; what they held before stays in force");
+                tracing::error!(files = ?self.files, %error, "files have changed and cannot be used; what they held before stays in force");
             }
         }
     }
 }
 
-fn stamps(files: &[PathBuf]) -> Vec<Option<Stamp>> {
+/// How files are now; `None` where one can't be looked at.
+pub(crate) fn stamps(files: &[PathBuf]) -> Vec<Option<Stamp>> {
     let stamp = |file: &PathBuf| {
         let file = fs::metadata(file).ok()?;
         Some(Stamp {

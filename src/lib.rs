@@ -13,6 +13,7 @@ mod files;
 #[cfg(test)]
 #[path = "../fuzz/driver.rs"]
 mod fuzz;
+pub mod histogram;
 pub mod limit;
 pub mod proxy;
 pub mod queue;

@@ -1,7 +1,8 @@
 //! The program's `check` command, from outside.
 
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 /// Runs the program with a configuration of its own and an empty environment.
 fn sluicegate(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
@@ -112,4 +113,96 @@ fn findings_can_be_had_as_json() {
     let output = sluicegate(&["check", "--format", "json", "-c", &example("sidecar.toml")], &[]);
     let found: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
     assert_eq!((&found["ok"], &found["routes"], output.status.code()), (&true.into(), &1.into(), Some(0)));
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_failure_and_a_full_disk_is_one_that_is_said() {
+    let file = example("sidecar.toml");
+    for arguments in [
+        &["check", "-c", &file][..],
+        &["config", "schema"],
+        &["completions", "bash"],
+        &["explain", "GET", "/", "-c", &file],
+    ] {
+        let run = |stdout: Stdio| {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_sluicegate"));
+            command.args(arguments).env_clear().stdout(stdout).output().expect("the program can be started")
+        };
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let output = run(writer.into());
+        assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), ""), "{arguments:?}");
+        if let Ok(full) = std::fs::OpenOptions::new().write(true).open("/dev/full") {
+            let output = run(full.into());
+            assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+            assert!(text(&output.stderr).starts_with("error: the standard output cannot be written: "), "{output:?}");
+        }
+    }
+}
+
+/// Prints how long it took: `cargo test --release --test check thousand -- --nocapture`.
+#[test]
+fn a_thousand_routes_are_checked_in_a_moment() {
+    let mut configuration = String::from("[upstreams.app]\nurl = \"http://127.0.0.1:3000\"\n");
+    for n in 0..1000 {
+        configuration += &format!("[routes.r{n}]\npath = \"/r/{n}/{{id}}\"\nlimit = {}\n", n % 40 + 1);
+    }
+    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("a-thousand-routes.toml");
+    std::fs::write(&file, configuration).expect("cargo's directory for tests can be written");
+    // Where nothing was optimized, ten times what that takes. The best of three: the machine does other things, too.
+    let most = Duration::from_millis(if cfg!(debug_assertions) { 1500 } else { 100 });
+    let took = (0..3).map(|_| {
+        let start = Instant::now();
+        let output = sluicegate(&["check", "-c", &file.display().to_string()], &[]);
+        assert!(text(&output.stdout).starts_with("ok: 1000 routes"), "{output:?}");
+        start.elapsed()
+    });
+    let took = took.min().expect("three of them");
+    println!("a check of a thousand routes took {took:?}");
+    assert!(took <= most, "{took:?}");
+}
+
+/// Checks a file of its own, and explains a request by it.
+fn checked_and_explained(name: &str, file: &str) -> [Output; 2] {
+    let path = std::env::temp_dir().join(format!("sluicegate-{name}-{}.toml", std::process::id()));
+    std::fs::write(&path, file).expect("the file can be written");
+    let path_text = path.to_str().expect("a path in UTF-8");
+    let outputs = [&["check", "-c", path_text][..], &["explain", "GET", "/", "-c", path_text]];
+    let outputs = outputs.map(|arguments| sluicegate(arguments, &[]));
+    let _ = std::fs::remove_file(path);
+    outputs
+}
+
+#[test]
+fn a_cost_that_no_key_may_have_is_wrong_with_both_places() {
+    let file = "[upstreams.api]\nurl = \"http://127.0.0.1:3000\"\n\
+                [limits.tenants]\nlimit = 20\nkey = \"header:x-tenant\"\nper_key = 2\nkeys = { big = { per_key = 4 } }\n\
+                [routes.api]\nlimits = [\"tenants\"]\ncost = 5\n";
+    for output in checked_and_explained("cost", file) {
+        let said = text(&output.stderr);
+        for part in [
+            "error: routes.api.cost takes 5 permits, and one key may have 2 of \"tenants\"",
+            "error: routes.api.cost takes 5 permits, and the key \"big\" may have 4 of \"tenants\"",
+            ".toml:10:1",
+            ".toml:6:1",
+            ".toml:7:1",
+            "cost = 5",
+            "lower the cost, or raise per_key: it would have to run alone, past the cap",
+        ] {
+            assert!(said.contains(part), "{part} in {said}");
+        }
+        assert_eq!((text(&output.stdout), output.status.code()), ("", Some(2)));
+    }
+}
+
+#[test]
+fn a_cost_that_each_key_may_have_is_right_and_a_cap_above_the_limit_is_warned_of() {
+    let file = "[upstreams.api]\nurl = \"http://127.0.0.1:3000\"\n\
+                [routes.api]\nlimit = 5\nkey = \"header:x-tenant\"\nper_key = 9\ncost = 5\n";
+    let [checked, explained] = checked_and_explained("cap", file);
+    assert_eq!((checked.status.code(), explained.status.code()), (Some(0), Some(0)), "{checked:?} {explained:?}");
+    let said = text(&checked.stderr);
+    assert!(said.contains("warning: routes.api.per_key lets one key have 9 of 5 permits"), "{said}");
+    assert!(said.contains("it is no bound: lower it, or raise the limit"), "{said}");
+    assert!(text(&explained.stdout).contains("cost        5 permits of each limit\n"), "{explained:?}");
 }

@@ -86,7 +86,7 @@ impl Gate {
 
     fn release(&self, seats: u32) {
         self.inside.fetch_sub(seats, Ordering::SeqCst);
-        if self.word.release(seats) {
+        if self.word.release(seats).somebody_waits {
             self.hand_over(&mut self.lock());
         }
     }

@@ -2,9 +2,10 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::{Duration, SystemTime};
 
-use http::{HeaderValue, Method, Uri, Version};
+use http::{HeaderName, HeaderValue, Method, Uri, Version};
 use tokio::time::Instant;
 
 use super::writer::Log;
@@ -34,6 +35,8 @@ pub struct Entry {
     pub version: Version,
     /// The status of the answer; 499 for a client that left before there was one.
     pub status: u16,
+    /// Whether the client has the status already, so that none that comes later is its own.
+    pub begun: bool,
     /// What became of it.
     pub outcome: Outcome,
     /// The reason, for what did not go well.
@@ -50,6 +53,20 @@ pub struct Entry {
     pub admitted: Option<Instant>,
     /// In flight at its limit then, itself included.
     pub in_flight: Option<u32>,
+    /// When its permits came back.
+    pub released: Option<Instant>,
+    /// How urgent it was.
+    pub priority: Option<&'static str>,
+    /// How many permits of each limit it took.
+    pub cost: Option<u32>,
+    /// When it was sent again.
+    pub dialled: Option<Instant>,
+    /// How long it took to get a connection that was not there before.
+    pub connected_in: Option<Duration>,
+    /// Fields of its head that were asked for.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// Bytes of its body that have come. `None` for none.
+    pub request_bytes: Option<Arc<AtomicU64>>,
     /// When the head of the upstream's answer came.
     pub headed: Option<Instant>,
     /// Its upstream.
@@ -66,6 +83,15 @@ pub struct Entry {
     pub left: Option<Left>,
 }
 
+impl Entry {
+    /// Notes the status of its answer, unless its client has had another.
+    pub fn set_status(&mut self, status: u16) {
+        if !self.begun {
+            self.status = status;
+        }
+    }
+}
+
 /// What became of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -80,6 +106,23 @@ pub enum Outcome {
     Refused,
     /// Its client left.
     ClientGone,
+}
+
+impl Outcome {
+    /// All of them.
+    pub const ALL: [Outcome; 5] =
+        [Outcome::Completed, Outcome::Rejected, Outcome::Failed, Outcome::Refused, Outcome::ClientGone];
+
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Outcome::Completed => "completed",
+            Outcome::Rejected => "rejected",
+            Outcome::Failed => "failed",
+            Outcome::Refused => "refused",
+            Outcome::ClientGone => "client_gone",
+        }
+    }
 }
 
 /// Where a request was when its client left.

@@ -1,9 +1,11 @@
 //! An entry as a line.
 
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use http::{HeaderValue, Method, Uri, Version};
 use serde::Serialize;
+use serde_json::{Map, Value};
 use tokio::time::Instant;
 
 use super::entry::{Entry, Left, Outcome};
@@ -32,14 +34,22 @@ struct Line<'a> {
     route: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     limit: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    priority: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cost: Option<u32>,
     queue_ms: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
     queue_pos: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     inflight: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    connect_ms: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     ttfb_ms: Option<f64>,
     total_ms: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    permit_ms: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     upstream: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -47,9 +57,12 @@ struct Line<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     conn_reused: Option<bool>,
     retries: u32,
+    req_bytes: u64,
     resp_bytes: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     client_gone: Option<Left>,
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    headers: Map<String, Value>,
 }
 
 /// Appends `entry` as one JSON object and a line end.
@@ -69,17 +82,23 @@ pub(super) fn write_json(entry: &Entry, out: &mut Vec<u8>) {
         reason: entry.reason,
         route: entry.route.as_deref(),
         limit: entry.limit.as_deref(),
+        priority: entry.priority,
+        cost: entry.cost,
         queue_ms: millis(entry.queued),
         queue_pos: entry.ahead,
         inflight: entry.in_flight,
+        connect_ms: entry.connected_in.map(millis),
         ttfb_ms: entry.admitted.zip(entry.headed).map(|(admitted, headed)| millis(headed - admitted)),
         total_ms: total(entry),
+        permit_ms: permit(entry),
         upstream: entry.upstream.as_deref(),
         endpoint: entry.endpoint.as_deref(),
         conn_reused: entry.reused,
         retries: entry.retries,
+        req_bytes: entry.request_bytes.as_ref().map_or(0, |bytes| bytes.load(Relaxed)),
         resp_bytes: entry.response_bytes,
         client_gone: entry.left,
+        headers: headers(entry),
     };
     serde_json::to_writer(&mut *out, &line).expect("text and numbers always serialize");
     out.push(b'\n');
@@ -100,6 +119,26 @@ pub(super) fn write_text(entry: &Entry, out: &mut Vec<u8>) {
         entry.reason.unwrap_or("-"),
     );
     out.extend_from_slice(line.as_bytes());
+}
+
+/// Several of a name are a list, as RFC 9110 §5.3 has it.
+fn headers(entry: &Entry) -> Map<String, Value> {
+    let mut headers = Map::new();
+    for (name, value) in &entry.headers {
+        let value = String::from_utf8_lossy(value.as_bytes());
+        match headers.entry(name.as_str()).or_insert(Value::Null) {
+            Value::String(before) => *before += &format!(", {value}"),
+            none => *none = value.into(),
+        }
+    }
+    headers
+}
+
+/// How long it held permits; where it still does, until its line was written.
+fn permit(entry: &Entry) -> Option<f64> {
+    let admitted = entry.admitted.filter(|_| entry.in_flight.is_some())?;
+    let until = entry.released.or(entry.end)?;
+    Some(millis(until.saturating_duration_since(admitted)))
 }
 
 fn total(entry: &Entry) -> f64 {
@@ -133,6 +172,8 @@ fn proto(version: Version) -> &'static str {
 mod tests {
     use std::time::UNIX_EPOCH;
 
+    use http::HeaderName;
+
     use super::*;
 
     fn entry() -> Entry {
@@ -149,6 +190,7 @@ mod tests {
             target: Some("/a\"b?secret=1".parse().unwrap()),
             version: Version::HTTP_11,
             status: 200,
+            begun: false,
             outcome: Outcome::Completed,
             reason: None,
             route: Some("api".into()),
@@ -157,6 +199,13 @@ mod tests {
             ahead: None,
             admitted: Some(start),
             in_flight: Some(2),
+            released: Some(start + Duration::from_millis(7)),
+            priority: Some("normal"),
+            cost: Some(1),
+            dialled: None,
+            connected_in: None,
+            headers: ["a", "b"].map(|v| (HeaderName::from_static("x-a"), HeaderValue::from_static(v))).to_vec(),
+            request_bytes: None,
             headed: Some(start + Duration::from_millis(5)),
             upstream: None,
             endpoint: None,
@@ -180,6 +229,8 @@ mod tests {
         assert_eq!(line["trace_id"], "4bf92f3577b34da6a3ce929d0e0e4736");
         assert_eq!(line["total_ms"], 12.345);
         assert_eq!(line["ttfb_ms"], 5.0);
+        assert_eq!(line["permit_ms"], 7.0);
+        assert_eq!(line["headers"], serde_json::json!({ "x-a": "a, b" }));
         assert_eq!(line["outcome"], "completed");
         assert!(line.get("reason").is_none());
     }

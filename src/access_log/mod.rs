@@ -4,11 +4,12 @@
 //! last frame of the answer, or whenever else the request ends. Written by a thread of its own behind a bounded queue:
 //! a slow reader of the log delays no request, it loses lines, which are counted.
 
+mod burst;
 mod entry;
 mod line;
 mod settings;
 mod writer;
 
 pub use entry::{Entry, Left, Open, Outcome};
-pub use settings::{AccessLog, LogFormat};
+pub use settings::{AccessLog, Lines, LogFormat};
 pub use writer::{Log, OpenError, Writer};

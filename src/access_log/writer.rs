@@ -9,15 +9,27 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::entry::{Entry, Open};
+use http::HeaderName;
+
+use super::burst::Burst;
+use super::entry::{Entry, Open, Outcome};
 use super::line::{write_json, write_text};
-use super::settings::{AccessLog, LogFormat};
+use super::settings::{AccessLog, Lines, LogFormat};
 
 /// A handle to the log. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Log {
     messages: SyncSender<Message>,
-    dropped: Arc<AtomicU64>,
+    shared: Arc<Shared>,
+}
+
+/// What all handles share.
+#[derive(Debug)]
+struct Shared {
+    lines: Lines,
+    burst: Burst,
+    dropped: AtomicU64,
+    suppressed: AtomicU64,
 }
 
 /// The writing thread.
@@ -55,7 +67,7 @@ impl Writer {
     ///
     /// # Errors
     /// When a file can't be opened for appending.
-    pub fn start(settings: AccessLog, format: LogFormat) -> Result<Option<Self>, OpenError> {
+    pub fn start(settings: AccessLog, format: LogFormat, lines: Lines) -> Result<Option<Self>, OpenError> {
         let (out, terminal): (Box<dyn Write + Send>, bool) = match settings {
             AccessLog::Off => return Ok(None),
             AccessLog::Stdout => (Box::new(io::stdout()), io::stdout().is_terminal()),
@@ -70,11 +82,13 @@ impl Writer {
             LogFormat::Text => true,
         };
         let (sender, messages) = sync_channel(QUEUE);
-        let log = Log { messages: sender, dropped: Arc::default() };
-        let dropped = log.dropped.clone();
+        let burst = Burst::new(lines.reject_burst);
+        let (dropped, suppressed) = (AtomicU64::new(0), AtomicU64::new(0));
+        let log = Log { messages: sender, shared: Arc::new(Shared { lines, burst, dropped, suppressed }) };
+        let shared = log.shared.clone();
         let (end, ended) = sync_channel(1);
         thread::spawn(move || {
-            write(&messages, out, text, &dropped);
+            write(&messages, out, text, &shared.dropped);
             let _ = end.send(());
         });
         Ok(Some(Writer { log, ended }))
@@ -106,14 +120,29 @@ impl Log {
 
     /// Lines that were not written because the reader was too slow, or gone.
     pub fn dropped(&self) -> u64 {
-        self.dropped.load(Relaxed)
+        self.shared.dropped.load(Relaxed)
+    }
+
+    /// Rejections that were not written because there were too many of them.
+    pub fn suppressed(&self) -> u64 {
+        self.shared.suppressed.load(Relaxed)
+    }
+
+    /// Fields of requests that lines have.
+    pub fn headers(&self) -> &[HeaderName] {
+        &self.shared.lines.headers
     }
 
     pub(super) fn write(&self, entry: Box<Entry>) {
+        let rejected = entry.outcome == Outcome::Rejected;
+        if rejected && !entry.end.is_none_or(|now| self.shared.burst.may_write(now.into_std())) {
+            self.shared.suppressed.fetch_add(1, Relaxed);
+            return;
+        }
         if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) =
             self.messages.try_send(Message::Entry(entry))
         {
-            self.dropped.fetch_add(1, Relaxed);
+            self.shared.dropped.fetch_add(1, Relaxed);
         }
     }
 }

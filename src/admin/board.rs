@@ -59,7 +59,6 @@ pub(super) struct LimitView {
     pub(super) status: LimitStatus,
     #[serde(flatten)]
     pub(super) pace: Pace,
-    dry_run: bool,
     /// Empty for a limit without `key`.
     keys: Vec<KeyState>,
     keys_tracked: usize,
@@ -148,7 +147,6 @@ fn snapshot(state: &State, context: &Context) -> Snapshot {
         LimitView {
             status: LimitStatus::new(limiter, context.overrides.of(limiter.name())),
             pace: state.history.pace(limiter.name()),
-            dry_run: limiter.settings().dry_run,
             keys: if keyed { top_keys(limiter, KEYS) } else { Vec::new() },
             keys_tracked: if keyed { limiter.keys_tracked() } else { 0 },
         }

@@ -6,7 +6,8 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::time::Instant;
 
-use crate::admission::{Counts, Limiter, Reason, WAIT_BOUNDS};
+use crate::admission::{Counts, Limiter, Reason};
+use crate::histogram::BOUNDS;
 
 /// What each limit was like once a second. A limit that is gone is forgotten.
 #[derive(Debug, Default)]
@@ -37,7 +38,7 @@ struct Second {
 
 #[derive(Debug, Clone, Copy)]
 struct Detail {
-    waits: [u32; WAIT_BOUNDS.len() + 1],
+    waits: [u32; BOUNDS.len() + 1],
     rejected: [u32; Reason::ALL.len()],
 }
 
@@ -160,7 +161,7 @@ impl Series {
             count if lasted > 0.0 => (count / lasted * 10.0).round() / 10.0,
             _ => 0.0,
         };
-        let mut waits = [0_u64; WAIT_BOUNDS.len() + 1];
+        let mut waits = [0_u64; BOUNDS.len() + 1];
         let mut rejected = [0_u64; Reason::ALL.len()];
         for detail in &self.details {
             waits.iter_mut().zip(detail.waits).for_each(|(sum, count)| *sum += u64::from(count));
@@ -175,10 +176,7 @@ impl Series {
                 waited: waits.iter().sum(),
                 wait_p50_seconds: quantile(&waits, 0.5),
                 wait_p95_seconds: quantile(&waits, 0.95),
-                wait_max_seconds: waits
-                    .iter()
-                    .rposition(|count| *count > 0)
-                    .and_then(|at| WAIT_BOUNDS.get(at).copied()),
+                wait_max_seconds: waits.iter().rposition(|count| *count > 0).and_then(|at| BOUNDS.get(at).copied()),
                 rejected: reasons.map(|(reason, count)| (reason.as_str(), count)).collect(),
             },
         }
@@ -210,9 +208,9 @@ fn quantile(buckets: &[u64], quantile: f64) -> Option<f64> {
     for (at, in_bucket) in buckets.iter().enumerate().filter(|(_, count)| **count > 0) {
         let in_bucket = *in_bucket as f64;
         if below + in_bucket >= rank {
-            let start = at.checked_sub(1).map_or(0.0, |before| WAIT_BOUNDS[before]);
+            let start = at.checked_sub(1).map_or(0.0, |before| BOUNDS[before]);
             // Of what is beyond all bounds, only the last bound is known.
-            let end = WAIT_BOUNDS.get(at).copied().unwrap_or(start);
+            let end = BOUNDS.get(at).copied().unwrap_or(start);
             let seconds = start + (end - start) * (rank - below) / in_bucket;
             return Some(Duration::from_secs_f64(seconds).as_micros() as f64 / 1e6);
         }
@@ -278,7 +276,7 @@ mod tests {
 
     #[test]
     fn quantiles_lie_in_their_buckets() {
-        let mut buckets = [0; WAIT_BOUNDS.len() + 1];
+        let mut buckets = [0; BOUNDS.len() + 1];
         assert_eq!(quantile(&buckets, 0.5), None);
         // 10 to 25 ms, and beyond 300 s.
         buckets[4] = 100;

@@ -12,10 +12,12 @@ use serde::{Deserialize, Serialize};
 use super::context::{Connection, Context};
 use super::patch::Patch;
 use super::problem::Problem;
+use super::requests::shown;
 use super::status::{LimitStatus, all, json};
 use super::timestamp::rfc3339;
-use crate::admission::{Limiter, Waiter};
+use crate::admission::{LIMIT_MAX, Limiter, Overrides, Waiter};
 use crate::duration;
+use crate::proxy::LiveView;
 
 #[derive(Serialize)]
 struct List {
@@ -40,7 +42,10 @@ pub(super) async fn change(
     body: Bytes,
 ) -> Result<Response, Problem> {
     let limiter = &find(&context, &name)?;
-    let Patch { values, lasts } = Patch::read(&body)?;
+    let patch = Patch::read(&body)?;
+    let proxy = context.server.proxy();
+    patch.check(&limiter.settings(), |key| proxy.may_show_key(limiter, key))?;
+    let Patch { values, lasts, .. } = patch;
     let before = knobs(limiter);
     let over = context.overrides.put(limiter, values, lasts, connection.peer_ip());
     let until = over.until.map_or_else(|| "forever".to_owned(), rfc3339);
@@ -92,7 +97,7 @@ fn twenty() -> usize {
 }
 
 impl Top {
-    fn of(query: Result<Query<Top>, QueryRejection>) -> Result<usize, Problem> {
+    pub(super) fn of(query: Result<Query<Top>, QueryRejection>) -> Result<usize, Problem> {
         match query {
             Ok(Query(Top { top })) => Ok(top.min(TOP_MAX)),
             Err(_) => Err(Problem::new(StatusCode::BAD_REQUEST, "`top` is a whole number, such as top=20.")),
@@ -119,6 +124,9 @@ pub(super) async fn keys(
 #[derive(Serialize)]
 struct WaiterState {
     position: u32,
+    /// `null` for one that came before there was an admin listener.
+    request_id: Option<String>,
+    route: Option<String>,
     key: String,
     priority: &'static str,
     cost: u32,
@@ -135,15 +143,20 @@ pub(super) async fn queue(
 ) -> Result<Response, Problem> {
     let limiter = find(&context, &name)?;
     let top = Top::of(top)?;
-    let waiting: Vec<_> = limiter.line(top).into_iter().map(WaiterState::from).collect();
+    let line = limiter.line(top);
+    let known = context.server.proxy().registry().waiting(line.iter().map(|waiter| waiter.tag));
+    let waiting: Vec<_> = line.into_iter().map(|waiter| WaiterState::new(known.get(&waiter.tag), waiter)).collect();
     let length = limiter.queue_len();
     Ok(json(StatusCode::OK, &serde_json::json!({ "name": name, "length": length, "waiting": waiting })))
 }
 
-impl From<Waiter> for WaiterState {
-    fn from(Waiter { position, key, level, seats, waited, wait }: Waiter) -> Self {
+impl WaiterState {
+    fn new(known: Option<&LiveView>, waiter: Waiter) -> Self {
+        let Waiter { position, key, level, seats, waited, wait, tag: _ } = waiter;
         WaiterState {
             position,
+            request_id: known.map(|request| shown(&request.request_id)),
+            route: known.and_then(|request| request.route.as_deref()).map(str::to_owned),
             key,
             priority: level.as_str(),
             cost: seats,
@@ -172,7 +185,7 @@ fn state(context: &Context, limiter: &Limiter) -> Response {
     json(StatusCode::OK, &LimitStatus::new(limiter, over))
 }
 
-fn find(context: &Context, name: &str) -> Result<Limiter, Problem> {
+pub(super) fn find(context: &Context, name: &str) -> Result<Limiter, Problem> {
     context.limiter(name).ok_or_else(|| {
         let proxy = context.server.proxy();
         let names: Vec<_> = proxy.limiters().iter().map(Limiter::name).collect();
@@ -200,7 +213,16 @@ fn unknown(name: &str, names: &[&str]) -> String {
 /// What of a limit can be changed, for the log.
 fn knobs(limiter: &Limiter) -> String {
     let timeout = duration::show(limiter.queue_timeout());
-    format!("limit {}, queue {}, queue timeout {timeout}", limiter.limit(), limiter.queue())
+    let limit = match limiter.limit() {
+        LIMIT_MAX => "none".to_owned(),
+        limit => limit.to_string(),
+    };
+    let mut text = format!("limit {limit}, queue {}, queue timeout {timeout}", limiter.queue());
+    let Overrides { keys, .. } = limiter.overrides();
+    let per_key = limiter.rules().and_then(|rules| rules.per_key).map(|per_key| format!(", per key {per_key}"));
+    text.extend(per_key);
+    text.extend(keys.iter().map(|(key, per_key)| format!(", key {key} {per_key}")));
+    text + if limiter.is_dry_run() { ", dry run" } else { "" }
 }
 
 fn log(limiter: &Limiter, before: &str, by: IpAddr, until: &str) {

@@ -107,6 +107,8 @@ impl Listener {
         let (listener, file) = self.incoming.into_accepting()?;
         let (board, teller) = Board::new();
         let sampling = tokio::spawn(board.clone().run(server.clone(), teller));
+        // There is somebody who can look.
+        server.proxy().registry().open();
         let context = Context::new(server, self.token, board);
         let connections = Arc::new(Semaphore::new(MAX_CONNECTIONS as usize));
         let closing = watch::Sender::new(false);

@@ -11,6 +11,7 @@
 mod board;
 mod context;
 mod dashboard;
+mod endpoints;
 mod events;
 mod history;
 mod limits;
@@ -24,6 +25,7 @@ mod problem;
 mod protection;
 mod rejections;
 mod reload;
+mod requests;
 mod router;
 mod routes;
 mod settings;

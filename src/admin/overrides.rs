@@ -25,7 +25,7 @@ pub(super) struct Overrides {
 pub(super) use crate::admission::Overrides as Values;
 
 /// An override in force.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Override {
     pub(super) values: Values,
     /// Its end by the wall clock, for people; `None` for never.
@@ -47,15 +47,13 @@ impl Overrides {
         let until = lasts.map(|lasts| SystemTime::now() + lasts);
         let ends_at = lasts.map(|lasts| Instant::now() + lasts);
         let mut entries = self.lock();
-        let before = entries.get(limiter.name()).map(|entry| entry.shown.values).unwrap_or_default();
-        let values = Values {
-            limit: values.limit.or(before.limit),
-            queue: values.queue.or(before.queue),
-            queue_timeout: values.queue_timeout.or(before.queue_timeout),
+        let values = match entries.get(limiter.name()) {
+            Some(before) => values.over(&before.shown.values),
+            None => values,
         };
         let shown = Override { values, until, by };
-        apply(limiter, values);
-        entries.insert(limiter.name().to_owned(), Entry { limiter: limiter.clone(), shown, ends_at });
+        limiter.override_settings(shown.values.clone());
+        entries.insert(limiter.name().to_owned(), Entry { limiter: limiter.clone(), shown: shown.clone(), ends_at });
         drop(entries);
         self.changed.notify_one();
         shown
@@ -65,13 +63,13 @@ impl Overrides {
     pub(super) fn remove(&self, name: &str) -> Option<Override> {
         let mut entries = self.lock();
         let entry = entries.remove(name)?;
-        apply(&entry.limiter, Values::default());
+        entry.limiter.override_settings(Values::default());
         Some(entry.shown)
     }
 
     /// The override of this limit.
     pub(super) fn of(&self, name: &str) -> Option<Override> {
-        self.lock().get(name).map(|entry| entry.shown)
+        self.lock().get(name).map(|entry| entry.shown.clone())
     }
 
     /// Takes each override back when its time is over. Never ends.
@@ -95,7 +93,7 @@ impl Overrides {
         entries.retain(|name, entry| {
             let is_over = entry.ends_at.is_some_and(|end| end <= now);
             if is_over {
-                apply(&entry.limiter, Values::default());
+                entry.limiter.override_settings(Values::default());
                 tracing::info!(limit = %name, by = %entry.shown.by, "the time of an override is over");
             }
             !is_over
@@ -107,11 +105,6 @@ impl Overrides {
         // Limits are set under this lock so that they agree with the entries in the end, whatever the order.
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Sets a limit to these values, and to its configuration where there is none.
-fn apply(limiter: &Limiter, values: Values) {
-    limiter.override_settings(values);
 }
 
 #[cfg(test)]

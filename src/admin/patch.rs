@@ -8,18 +8,20 @@ use serde_json::Value;
 
 use super::overrides::Values;
 use super::problem::Problem;
-use crate::admission::LIMIT_MAX;
+use crate::admission::{LIMIT_MAX, Settings};
 use crate::duration;
 
 /// A change of a limit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Patch {
     pub(super) values: Values,
     /// `None` for no end.
     pub(super) lasts: Option<Duration>,
+    /// Whose `per_key` is meant. Once read, it is among the values.
+    key: Option<String>,
 }
 
-const MEMBERS: [&str; 4] = ["limit", "queue", "queue_timeout", "for"];
+const MEMBERS: [&str; 8] = ["limit", "queue", "queue_timeout", "per_key", "key", "dry_run", "freeze", "for"];
 const DEFAULT_TIME: Duration = Duration::from_secs(60 * 60);
 /// Whatever is to hold longer belongs into the configuration. Also, all clocks can be moved so far.
 const LONGEST_TIME: Duration = Duration::from_secs(365 * 24 * 60 * 60);
@@ -34,16 +36,39 @@ impl Patch {
                 return Err(Problem::new(StatusCode::BAD_REQUEST, format!("The body is not JSON: {error}.")));
             }
         };
-        let mut patch = Patch { values: Values::default(), lasts: Some(DEFAULT_TIME) };
+        let mut patch = Patch { values: Values::default(), lasts: Some(DEFAULT_TIME), key: None };
         let mut mistakes: Vec<String> =
             members.iter().filter_map(|(name, value)| patch.take(name, value).err()).collect();
+        match patch.key.take().map(|key| (key, patch.values.per_key.take())) {
+            Some((key, Some(per_key))) => drop(patch.values.keys.insert(key, per_key)),
+            Some((_, None)) if !members.contains_key("per_key") => {
+                mistakes.push("`key` says whose `per_key` is meant, so it needs `per_key` beside it.".to_owned());
+            }
+            _ => {}
+        }
         if mistakes.is_empty() && patch.values == Values::default() {
-            mistakes.push("At least one of `limit`, `queue` and `queue_timeout` is needed.".to_owned());
+            let message = "At least one of `limit`, `queue`, `queue_timeout`, `per_key` and `dry_run` is needed.";
+            mistakes.push(message.to_owned());
         }
-        match mistakes.is_empty() {
-            true => Ok(patch),
-            false => Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, mistakes.join(" "))),
+        refuse(&mistakes).map(|()| patch)
+    }
+
+    /// Looks at whether there is something to change in a limit, by its configuration.
+    pub(super) fn check(&self, limit: &Settings, may_show: impl Fn(&str) -> bool) -> Result<(), Problem> {
+        let Values { per_key, keys, .. } = &self.values;
+        let mut mistakes = Vec::new();
+        if limit.rules.is_none() && (per_key.is_some() || !keys.is_empty()) {
+            mistakes.push(format!(
+                "`per_key` is for limits that tell requests apart, and `{}` has no `key` in the configuration.",
+                limit.name
+            ));
+        } else if keys.keys().any(|key| key != "_" && !may_show(key)) {
+            // It is not repeated here: it may be one.
+            let message = "The keys of `NAME` are secrets, or addresses: `key` must be one as GET \
+                           /api/v1/limits/NAME/keys shows it, a secret as `sha256:` and eight digits.";
+            mistakes.push(message.replace("NAME", &limit.name));
         }
+        refuse(&mistakes)
     }
 
     fn take(&mut self, name: &str, value: &Value) -> Result<(), String> {
@@ -51,6 +76,20 @@ impl Patch {
             "limit" => self.values.limit = Some(limit(value)?),
             "queue" => self.values.queue = Some(queue(value)?),
             "queue_timeout" => self.values.queue_timeout = Some(time(name, value)?),
+            "per_key" => self.values.per_key = Some(at_least_one(name, value)?),
+            "key" => self.key = Some(key(value)?),
+            "dry_run" => {
+                let dry_run =
+                    value.as_bool().ok_or_else(|| format!("`dry_run` must be true or false, not {value}."))?;
+                self.values.dry_run = Some(dry_run);
+            }
+            "freeze" => {
+                return Err(
+                    "`freeze` holds the number of an adaptive limit, and the numbers of all limits here are fixed: \
+                            `limit` sets one."
+                        .to_owned(),
+                );
+            }
             "for" if value == "forever" => self.lasts = None,
             "for" => self.lasts = Some(time(name, value).map_err(|mistake| mistake + " Or say \"forever\".")?),
             name => return Err(format!("There is no member `{name}`; known are {}.", MEMBERS.join(", "))),
@@ -59,10 +98,30 @@ impl Patch {
     }
 }
 
+/// All mistakes in one answer, if there are any.
+fn refuse(mistakes: &[String]) -> Result<(), Problem> {
+    match mistakes {
+        [] => Ok(()),
+        mistakes => Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, mistakes.join(" "))),
+    }
+}
+
 fn limit(value: &Value) -> Result<NonZeroU32, String> {
+    match value.as_str() {
+        Some("none") => Ok(NonZeroU32::new(LIMIT_MAX).expect("not zero")),
+        _ => at_least_one("limit", value).map_err(|mistake| mistake + " Or say \"none\"."),
+    }
+}
+
+fn at_least_one(name: &str, value: &Value) -> Result<NonZeroU32, String> {
     number(value)
         .and_then(NonZeroU32::new)
-        .ok_or_else(|| format!("`limit` must be a whole number from 1 to {LIMIT_MAX}, not {value}."))
+        .ok_or_else(|| format!("`{name}` must be a whole number from 1 to {LIMIT_MAX}, not {value}."))
+}
+
+fn key(value: &Value) -> Result<String, String> {
+    let key = value.as_str().filter(|key| !key.is_empty());
+    key.map(str::to_owned).ok_or_else(|| "`key` must be a text: a key as it is shown, or \"_\".".to_owned())
 }
 
 fn queue(value: &Value) -> Result<u32, String> {
@@ -82,6 +141,7 @@ fn time(name: &str, value: &Value) -> Result<Duration, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::admission::{Key, Rules};
 
     fn mistake(body: &str) -> (u16, String) {
         let problem = Patch::read(body.as_bytes()).expect_err(body);
@@ -101,6 +161,38 @@ mod tests {
         assert_eq!(Patch::read(br#"{"queue":5,"for":"forever"}"#).unwrap().lasts, None);
         let largest = Patch::read(br#"{"limit":16777215}"#).unwrap();
         assert_eq!(largest.values.limit.map(NonZeroU32::get), Some(LIMIT_MAX));
+    }
+
+    #[test]
+    fn a_cap_is_that_of_all_keys_or_of_the_one_that_is_named() {
+        let values = |body: &str| Patch::read(body.as_bytes()).unwrap().values;
+        let two = NonZeroU32::new(2);
+        assert_eq!(values(r#"{"per_key":2}"#), Values { per_key: two, ..Values::default() });
+        let keys = [("acme".to_owned(), two.unwrap())].into();
+        assert_eq!(values(r#"{"key":"acme","per_key":2}"#), Values { keys, ..Values::default() });
+        assert_eq!(values(r#"{"limit":"none"}"#).limit.map(NonZeroU32::get), Some(LIMIT_MAX));
+        assert_eq!(values(r#"{"dry_run":false}"#).dry_run, Some(false));
+    }
+
+    #[test]
+    fn a_cap_needs_keys_to_count_by_and_no_secret_is_repeated() {
+        let refused = |body: &str, settings: &Settings, secret: bool| {
+            let may_show = |key: &str| !secret || Key::is_shown_secret(key);
+            let checked = Patch::read(body.as_bytes()).unwrap().check(settings, may_show);
+            checked.err().map(|problem| problem.detail)
+        };
+        let mut settings = Settings::new("api", NonZeroU32::MIN);
+        for body in [r#"{"per_key":2}"#, r#"{"key":"acme","per_key":2}"#] {
+            let detail = refused(body, &settings, false).unwrap();
+            assert!(detail.contains("`api` has no `key`"), "{detail}");
+        }
+        settings.rules = Some(Rules::default());
+        assert_eq!(refused(r#"{"key":"acme","per_key":2}"#, &settings, false), None);
+        let detail = refused(r#"{"key":"hunter2","per_key":2}"#, &settings, true).unwrap();
+        assert!(detail.contains("sha256:") && !detail.contains("hunter2"), "{detail}");
+        for key in ["sha256:e3b98a4d", "_"] {
+            assert_eq!(refused(&format!(r#"{{"key":"{key}","per_key":2}}"#), &settings, true), None, "{key}");
+        }
     }
 
     #[test]
@@ -127,6 +219,15 @@ mod tests {
             r#"{"queue_timeout":5}"#,
             r#"{"queue_timeout":"0s"}"#,
             r#"{"queue_timeout":"soon"}"#,
+            r#"{"limit":"nobody"}"#,
+            r#"{"per_key":0}"#,
+            r#"{"per_key":"none"}"#,
+            r#"{"key":"acme"}"#,
+            r#"{"key":"acme","limit":5}"#,
+            r#"{"key":"","per_key":5}"#,
+            r#"{"key":5,"per_key":5}"#,
+            r#"{"dry_run":"yes"}"#,
+            r#"{"freeze":true}"#,
             r#"{"limit":5,"for":"0s"}"#,
             r#"{"limit":5,"for":"never"}"#,
             r#"{"limit":5,"for":"9000h"}"#,

@@ -4,11 +4,12 @@ use axum::extract::{Extension, Query, State};
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::context::{Connection, Context};
 use super::problem::Problem;
 use super::status;
+use crate::proxy::{Changes, Difference};
 use crate::server::{Refused, Reloaded};
 
 #[derive(Debug, Deserialize)]
@@ -35,9 +36,15 @@ pub(super) async fn reload(
         return Problem::new(StatusCode::CONFLICT, "It drains, and takes no new configuration.").into_response();
     }
     match context.server.ask_to_reload(dry_run).await {
-        Some(Ok(Reloaded { routes, limits, warnings })) => status::json(
+        Some(Ok(Reloaded { routes, limits, changes, warnings })) => status::json(
             StatusCode::OK,
-            &json!({ "reloaded": !dry_run, "routes": routes, "limits": limits, "warnings": warnings }),
+            &json!({
+                "reloaded": !dry_run,
+                "routes": routes,
+                "limits": limits,
+                "changes": by_kind(&changes),
+                "warnings": warnings,
+            }),
         ),
         Some(Err(Refused { problems })) => {
             let detail = match dry_run {
@@ -58,4 +65,15 @@ pub(super) async fn reload(
         }
         None => Problem::new(StatusCode::CONFLICT, "It ends, and takes no new configuration.").into_response(),
     }
+}
+
+fn by_kind(changes: &Changes) -> Value {
+    let Changes { limits, routes, upstreams, listeners } = changes;
+    let names = |Difference { added, changed, removed }: &Difference| json!({ "added": added, "changed": changed, "removed": removed });
+    json!({
+        "limits": names(limits),
+        "routes": names(routes),
+        "upstreams": names(upstreams),
+        "listeners": names(listeners),
+    })
 }

@@ -20,7 +20,8 @@ use tower_http::trace::TraceLayer;
 use super::context::{Connection, Context};
 use super::problem::Problem;
 use super::{
-    dashboard, events, limits, metrics, openapi, probes, protection, rejections, reload, routes, status, upstreams,
+    dashboard, endpoints, events, limits, metrics, openapi, probes, protection, rejections, reload, requests, routes,
+    status, upstreams,
 };
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -45,10 +46,14 @@ pub(super) fn router(context: Context, dashboard: bool) -> Router {
         .route("/api/v1/limits/{name}/flush", post(limits::flush))
         .route("/api/v1/limits/{name}/keys", get(limits::keys))
         .route("/api/v1/limits/{name}/queue", get(limits::queue))
+        .route("/api/v1/limits/{name}/inflight", get(requests::in_flight))
         .route("/api/v1/limits/{name}/history", get(limits::history))
         .route("/api/v1/routes", get(routes::list))
         .route("/api/v1/upstreams", get(upstreams::list))
+        .route("/api/v1/upstreams/{name}/endpoints/{endpoint}/drain", post(endpoints::drain))
+        .route("/api/v1/upstreams/{name}/endpoints/{endpoint}/enable", post(endpoints::enable))
         .route("/api/v1/rejections", get(rejections::list))
+        .route("/api/v1/requests/{id}/cancel", post(requests::cancel))
         .route("/api/v1/events", get(events::show))
         .route("/api/v1/drain", post(drain))
         .route("/api/v1/openapi.json", get(openapi::show))

@@ -1,6 +1,8 @@
 //! What there is to see: the state of the whole and of each limit, as JSON.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use axum::extract::State;
@@ -13,7 +15,7 @@ use super::context::Context;
 use super::overrides::Override;
 use super::timestamp::rfc3339;
 use super::upstreams::{self, UpstreamStatus};
-use crate::admission::{Limiter, Reason};
+use crate::admission::{LIMIT_MAX, Limiter, Reason};
 use crate::duration;
 
 /// The state of the whole, with its limits.
@@ -43,11 +45,15 @@ pub(super) struct LimitStatus {
     pub(super) queue_length: u32,
     pub(super) queue: u32,
     queue_timeout: String,
+    /// `null` for no cap, and without `key`.
+    per_key: Option<u32>,
     /// How long the one who is next has waited.
     pub(super) oldest_seconds: Option<f64>,
     admitted: u64,
     queued: u64,
     rejected: BTreeMap<&'static str, u64>,
+    /// Whether it only counts.
+    dry_run: bool,
     configured: Configured,
     pub(super) r#override: Option<OverrideStatus>,
 }
@@ -58,6 +64,8 @@ struct Configured {
     limit: u32,
     queue: u32,
     queue_timeout: String,
+    per_key: Option<u32>,
+    dry_run: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -68,6 +76,13 @@ pub(super) struct OverrideStatus {
     queue: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     queue_timeout: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    per_key: Option<NonZeroU32>,
+    /// The caps of single keys.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    keys: BTreeMap<String, NonZeroU32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dry_run: Option<bool>,
     /// `null` for no end.
     pub(super) until: Option<String>,
     pub(super) by: String,
@@ -95,14 +110,18 @@ impl LimitStatus {
             queue_length: limiter.queue_len(),
             queue: limiter.queue(),
             queue_timeout: duration::show(limiter.queue_timeout()),
+            per_key: limiter.rules().and_then(|rules| rules.per_key).map(NonZeroU32::get),
             oldest_seconds: limiter.oldest_wait().as_ref().map(Duration::as_secs_f64),
             admitted: counts.admitted,
             queued: counts.queued,
             rejected: counts.rejected.map(|(reason, count): (Reason, u64)| (reason.as_str(), count)).into(),
+            dry_run: limiter.is_dry_run(),
             configured: Configured {
                 limit: settings.limit.get(),
                 queue: settings.queue,
                 queue_timeout: duration::show(settings.queue_timeout),
+                per_key: settings.rules.as_ref().and_then(|rules| rules.per_key).map(NonZeroU32::get),
+                dry_run: settings.dry_run,
             },
             r#override: over.map(OverrideStatus::from),
         }
@@ -115,9 +134,29 @@ impl From<Override> for OverrideStatus {
             limit: values.limit.map(Into::into),
             queue: values.queue,
             queue_timeout: values.queue_timeout.map(duration::show),
+            per_key: values.per_key,
+            keys: values.keys,
+            dry_run: values.dry_run,
             until: until.map(rfc3339),
             by: by.to_string(),
         }
+    }
+}
+
+/// What is other than configured.
+impl fmt::Display for OverrideStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut changes = Vec::new();
+        changes.extend(self.limit.map(|limit| match limit {
+            LIMIT_MAX => "no limit".to_owned(),
+            limit => format!("limit {limit}"),
+        }));
+        changes.extend(self.queue.map(|queue| format!("queue {queue}")));
+        changes.extend(self.queue_timeout.as_ref().map(|timeout| format!("queue timeout {timeout}")));
+        changes.extend(self.per_key.map(|per_key| format!("per key {per_key}")));
+        changes.extend(self.keys.iter().map(|(key, per_key)| format!("key {key} {per_key}")));
+        changes.extend(self.dry_run.map(|dry_run| if dry_run { "dry run" } else { "no dry run" }.to_owned()));
+        f.write_str(&changes.join(", "))
     }
 }
 

@@ -48,11 +48,28 @@ pub(super) struct EndpointState {
     pub(super) state: &'static str,
     pub(super) in_flight: u32,
     pub(super) slots: Option<u32>,
+    /// Who has taken it out.
+    drained_by: Option<String>,
+    answers: u64,
+    pub(super) errors: u64,
+    /// How long its answers took to begin, of late.
+    pub(super) latency_ms: Option<f64>,
+    /// How long it gets no requests yet, where it has asked for that.
+    pub(super) paused_for_seconds: Option<f64>,
 }
 
 impl From<EndpointStatus> for EndpointState {
     fn from(status: EndpointStatus) -> Self {
-        let EndpointStatus { name, state, in_flight, slots } = status;
-        EndpointState { endpoint: name.to_string(), state, in_flight, slots }
+        EndpointState {
+            endpoint: status.name.to_string(),
+            state: status.state,
+            in_flight: status.in_flight,
+            slots: status.slots,
+            drained_by: status.drained_by.map(|by| by.to_string()),
+            answers: status.answers,
+            errors: status.errors,
+            latency_ms: status.latency.map(|latency| latency.as_micros() as f64 / 1000.0),
+            paused_for_seconds: status.paused_for.map(|left| (left.as_secs_f64() * 10.0).ceil() / 10.0),
+        }
     }
 }

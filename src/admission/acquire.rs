@@ -115,11 +115,22 @@ impl Turn {
     }
 
     /// `whose` is asked at most once a poll, and only if the gate wants to know.
+    #[inline]
     pub(super) fn poll(
         &mut self,
         cx: &mut Context<'_>,
-        mut whose: impl FnMut() -> Keyed,
+        whose: impl FnMut() -> Keyed,
     ) -> Poll<Result<Permit, Rejection>> {
+        // Arriving => Done: what most requests do, and nothing but the word is asked.
+        let gate = self.gate.as_ref().filter(|_| self.asks_for_seats_alone());
+        if gate.is_some_and(|gate| gate.take(self.claim.seats_taken())) {
+            return Poll::Ready(Ok(self.permit(self.claim.seats_taken(), None, None)));
+        }
+        self.poll_on(cx, whose)
+    }
+
+    #[inline(never)]
+    fn poll_on(&mut self, cx: &mut Context<'_>, mut whose: impl FnMut() -> Keyed) -> Poll<Result<Permit, Rejection>> {
         loop {
             let gate = self.gate.as_ref().expect("polled after completion");
             match self.state {
@@ -175,6 +186,16 @@ impl Turn {
         }
     }
 
+    /// Whether it has just come, and nothing can stand against seats that are free.
+    #[inline]
+    fn asks_for_seats_alone(&self) -> bool {
+        matches!(self.state, State::Arriving)
+            && self.claim.deadline.is_none()
+            && !self.claim.seats_from_client
+            && self.waited.is_none()
+    }
+
+    #[inline]
     fn permit(&mut self, seats: u32, flow: Option<FlowId>, waited: Option<Waited>) -> Permit {
         self.state = State::Done;
         let gate = self.gate.take().expect("the gate is present until the permit takes it");
@@ -196,7 +217,17 @@ fn collect(gate: &Gate, Place { ticket, .. }: Place, cx: &Context<'_>) -> Option
 }
 
 impl Drop for Turn {
+    #[inline]
     fn drop(&mut self) {
+        if matches!(self.state, State::Waiting(_)) {
+            self.leave();
+        }
+    }
+}
+
+impl Turn {
+    #[cold]
+    fn leave(&mut self) {
         let (Some(gate), State::Waiting(Place { ticket, .. })) = (&self.gate, &self.state) else { return };
         let mut waiting = gate.lock();
         let flow = waiting.line.counted(*ticket);

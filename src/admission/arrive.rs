@@ -170,7 +170,8 @@ impl Newcomer<'_> {
         let (since, end) = budget.begin(now, gate.queue_timeout());
         let client_ends_it = claim.deadline.is_some_and(|deadline| deadline < end);
         let deadline = claim.deadline.map_or(end, |deadline| deadline.min(end));
-        let waiter = Waiter { waker: cx.waker().clone(), key, level: claim.level, seats, since, deadline };
+        let waiter =
+            Waiter { waker: cx.waker().clone(), tag: claim.tag, key, level: claim.level, seats, since, deadline };
         let ticket = waiting.line.push(now, waiter);
         // Narrow enough to pass one who needs more than is free, it goes at once.
         self.hand_over(waiting, &mut after.wakers);

@@ -21,12 +21,14 @@ pub struct Claim {
     /// turned away with [`Reason::Cost`](super::Reason::Cost). Where it is the operator's word, or the limit has only been
     /// lowered for a while, a request that takes more than the limit runs alone.
     pub seats_from_client: bool,
+    /// What observers find it by while it waits ([`Waiter::tag`](super::Waiter::tag)). Default: 0.
+    pub tag: u64,
 }
 
 impl Default for Claim {
     /// One seat, nothing urgent, no deadline.
     fn default() -> Self {
-        Claim { level: Level::default(), seats: 1, deadline: None, seats_from_client: false }
+        Claim { level: Level::default(), seats: 1, deadline: None, seats_from_client: false, tag: 0 }
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use super::rejection::Reason;
+use crate::histogram::{Buckets, Histogram};
 use crate::queue::Level;
 
 /// Counters of one limit. What happens to a request that need not wait costs nothing here.
@@ -20,20 +21,9 @@ pub(super) struct Counters {
     told: [AtomicU64; Level::ALL.len()],
     dry_run_queued: AtomicU64,
     dry_run_rejected: AtomicU64,
-    admitted_waits: Waits,
-    rejected_waits: Waits,
+    admitted_waits: Histogram,
+    rejected_waits: Histogram,
 }
-
-/// A histogram of waits.
-#[derive(Debug, Default)]
-struct Waits {
-    buckets: [AtomicU64; WAIT_BOUNDS.len() + 1],
-    sum_micros: AtomicU64,
-}
-
-/// Upper bounds of the histograms' buckets, in seconds.
-pub const WAIT_BOUNDS: [f64; 17] =
-    [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0];
 
 /// What a limit has done so far.
 #[derive(Debug, Clone, PartialEq)]
@@ -51,19 +41,9 @@ pub struct Counts {
     /// Requests that would have been rejected if it had not been a dry run.
     pub dry_run_rejected: u64,
     /// How long those waited who were admitted after a wait.
-    pub admitted_waits: WaitCounts,
+    pub admitted_waits: Buckets,
     /// How long those waited whose wait was in vain.
-    pub rejected_waits: WaitCounts,
-}
-
-/// A histogram at one moment.
-#[derive(Debug, Clone, PartialEq)]
-pub struct WaitCounts {
-    /// How many waits were at most as long as each of [`WAIT_BOUNDS`] and longer than the one before; the last is for
-    /// all that were longer.
-    pub buckets: [u64; WAIT_BOUNDS.len() + 1],
-    /// All of them together.
-    pub sum: Duration,
+    pub rejected_waits: Buckets,
 }
 
 impl Counters {
@@ -98,9 +78,7 @@ impl Counters {
 
     pub(super) fn waited(&self, wait: Duration, admitted: bool) {
         let waits = if admitted { &self.admitted_waits } else { &self.rejected_waits };
-        let bucket = WAIT_BOUNDS.partition_point(|bound| *bound < wait.as_secs_f64());
-        waits.buckets[bucket].fetch_add(1, Relaxed);
-        waits.sum_micros.fetch_add(u64::try_from(wait.as_micros()).unwrap_or(u64::MAX), Relaxed);
+        waits.count(wait);
     }
 
     /// `seats` are those taken so far, in flight or come back.
@@ -123,15 +101,6 @@ impl Counters {
             rejected: Reason::ALL.map(|reason| (reason, self.rejected[reason as usize].load(Relaxed))),
             admitted_waits: self.admitted_waits.read(),
             rejected_waits: self.rejected_waits.read(),
-        }
-    }
-}
-
-impl Waits {
-    fn read(&self) -> WaitCounts {
-        WaitCounts {
-            buckets: self.buckets.each_ref().map(|bucket| bucket.load(Relaxed)),
-            sum: Duration::from_micros(self.sum_micros.load(Relaxed)),
         }
     }
 }

@@ -1,18 +1,20 @@
 //! The gate itself: what the handles, permits and waiters of one limit share.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicU64, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 
 use super::counts::Counters;
 use super::crowd::{Crowd, Rate};
 use super::key::Key;
+use super::overrides::Overrides;
 use super::permit::Waited;
 use super::rejection::{Reason, Rejection};
-use super::settings::{Hold, LIMIT_MAX, Overrides, Settings};
+use super::settings::{Hold, LIMIT_MAX, Settings};
 use super::waiting::{Verdict, Waiting, Wakers};
 use super::word::{Mode, Word};
 use crate::queue::{FlowId, Next, Order, Rules};
@@ -22,8 +24,10 @@ use crate::queue::{FlowId, Next, Order, Rules};
 #[repr(align(128))]
 pub(super) struct Gate {
     pub(super) word: Word,
-    /// Seats that came back.
-    pub(super) completed: AtomicU64,
+    /// Seats that came back, but for those that the word still counts.
+    carried: AtomicU64,
+    /// What was last said of that.
+    told: AtomicU64,
     /// Who waits; kept beside the line so that a rejection needs no lock.
     pub(super) crowd: Crowd,
     pub(super) rate: Rate,
@@ -31,8 +35,10 @@ pub(super) struct Gate {
     spooled: AtomicU64,
     pub(super) name: Box<str>,
     pub(super) takes_one: bool,
-    /// What is configured. The limit, the next two and the word's mode are what is in force.
+    /// What is configured. The limit, the next three and the word's mode are what is in force.
     pub(super) settings: ArcSwap<Settings>,
+    /// What holds for keys, beside the line so that it can be read without the lock.
+    pub(super) rules: ArcSwapOption<Rules<Key>>,
     queue: AtomicU32,
     /// In milliseconds.
     queue_timeout: AtomicU64,
@@ -46,7 +52,8 @@ impl Gate {
     pub(super) fn new(settings: Settings) -> Self {
         let gate = Gate {
             word: Word::new(settings.limit.get().min(LIMIT_MAX)),
-            completed: AtomicU64::new(0),
+            carried: AtomicU64::new(0),
+            told: AtomicU64::new(0),
             crowd: Crowd::default(),
             rate: Rate::default(),
             spooled: AtomicU64::new(0),
@@ -56,6 +63,7 @@ impl Gate {
             name: settings.name.as_str().into(),
             takes_one: settings.takes_one,
             settings: ArcSwap::from_pointee(settings),
+            rules: ArcSwapOption::empty(),
             overrides: Mutex::default(),
             waiting: Mutex::default(),
         };
@@ -68,6 +76,7 @@ impl Gate {
     }
 
     /// Takes seats that are free if nobody waits for them and nobody counts them by key.
+    #[inline]
     pub(super) fn take(&self, seats: u32) -> bool {
         let taken = self.word.try_acquire(seats);
         if taken {
@@ -86,30 +95,60 @@ impl Gate {
     }
 
     /// Gives seats back, to the next in line if there is one.
+    #[inline]
     pub(super) fn release(&self, seats: u32, flow: Option<FlowId>) {
-        self.completed.fetch_add(u64::from(seats), Relaxed);
-        let Some(flow) = flow else {
-            if self.word.release(seats) {
-                self.hand_over();
-            }
-            return;
-        };
+        match flow {
+            Some(flow) => self.release_counted(seats, flow),
+            None if self.give_back(seats) => self.hand_over(),
+            None => {}
+        }
+    }
+
+    #[cold]
+    fn release_counted(&self, seats: u32, flow: FlowId) {
         // Both at once: nobody finds the seats free and the key still at its cap.
         let mut waiting = self.lock();
         waiting.line.end(flow, seats);
-        self.word.release(seats);
+        self.give_back(seats);
         self.settle_from(waiting, |waiting| self.next(waiting));
     }
 
+    /// Whether somebody may be waiting for them.
+    #[inline]
+    fn give_back(&self, seats: u32) -> bool {
+        let released = self.word.release(seats);
+        if released.carried > 0 {
+            self.carried.fetch_add(released.carried, Release);
+        }
+        released.somebody_waits
+    }
+
+    /// How many seats have come back so far. Never less than it was: between what the word loses and what is carried, a few
+    /// are missing for a moment.
+    pub(super) fn completed(&self) -> u64 {
+        // In this order, so that what is carried from here on is missed and not counted twice.
+        let carried = self.carried.load(Acquire);
+        let completed = carried + self.word.read().come_back();
+        self.told.fetch_max(completed, Relaxed).max(completed)
+    }
+
     /// Hands free seats to whoever is next.
+    #[cold]
     pub(super) fn hand_over(&self) {
         self.settle_all(|waiting| self.next(waiting));
     }
 
-    /// Lets the next one go, or ends the wait of one who is late. `None` if nobody can go now.
+    /// Lets the next one go, or ends the wait of one who is late or has been overtaken too often. `None` if nobody can go
+    /// now.
     pub(super) fn next(&self, waiting: &mut Waiting) -> Option<Waker> {
         let room = self.word.read().room();
-        if waiting.line.is_empty() || room.in_flight >= room.limit {
+        if waiting.line.is_empty() {
+            return None;
+        }
+        if let Some(ticket) = waiting.line.next_overtaken(room.limit) {
+            return waiting.line.settle(ticket, Verdict::Rejected(Reason::Evicted));
+        }
+        if room.in_flight >= room.limit {
             return None;
         }
         let waker = match waiting.line.next(now(), room)? {
@@ -204,6 +243,7 @@ impl Gate {
     pub(super) fn set_rules(&self, rules: Option<Rules<Key>>) {
         let mut waiting = self.lock();
         self.word.set(Mode::KEYED, rules.is_some());
+        self.rules.store(rules.clone().map(Arc::new));
         waiting.line.set_rules(rules.unwrap_or_default());
         self.word.set(Mode::CAPPED, waiting.line.counts_in_flight());
     }
@@ -248,7 +288,7 @@ impl Gate {
     }
 
     fn observe(&self, waiting: &mut Waiting, now: Instant, somebody_waits: bool) {
-        let completed = self.completed.load(Relaxed);
+        let completed = self.completed();
         if somebody_waits || waiting.drain_rate.is_observed() || self.queue() > 0 {
             waiting.drain_rate.observe(now, completed, somebody_waits);
         } else {

@@ -39,6 +39,18 @@ impl Key {
         Key { value, secret: true, shown }
     }
 
+    /// Whether a text is what is shown of a secret: `sha256:` and eight digits.
+    pub fn is_shown_secret(text: &str) -> bool {
+        text.strip_prefix("sha256:").is_some_and(|digits| {
+            digits.len() == 8 && digits.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'))
+        })
+    }
+
+    /// What the configuration calls it by, where that is not its value: of a secret, it knows only the beginning.
+    pub fn name(&self) -> Option<Key> {
+        (self.shown != self.value).then(|| Key::new(self.shown.clone()))
+    }
+
     /// What may be shown of it, and what the configuration calls it by.
     pub fn shown(&self) -> &str {
         &self.shown

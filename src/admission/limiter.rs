@@ -9,12 +9,12 @@ use super::acquire::{Acquire, Budget};
 use super::arrive::Arrival;
 use super::claim::{Claim, Keyed};
 use super::dry_run;
-use super::gate::Gate;
+use super::gate::{Gate, now};
 use super::judge::Refusal;
 use super::key::Key;
 use super::permit::Permit;
 use super::rejection::{Reason, Rejection};
-use super::settings::{Hold, LIMIT_MAX, Overrides, Settings, default_queue};
+use super::settings::{Hold, LIMIT_MAX, Settings};
 use super::waiting::Verdict;
 use super::word::Mode;
 use crate::queue::{Order, Rules};
@@ -55,11 +55,17 @@ impl Limiter {
 
     /// A permit if one is free and nobody waits for it; in a dry run always. Where requests are counted by key, there is
     /// none to be had this way: [`acquire_as`](Limiter::acquire_as) says whose it is.
+    #[inline]
     pub fn try_acquire(&self) -> Option<Permit> {
-        let gate = &self.0;
-        if gate.take(1) {
-            return Some(Permit::new(gate.clone(), 1, None, None));
+        match self.0.take(1) {
+            true => Some(Permit::new(self.0.clone(), 1, None, None)),
+            false => self.try_pass(),
         }
+    }
+
+    #[cold]
+    fn try_pass(&self) -> Option<Permit> {
+        let gate = &self.0;
         let word = gate.word.read();
         if !word.is(Mode::DRY_RUN) || word.is_closed() {
             return None;
@@ -126,6 +132,21 @@ impl Limiter {
         self.0.end_waits(Verdict::Rejected(Reason::Flushed))
     }
 
+    /// Ends the wait of one who is known by `tag`, with [`Reason::Flushed`]. Looks at all who wait. Returns whether it waited.
+    pub fn flush_one(&self, tag: u64) -> bool {
+        let mut flushed = false;
+        self.0.settle_all(|waiting| {
+            if flushed {
+                // Capacity may have been saved up for it.
+                return self.0.next(waiting);
+            }
+            let ticket = waiting.line.upcoming(now()).find(|standing| standing.tag == tag)?.ticket;
+            flushed = true;
+            waiting.line.settle(ticket, Verdict::Rejected(Reason::Flushed))
+        });
+        flushed
+    }
+
     /// Turns away a request that asks in vain, whoever else is there, and says what to tell it. `None` in a dry run: then
     /// it is only counted as one that would have been rejected.
     pub fn refuse(&self, reason: Reason) -> Option<Rejection> {
@@ -135,51 +156,5 @@ impl Limiter {
             return None;
         }
         Some(Refusal::new(reason, gate.crowd.read().len).told_by(gate, &Budget::default()))
-    }
-
-    /// Takes a new configuration. What is overridden stays so; the rest is in force at once, as by
-    /// [`set_limit`](Limiter::set_limit). Permits, waiters and counts stay.
-    pub fn reconfigure(&self, settings: Settings) {
-        // Under this lock, so that an override that ends now sees either all of the old settings or all of the new ones.
-        let overrides = self.0.lock_overrides();
-        self.0.set_order(settings.order);
-        self.0.set_rules(settings.rules.clone());
-        self.0.set_hold(settings.hold);
-        self.0.set_dry_run(settings.dry_run);
-        self.0.settings.store(Arc::new(settings));
-        self.enforce(*overrides);
-    }
-
-    /// Takes a new number of permits for the configured one, as it is where that is measured; and with `queue_follows` a
-    /// queue by that number. What is overridden stays so.
-    pub fn set_measured(&self, limit: NonZeroU32, queue_follows: bool) {
-        let overrides = self.0.lock_overrides();
-        let before = self.0.settings.load_full();
-        if before.limit == limit {
-            return;
-        }
-        let queue = if queue_follows { default_queue(limit) } else { before.queue };
-        self.0.settings.store(Arc::new(Settings { limit, queue, ..(*before).clone() }));
-        self.enforce(*overrides);
-    }
-
-    /// Whether anything is overridden.
-    pub fn is_overridden(&self) -> bool {
-        *self.0.lock_overrides() != Overrides::default()
-    }
-
-    /// Overrides what is configured, until the next call. Without anything to override, the configuration is in force
-    /// again.
-    pub fn override_settings(&self, overrides: Overrides) {
-        let mut current = self.0.lock_overrides();
-        *current = overrides;
-        self.enforce(overrides);
-    }
-
-    fn enforce(&self, overrides: Overrides) {
-        let settings = self.0.settings.load();
-        self.set_queue(overrides.queue.unwrap_or(settings.queue));
-        self.set_queue_timeout(overrides.queue_timeout.unwrap_or(settings.queue_timeout));
-        self.set_limit(overrides.limit.unwrap_or(settings.limit));
     }
 }

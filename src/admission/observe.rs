@@ -1,16 +1,16 @@
 //! What a limit looks like from outside.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use super::counts::Counts;
 use super::gate::{Gate, now};
 use super::key::Key;
 use super::limiter::Limiter;
+use super::overrides::SHARED;
 use super::settings::Settings;
 use super::word::Mode;
-use crate::queue::{Level, Ticket};
+use crate::queue::{Level, Rules, Ticket};
 
 /// What a newcomer would find, or where one stands who waits.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -24,6 +24,8 @@ pub struct Forecast {
 /// One who waits.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Waiter {
+    /// What its [claim](super::Claim::tag) says it is known by.
+    pub tag: u64,
     /// Its place in line: 1 is next.
     pub position: u32,
     /// What may be shown of its key; `_` for all who have none of their own.
@@ -40,9 +42,6 @@ pub struct Waiter {
 
 /// Places in line are counted up to here for the one who asks: each is looked at under the lock.
 const COUNTED: usize = 1000;
-
-/// What the configuration calls all who have no key of their own.
-const SHARED: &str = "_";
 
 impl Gate {
     /// Where one stands who waits. Behind the first thousand, where it stands at most.
@@ -102,6 +101,22 @@ impl Limiter {
         self.0.word.read().is(Mode::DRY_RUN)
     }
 
+    /// What holds for keys. `None` where none are told apart.
+    pub fn rules(&self) -> Option<Arc<Rules<Key>>> {
+        self.0.rules.load_full()
+    }
+
+    /// Whether something is said of this very key, in the configuration or beside it.
+    pub fn names(&self, key: &Key) -> bool {
+        let rules = self.0.rules.load();
+        rules.as_ref().is_some_and(|rules| rules.rule_of(key).is_some())
+    }
+
+    /// Whether in-flight requests are counted by key: whether any key has a cap.
+    pub fn counts_by_key(&self) -> bool {
+        self.0.word.read().is(Mode::CAPPED)
+    }
+
     /// How long one may wait.
     pub fn queue_timeout(&self) -> Duration {
         self.0.queue_timeout()
@@ -134,6 +149,7 @@ impl Limiter {
         for (standing, position) in waiting.line.upcoming(now).take(top).zip(1..) {
             seats_before += u64::from(standing.seats);
             line.push(Waiter {
+                tag: standing.tag,
                 position,
                 key: standing.key.map_or(SHARED, Key::shown).to_owned(),
                 level: standing.level,
@@ -158,8 +174,9 @@ impl Limiter {
 
     /// What it has done so far.
     pub fn counts(&self) -> Counts {
-        let in_flight = u64::from(self.in_flight());
-        self.0.counters.read(self.0.completed.load(Relaxed) + in_flight)
+        // In this order, so that one that comes back meanwhile is missed and not counted twice.
+        let completed = self.0.completed();
+        self.0.counters.read(completed + u64::from(self.in_flight()))
     }
 
     /// Seats that come back per second while permits are wanted; `None` until that has been measured.

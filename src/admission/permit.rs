@@ -12,8 +12,9 @@ use crate::queue::FlowId;
 #[derive(Debug)]
 pub struct Permit {
     gate: Arc<Gate>,
-    /// None once it has come back.
-    seats: u32,
+    /// None once it has come back. As wide as what is beside it: read again as a part of something wider, a narrow one just
+    /// written would have to be waited for.
+    seats: u64,
     /// Under which key it is counted.
     flow: Option<FlowId>,
     waited: Option<Waited>,
@@ -33,8 +34,9 @@ pub struct Waited {
 
 impl Permit {
     /// Wraps seats that `gate` has already counted.
+    #[inline]
     pub(super) fn new(gate: Arc<Gate>, seats: u32, flow: Option<FlowId>, waited: Option<Waited>) -> Self {
-        Permit { gate, seats, flow, waited, narrower: None }
+        Permit { gate, seats: u64::from(seats), flow, waited, narrower: None }
     }
 
     /// Holds `narrower` as well. Its wait began first; this one's includes it.
@@ -67,15 +69,17 @@ impl Permit {
         }
     }
 
+    #[inline]
     fn release(&mut self) {
         let seats = std::mem::take(&mut self.seats);
         if seats > 0 {
-            self.gate.release(seats, self.flow.take());
+            self.gate.release(seats as u32, self.flow.take());
         }
     }
 }
 
 impl Drop for Permit {
+    #[inline]
     fn drop(&mut self) {
         self.release();
     }

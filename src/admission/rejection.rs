@@ -34,7 +34,8 @@ pub enum Reason {
     /// It waited for as long as it may.
     #[error("waited too long in the queue")]
     QueueTimeout,
-    /// Who came was more urgent, or goes first by the limit's order.
+    /// Who came was more urgent, or goes first by the limit's order, or so many have gone first by it that its turn would
+    /// not come in time.
     #[error("pushed out of the queue")]
     Evicted,
     /// An operator ended all waits.

@@ -19,7 +19,7 @@ pub struct Settings {
     pub queue: u32,
     /// How long one may wait. Default 10 s.
     pub queue_timeout: Duration,
-    /// Bytes of request bodies that waiting requests may hold in memory, all together. Default 64 MiB.
+    /// Bytes of request bodies that requests without a permit may hold in memory, all together. Default 64 MiB.
     pub queue_bytes: u64,
     /// Status of rejections for want of capacity. Default 503.
     pub reject_status: StatusCode,
@@ -43,17 +43,6 @@ pub enum Hold {
     Response,
     /// Until the head of the response has come.
     Head,
-}
-
-/// What may be changed for a while, beside the configuration. What is `None` is as configured.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Overrides {
-    /// The limit.
-    pub limit: Option<NonZeroU32>,
-    /// How many may wait.
-    pub queue: Option<u32>,
-    /// How long one may wait.
-    pub queue_timeout: Option<Duration>,
 }
 
 /// The largest limit: in-flight and limit are 24-bit fields of one word.

@@ -3,7 +3,10 @@
 use super::atomic::{AtomicU64, Ordering};
 use crate::queue::Room;
 
-/// `[limit: 24 | flags: 16 | in-flight: 24]`, limit and in-flight in seats.
+/// `[come back: 4 | limit: 24 | flags: 12 | in-flight: 24]`, all but the flags in seats.
+///
+/// What has come back is counted here to its lowest bits, so that a permit that comes back is one change of one word: every
+/// sixteenth [carries](Released::carried) the rest elsewhere.
 ///
 /// In-flight is counted, not what is left: lowering the limit below it is the same compare-and-swap as raising it, and
 /// leaves no debt behind. Everybody changes this one word, so either a release sees the waiting flag or the one who set
@@ -15,6 +18,15 @@ pub(super) struct Word(AtomicU64);
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Reading(u64);
 
+/// What a permit that has come back has found.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Released {
+    /// Whether somebody may be waiting for its seats.
+    pub(super) somebody_waits: bool,
+    /// How many seats came back that the word does not count any more: mostly none.
+    pub(super) carried: u64,
+}
+
 /// Beside the number: how it is to be taken. Flags of the word, so that nobody has to look anywhere else.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Mode(u64);
@@ -22,8 +34,10 @@ pub(super) struct Mode(u64);
 const IN_FLIGHT: u64 = (1 << 24) - 1;
 const WAITING: u64 = 1 << 24;
 const CLOSED: u64 = 1 << 25;
-const LIMIT_SHIFT: u32 = 40;
+const LIMIT_SHIFT: u32 = 36;
 const LIMIT: u64 = IN_FLIGHT << LIMIT_SHIFT;
+const BACK_SHIFT: u32 = 60;
+const BACK: u64 = (1 << (u64::BITS - BACK_SHIFT)) - 1;
 
 impl Mode {
     /// Requests are counted by key: nobody passes without the lock.
@@ -42,7 +56,7 @@ impl Mode {
 
 impl Reading {
     pub(super) fn limit(self) -> u32 {
-        (self.0 >> LIMIT_SHIFT) as u32
+        ((self.0 & LIMIT) >> LIMIT_SHIFT) as u32
     }
 
     pub(super) fn in_flight(self) -> u32 {
@@ -62,10 +76,15 @@ impl Reading {
         self.0 & mode.0 != 0
     }
 
+    /// The lowest bits of how many seats have come back.
+    pub(super) fn come_back(self) -> u64 {
+        self.0 >> BACK_SHIFT
+    }
+
     /// Whether so many seats are free. Who takes more than the limit goes alone.
     pub(super) fn fits(self, seats: u32) -> bool {
         let in_flight = self.0 & IN_FLIGHT;
-        in_flight == 0 || in_flight + u64::from(seats) <= self.0 >> LIMIT_SHIFT
+        in_flight == 0 || in_flight + u64::from(seats) <= (self.0 & LIMIT) >> LIMIT_SHIFT
     }
 }
 
@@ -76,6 +95,7 @@ impl Word {
 
     /// Takes seats, at most 2^24 - 1, unless too few are free, somebody waits, or the gate's mode or end stands against
     /// it.
+    #[inline]
     pub(super) fn try_acquire(&self, seats: u32) -> bool {
         self.acquire_unless(WAITING | CLOSED | Mode::CAPPED.0 | Mode::DRY_RUN.0, seats)
     }
@@ -85,6 +105,7 @@ impl Word {
         self.acquire_unless(0, seats)
     }
 
+    #[inline]
     fn acquire_unless(&self, flags: u64, seats: u32) -> bool {
         let mut word = self.0.load(Ordering::Relaxed);
         loop {
@@ -108,11 +129,14 @@ impl Word {
         (counted(before) as u32, Reading(before))
     }
 
-    /// Gives seats back. True if somebody may be waiting for them.
-    pub(super) fn release(&self, seats: u32) -> bool {
-        let before = self.0.fetch_sub(u64::from(seats), Ordering::AcqRel);
-        debug_assert!(before & IN_FLIGHT >= u64::from(seats), "a permit came back twice");
-        before & WAITING != 0
+    /// Gives seats back, and counts them as come back.
+    #[inline]
+    pub(super) fn release(&self, seats: u32) -> Released {
+        let seats = u64::from(seats);
+        // What the count at the top has no bits for falls out there; what is taken at the bottom was in it.
+        let before = self.0.fetch_add((seats << BACK_SHIFT).wrapping_sub(seats), Ordering::AcqRel);
+        debug_assert!(before & IN_FLIGHT >= seats, "a permit came back twice");
+        Released { somebody_waits: before & WAITING != 0, carried: ((before >> BACK_SHIFT) + seats) & !BACK }
     }
 
     pub(super) fn set_waiting(&self) {

@@ -1,11 +1,9 @@
 //! `check`: is the configuration right?
 
-use std::io::Write;
-
 use clap::ValueEnum;
 use serde_json::{Value, json};
 
-use super::{Ending, misused, print_error, print_warnings};
+use super::{Ending, misused, print, print_error, print_warnings};
 use crate::config::{self, Findings, Place, Problem, Settings, Sources};
 
 /// How the findings are written.
@@ -31,7 +29,7 @@ pub(super) fn check(sources: Result<Sources, config::Error>, strict: bool, forma
     };
     let said = match format {
         Format::Text => as_text(findings, ending),
-        Format::Json => writeln!(std::io::stdout(), "{:#}", as_json(&findings, ending)),
+        Format::Json => print(&format!("{:#}\n", as_json(&findings, ending))),
     };
     if said.is_ok() { ending } else { Ending::Failed }
 }
@@ -50,7 +48,7 @@ fn as_text(findings: Findings, ending: Ending) -> std::io::Result<()> {
     if ending == Ending::Misused {
         return Ok(());
     }
-    writeln!(std::io::stdout(), "{}", summary(&settings, warnings.len()))
+    print(&format!("{}\n", summary(&settings, warnings.len())))
 }
 
 fn as_json(findings: &Findings, ending: Ending) -> Value {

@@ -3,11 +3,12 @@
 //! A command says how it ended; which exit code that is, `main.rs` knows.
 
 mod admin;
+mod changed;
 mod check;
 mod completions;
 mod config;
 mod explain;
-mod files;
+mod open_files;
 mod reload;
 mod run;
 
@@ -19,6 +20,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::config::{self as configuration, Flags, Loaded, Sources};
 use admin::AdminCommand;
+use changed::Watched;
 use check::Format;
 
 /// How a command ended.
@@ -42,7 +44,7 @@ struct Cli {
     command: Option<Command>,
 
     /// Check the configuration instead of serving, as `check` does.
-    #[arg(short = 't')]
+    #[arg(short = 't', conflicts_with = "watch")]
     check: bool,
 
     /// With -t, let warnings fail the check.
@@ -110,6 +112,14 @@ struct RunArguments {
     /// Worker threads, or "auto" for one per processor.
     #[arg(long, value_name = "N", allow_hyphen_values = true)]
     threads: Option<String>,
+
+    /// Let every limit only count: nothing waits, and nothing is rejected [default: SLUICEGATE_DRY_RUN].
+    #[arg(long)]
+    dry_run: bool,
+
+    /// Watch the configuration files, and load them again when they change.
+    #[arg(long)]
+    watch: bool,
 }
 
 #[derive(Debug, Args)]
@@ -137,6 +147,7 @@ impl RunArguments {
             listen: self.listen,
             admin: self.admin,
             threads: self.threads,
+            dry_run: self.dry_run,
         };
         Sources::try_from_process(self.config, flags)
     }
@@ -168,14 +179,20 @@ pub fn main() -> Ending {
 }
 
 fn serve(arguments: RunArguments) -> Ending {
+    let watch = arguments.watch;
     let sources = match arguments.sources() {
         Ok(sources) => sources,
         Err(error) => return misused(&error),
     };
+    let watched = watch.then(|| Watched::new(configuration::files(&sources)));
+    if watched.as_ref().is_some_and(Watched::is_empty) {
+        print_error("error: there is nothing to watch: no configuration file is read\n  = help: name one with -c FILE");
+        return Ending::Misused;
+    }
     match configuration::load(&sources) {
         Ok(Loaded { settings, warnings }) => {
             print_warnings(&warnings);
-            run::run(settings, sources)
+            run::run(settings, sources, watched)
         }
         Err(error) => misused(&error),
     }
@@ -192,8 +209,17 @@ fn print_warnings(warnings: &[configuration::Problem]) {
     }
 }
 
+/// Whoever has stopped reading has what it wanted: that is no failure. Any other is said.
 fn print(text: &str) -> std::io::Result<()> {
-    write!(std::io::stdout(), "{text}")
+    let mut stdout = std::io::stdout();
+    match write!(stdout, "{text}").and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        Err(error) => {
+            print_error(format_args!("error: the standard output cannot be written: {error}"));
+            Err(error)
+        }
+        Ok(()) => Ok(()),
+    }
 }
 
 fn print_error(text: impl Display) {

@@ -5,7 +5,8 @@ use std::io::{self, IsTerminal};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
-use super::files;
+use super::changed::Watched;
+use super::open_files;
 use super::reload::Reloader;
 use super::{Ending, print_error};
 use crate::access_log::Writer;
@@ -14,23 +15,30 @@ use crate::config::{Settings, Sources};
 use crate::proxy::{Plan, RouteSettings};
 use crate::server::Server;
 
-/// Serves until a signal or the admin listener says to stop, then drains. SIGHUP loads `sources` again.
-pub(super) fn run(settings: Settings, sources: Sources) -> Ending {
+/// Serves until a signal or the admin listener says to stop, then drains. SIGHUP loads `sources` again,
+/// and so does a change of the files that are watched.
+pub(super) fn run(settings: Settings, sources: Sources, watched: Option<Watched>) -> Ending {
     log_to_stderr(settings.log_level.as_deref());
     // Signals, the drain and the admin listener; requests are served by the workers' own runtimes.
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return failed(&error),
     };
-    runtime.block_on(serve(settings, sources))
+    runtime.block_on(serve(settings, sources, watched))
 }
 
-async fn serve(settings: Settings, sources: Sources) -> Ending {
+async fn serve(settings: Settings, sources: Sources, mut watched: Option<Watched>) -> Ending {
     // Before anything is started: a signal that comes now is not lost.
     let (mut terminate, mut interrupt, mut hang_up) = match signals() {
         Ok(signals) => signals,
         Err(error) => return failed(&error),
     };
+    if let Some(files) = open_files::raise_limit()
+        && settings.server.max_connections.get() as u64 >= files
+    {
+        let max_connections = settings.server.max_connections;
+        tracing::warn!(max_connections, files, "server.max_connections is beyond the limit of open files (ulimit -n)");
+    }
     let summary = summary(&settings.plan);
     let started = settings.clone();
     // Also before anything is started: where it can't listen, no request is taken.
@@ -38,7 +46,7 @@ async fn serve(settings: Settings, sources: Sources) -> Ending {
         Ok(admin) => admin,
         Err(error) => return failed(&error),
     };
-    let access_log = match Writer::start(settings.access_log, settings.log_format) {
+    let access_log = match Writer::start(settings.access_log, settings.log_format, settings.log_lines) {
         Ok(access_log) => access_log,
         Err(error) => return failed(&error),
     };
@@ -55,27 +63,32 @@ async fn serve(settings: Settings, sources: Sources) -> Ending {
     };
     print_error(format_args!("sluicegate: listening on {}, {summary}, admin {admin_url}", listening.join(" and ")));
 
-    let reloader = Reloader::new(sources, started, handle.clone());
-    let files = tokio::spawn(files::watch(handle.clone()));
+    let mut reloader = Reloader::new(sources, started, handle.clone());
+    let tended = handle.clone();
+    let tending = tokio::spawn(async move { tended.tend().await });
     loop {
         tokio::select! {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
             () = handle.asked_to_drain() => break,
-            _ = hang_up.recv() => drop(reloader.reload(false)),
+            _ = hang_up.recv() => drop(reloader.reload(false).await),
+            () = changed(&mut watched) => {
+                tracing::info!("the configuration files have changed");
+                drop(reloader.reload(false).await);
+            }
             wish = handle.asked_to_reload() => {
-                let outcome = reloader.reload(wish.dry_run);
+                let outcome = reloader.reload(wish.dry_run).await;
                 wish.answer(outcome);
             }
         }
     }
-    files.abort();
     tracing::info!("draining");
     let drained = tokio::select! {
         drained = server.drain() => drained,
         // Whoever asks twice does not want to wait.
         _ = interrupt.recv() => return Ending::Failed,
     };
+    tending.abort();
     if let Some(admin) = admin {
         admin.close().await;
     }
@@ -90,6 +103,14 @@ async fn serve(settings: Settings, sources: Sources) -> Ending {
     Ending::Done
 }
 
+/// Resolves when what is watched has changed: never, where nothing is.
+async fn changed(watched: &mut Option<Watched>) {
+    match watched {
+        Some(watched) => watched.changed().await,
+        None => std::future::pending().await,
+    }
+}
+
 /// TERM, INT and HUP.
 fn signals() -> io::Result<(Signal, Signal, Signal)> {
     Ok((signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?, signal(SignalKind::hangup())?))
@@ -97,11 +118,13 @@ fn signals() -> io::Result<(Signal, Signal, Signal)> {
 
 /// What the start line says about the way of requests.
 fn summary(plan: &Plan) -> String {
+    let only_counts = !plan.limits.is_empty() && plan.limits.iter().all(|limit| limit.dry_run);
+    let dry_run = if only_counts { ", dry run: nothing waits or is rejected" } else { "" };
     match (plan.routes.as_slice(), plan.upstreams.as_slice()) {
         ([route], [upstream]) => {
-            format!("upstream {}, {}", upstream.url(), limits(route, plan))
+            format!("upstream {}, {}{dry_run}", upstream.url(), limits(route, plan))
         }
-        (routes, upstreams) => format!("{} routes, {} upstreams", routes.len(), upstreams.len()),
+        (routes, upstreams) => format!("{} routes, {} upstreams{dry_run}", routes.len(), upstreams.len()),
     }
 }
 
@@ -132,10 +155,15 @@ fn log_to_stderr(level: Option<&str>) {
         .try_init();
 }
 
-/// Says what went wrong, with all its causes on one line.
+/// Says what went wrong.
 fn failed(error: &(dyn std::error::Error + 'static)) -> Ending {
+    print_error(format_args!("error: {}", with_causes(error)));
+    Ending::Failed
+}
+
+/// An error and all its causes, on one line.
+pub(super) fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
     let causes: Vec<String> =
         std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string).collect();
-    print_error(format_args!("error: {}", causes.join(": ")));
-    Ending::Failed
+    causes.join(": ")
 }

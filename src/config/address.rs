@@ -32,7 +32,7 @@ pub(super) fn listen(value: &Value) -> Taken<Vec<Listen>> {
     Ok(resolve(text, &EXAMPLE)?.into_iter().map(Listen::Tcp).collect())
 }
 
-/// `host:port`, of whose addresses the first is taken, `unix:/path`, or `off`.
+/// `host:port` or `http://host:port`, of whose addresses the first is taken, `unix:/path`, or `off`.
 pub(super) fn admin(value: &Value) -> Taken<Option<admin::Listen>> {
     const EXAMPLE: Example = Example {
         expected: "must be an address and port such as \"127.0.0.1:9901\", \"unix:/path\", or \"off\"",
@@ -44,7 +44,11 @@ pub(super) fn admin(value: &Value) -> Taken<Option<admin::Listen>> {
         Some("off") => Ok(None),
         Some(text) => match text.strip_prefix("unix:") {
             Some(path) => Ok(Some(admin::Listen::Unix(socket_path(path)?))),
-            None => Ok(resolve(text, &EXAMPLE)?.first().copied().map(admin::Listen::Tcp)),
+            None => {
+                // The commands call it by its URL, and one variable serves both.
+                let address = text.strip_prefix("http://").map_or(text, |url| url.trim_end_matches('/'));
+                Ok(resolve(address, &EXAMPLE)?.first().copied().map(admin::Listen::Tcp))
+            }
         },
     }
 }

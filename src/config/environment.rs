@@ -27,9 +27,6 @@ pub(super) struct Environment {
 /// What the places of variables begin with.
 pub(super) const PLACE: &str = "environment variable ";
 
-/// Short forms of keys that this version does not have.
-const NOT_YET: [&str; 1] = ["DRY_RUN"];
-
 /// The variables that are ours. Names and values that are not UTF-8 are problems.
 pub(super) fn decode(variables: impl Iterator<Item = (OsString, OsString)>) -> Result<Vec<(String, String)>, Error> {
     let report = Report::default();
@@ -61,9 +58,7 @@ pub(super) fn read(variables: &[(String, String)], report: &Report) -> Environme
             environment.files.extend(files.map(PathBuf::from));
         } else if let Some(form) = SHORT_FORMS.iter().find(|form| form.variable == Some(rest)) {
             environment.shorts.push(Short::new(form, &place, value.as_str()));
-        } else if NOT_YET.contains(&rest) {
-            report.error(problem(&place, "", "this variable is not supported by this version"));
-        } else if !FOR_COMMANDS.contains(&rest) && !is_from_kubernetes(rest) {
+        } else if !ELSEWHERE.contains(&rest) && !is_from_kubernetes(rest) {
             report.warning(unknown(rest, &place));
         }
     }
@@ -93,26 +88,32 @@ impl Environment {
         }
         // No variable can hold a hyphen, and hardly a header does without one.
         let header;
-        if let ["routes", _, "header", name] = names[..] {
+        if let Some([table, name]) = names.last_chunk()
+            && HEADERS.contains(table)
+        {
             header = name.replace('_', "-");
-            names[3] = &header;
+            *names.last_mut().expect("it has two") = &header;
         }
         self.layer.set(&names, Value::new(Some(&place), value));
         self.paths.push((names.into_iter().map(str::to_owned).collect(), place));
     }
 }
 
+/// Tables whose keys are names of headers.
+const HEADERS: [&str; 4] = ["header", "set_headers", "set_response_headers", "secret_headers"];
+
 fn unknown(rest: &str, place: &str) -> super::Problem {
     let warning = problem(place, "", "this variable is not known, and does nothing");
-    let candidates = SHORT_FORMS.iter().filter_map(|form| form.variable).chain(["CONFIG"]);
+    let candidates = SHORT_FORMS.iter().filter_map(|form| form.variable).chain(["CONFIG", "DRY_RUN"]);
     match super::section::closest(rest, candidates) {
         Some(meant) => warning.help(format!("did you mean SLUICEGATE_{meant}?")),
         None => warning.help("every key has a variable of the form SLUICEGATE__SERVER__LISTEN"),
     }
 }
 
-/// Variables of the commands that call the admin listener, which may share an environment with what they call.
-const FOR_COMMANDS: [&str; 2] = ["ADMIN_TOKEN", "ADMIN_TOKEN_FILE"];
+/// Variables that set no key: those of the commands that call the admin listener, which may share an environment with
+/// what they call, and the one that `dry_run` reads.
+const ELSEWHERE: [&str; 3] = ["ADMIN_TOKEN", "ADMIN_TOKEN_FILE", "DRY_RUN"];
 
 /// Kubernetes sets such variables in each container for each service of the namespace, and one of the services is
 /// likely to be called sluicegate.

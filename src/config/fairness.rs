@@ -32,7 +32,8 @@ const WEIGHT_MAX: u32 = 1_000;
 
 impl Fairness {
     /// Those that say nothing without `key`.
-    const DEPENDENT: [&str; 6] = ["per_key", "per_key_queue", "keys", "missing_key", "unknown_key", "max_keys"];
+    pub(super) const DEPENDENT: [&str; 6] =
+        ["per_key", "per_key_queue", "keys", "missing_key", "unknown_key", "max_keys"];
 
     pub(super) const NAMES: [&str; 7] =
         ["key", "per_key", "per_key_queue", "keys", "missing_key", "unknown_key", "max_keys"];
@@ -60,7 +61,6 @@ impl Fairness {
     pub(super) fn over(
         &self,
         defaults: &Fairness,
-        limit: NonZeroU32,
         section: &Section<'_>,
         report: &Report,
     ) -> Option<(KeyRules, Rules<Key>)> {
@@ -75,16 +75,11 @@ impl Fairness {
             return None;
         };
         let per_key = self.per_key.or(defaults.per_key);
-        if let Some(per_key) = per_key.filter(|per_key| *per_key > limit && section.was_written("per_key")) {
-            let message = format!("lets one key have {per_key} of {limit} permits");
-            let problem = section.problem("per_key", message).help("it is no bound: lower it, or raise the limit");
-            report.warning(problem.also(&report.place_of_overridable(section.path(), "limit")));
-        }
         let keys = self.keys.as_ref().or(defaults.keys.as_ref()).map_or(&[][..], Vec::as_slice);
         let named = |(name, rule): &(String, KeyRule)| (name != SHARED).then(|| (name.clone(), *rule));
         let named: HashMap<String, KeyRule> = keys.iter().filter_map(named).collect();
         if expression.is_secret()
-            && let Some(plain) = named.keys().find(|name| !is_shown_secret(name))
+            && let Some(plain) = named.keys().find(|name| !Key::is_shown_secret(name))
         {
             let message = format!("names \"{plain}\", but these keys are secrets");
             let help = "write sha256: and the first eight digits of the secret's SHA-256, as it is shown everywhere";
@@ -97,6 +92,7 @@ impl Fairness {
             keys: named.iter().map(|(name, rule)| (Key::new(name.as_str()), *rule)).collect(),
             shared: keys.iter().find(|(name, _)| name == SHARED).map_or(default.shared, |(_, rule)| *rule),
             max_keys: self.max_keys.or(defaults.max_keys).unwrap_or(default.max_keys),
+            name_of: Key::name,
         };
         let how = KeyRules {
             expression: expression.clone(),
@@ -169,11 +165,4 @@ fn key_rule(_: &str, value: &Value) -> Taken<KeyRule> {
         })?;
     }
     Ok(rule)
-}
-
-/// `sha256:` and eight digits.
-fn is_shown_secret(name: &str) -> bool {
-    name.strip_prefix("sha256:").is_some_and(|digits| {
-        digits.len() == 8 && digits.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'))
-    })
 }

@@ -22,6 +22,8 @@ pub struct Flags {
     pub admin: Option<String>,
     /// `--threads`: `server.threads`.
     pub threads: Option<String>,
+    /// `--dry-run`: every limit only counts.
+    pub dry_run: bool,
 }
 
 /// A key that has a short name.

@@ -10,7 +10,6 @@ use super::fairness::Fairness;
 use super::report::{Report, problem};
 use super::section::{Section, closest};
 use super::server::{TIMEOUT, TIMEOUT_OR_ZERO};
-use super::units::show_duration;
 use super::value::{
     Taken, as_integer, as_text, boolean, choice, duration, integer, not_an_integer, size, wrong, wrong_with_help,
 };
@@ -24,7 +23,7 @@ pub(super) const NOT_YET: &[&str] = &["shadow", "fleet"];
 const QUEUE_BYTES_MAX: u64 = 1 << 40;
 
 /// From here on a wait without a sign of life is worth a warning.
-const LONG_WAIT: Duration = Duration::from_secs(60);
+pub(super) const LONG_WAIT: Duration = Duration::from_secs(60);
 
 /// The value of `limit`.
 #[derive(Debug, Clone, Copy)]
@@ -102,12 +101,6 @@ impl Keys {
             let help = "it is right where the work is done when the head is sent";
             report.warning(section.problem("hold", message).help(help));
         }
-        let silent = !section.says("queue_events", "sse");
-        if let Some(timeout) = keys.queue_timeout.filter(|timeout| silent && *timeout >= LONG_WAIT) {
-            let message = format!("lets clients wait for {} without a sign of life", show_duration(timeout));
-            let help = "most clients and load balancers give up before that";
-            report.warning(section.problem("queue_timeout", message).help(help));
-        }
         keys
     }
 
@@ -127,7 +120,7 @@ impl Keys {
             Permits::Slots => NonZeroU32::new(LIMIT_MAX).expect("a large number"),
         };
         let default = Settings::new(name, permits);
-        let (how, rules) = self.fairness.over(&defaults.fairness, permits, section, report).unzip();
+        let (how, rules) = self.fairness.over(&defaults.fairness, section, report).unzip();
         let settings = Settings {
             queue: self.queue.or(defaults.queue).unwrap_or(default.queue),
             queue_timeout: self.queue_timeout.or(defaults.queue_timeout).unwrap_or(default.queue_timeout),

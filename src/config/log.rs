@@ -1,13 +1,13 @@
 //! `[log]`.
 
 use config::{Value, ValueKind};
+use http::HeaderName;
+use http::header::{AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION, SET_COOKIE};
 use tracing_subscriber::EnvFilter;
 
 use super::section::{Section, closest};
-use super::value::{Taken, as_text, choice, is_outside_files, wrong, wrong_with_help};
-use crate::access_log::{AccessLog, LogFormat};
-
-const NOT_YET: &[&str] = &["reject_burst", "headers"];
+use super::value::{Taken, as_text, choice, integer, is_outside_files, list, wrong, wrong_with_help};
+use crate::access_log::{AccessLog, Lines, LogFormat};
 
 /// What is logged, where and how.
 #[derive(Debug)]
@@ -15,21 +15,43 @@ pub(super) struct Log {
     pub level: Option<String>,
     pub access: AccessLog,
     pub format: LogFormat,
+    pub lines: Lines,
 }
 
 /// Reads the keys of the logs.
 pub(super) fn read(mut section: Section<'_>) -> Log {
+    let default = Lines::default();
     let log = Log {
         level: section.take("level", directives),
         access: section.take("access", access).unwrap_or_default(),
         format: section.take("format", choice(&FORMATS)).unwrap_or_default(),
+        lines: Lines {
+            reject_burst: section.take_or("reject_burst", integer(0..=REJECT_BURST_MAX), default.reject_burst),
+            headers: section.take_or("headers", list(field), default.headers),
+        },
     };
-    section.finish(NOT_YET);
+    section.finish(&[]);
     log
 }
 
 const FORMATS: [(&str, LogFormat); 3] =
     [("auto", LogFormat::Auto), ("json", LogFormat::Json), ("text", LogFormat::Text)];
+
+/// More lines a second than any log takes.
+const REJECT_BURST_MAX: u32 = 1_000_000;
+
+/// Whoever reads a log must not be able to do what its clients can.
+const CREDENTIALS: [HeaderName; 4] = [AUTHORIZATION, PROXY_AUTHORIZATION, COOKIE, SET_COOKIE];
+
+fn field(value: &Value) -> Taken<HeaderName> {
+    const EXPECTED: &str = "must be the name of a header, such as \"user-agent\", or a list of them";
+    let Some(name) = as_text(value).and_then(|text| text.parse().ok()) else { return wrong(EXPECTED) };
+    if CREDENTIALS.contains(&name) {
+        let message = format!("names \"{name}\", which holds credentials");
+        return wrong_with_help(message, "they are never logged; leave it out");
+    }
+    Ok(name)
+}
 
 fn access(value: &Value) -> Taken<AccessLog> {
     const EXPECTED: &str = "must be true, false, or the path of a file in quotes";

@@ -10,6 +10,8 @@
 mod address;
 mod admin;
 mod claims;
+mod connections;
+mod dry_run;
 mod environment;
 mod excerpt;
 mod fairness;
@@ -20,6 +22,7 @@ mod flags;
 #[path = "../../fuzz/config.rs"]
 mod fuzz;
 mod handling;
+mod health;
 mod keys;
 mod layer;
 mod limits;
@@ -45,6 +48,7 @@ mod slots;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod together;
 mod units;
 mod upstreams;
 mod value;
@@ -58,7 +62,7 @@ pub use problem::{Error, Problem};
 pub use schema::schema;
 pub use show::show;
 
-use crate::access_log::{AccessLog, LogFormat};
+use crate::access_log::{AccessLog, Lines, LogFormat};
 use crate::proxy;
 use report::Report;
 
@@ -107,6 +111,8 @@ pub struct Settings {
     pub access_log: AccessLog,
     /// How log lines are written.
     pub log_format: LogFormat,
+    /// What is in the lines of the access log.
+    pub log_lines: Lines,
 }
 
 /// All that a check has found.
@@ -149,8 +155,32 @@ fn load_with_default_file(sources: &Sources, default_file: &Path) -> Result<Load
 
 fn read(sources: &Sources, default_file: &Path) -> (Report, Option<Settings>) {
     let mut report = Report::default();
-    let settings = merged(sources, default_file, &mut report).and_then(|tree| read::settings(tree, &report));
+    let settings =
+        merged(sources, default_file, &mut report).and_then(|tree| dry_run::settings(tree, sources, &report));
     (report, settings)
+}
+
+/// The files that are read, weakest first.
+pub fn files(sources: &Sources) -> Vec<PathBuf> {
+    let mut environment = environment::read(&sources.environment, &Report::default());
+    let shorts = std::mem::take(&mut environment.shorts).into_iter().chain(flags::shorts(&sources.flags));
+    files_of(sources, environment.files, &shorts.collect::<Vec<_>>(), Path::new(DEFAULT_FILE))
+}
+
+/// Those of the command line, else those of the environment, else the default one.
+fn files_of(
+    sources: &Sources,
+    of_environment: Vec<PathBuf>,
+    shorts: &[flags::Short],
+    default_file: &Path,
+) -> Vec<PathBuf> {
+    let mut files = if sources.files.is_empty() { of_environment } else { sources.files.clone() };
+    let default_file_applies = files.is_empty() && !shorts.iter().any(flags::Short::replaces_default_file);
+    // If it cannot be said whether it is there, reading it will say why.
+    if default_file_applies && default_file.try_exists().unwrap_or(true) {
+        files.push(default_file.to_owned());
+    }
+    files
 }
 
 /// The tree of all that was written. `None` if a file could not be read, which has been reported.
@@ -163,15 +193,7 @@ fn merged(
     let mut shorts = std::mem::take(&mut environment.shorts);
     shorts.extend(flags::shorts(&sources.flags));
 
-    let mut files = sources.files.clone();
-    if files.is_empty() {
-        files.append(&mut environment.files);
-    }
-    let default_file_applies = files.is_empty() && !shorts.iter().any(flags::Short::replaces_default_file);
-    // If it cannot be said whether it is there, reading it will say why.
-    if default_file_applies && default_file.try_exists().unwrap_or(true) {
-        files.push(default_file.to_owned());
-    }
+    let files = files_of(sources, std::mem::take(&mut environment.files), &shorts, default_file);
     let mut layers = Vec::new();
     for file in &files {
         layers.extend(file::read(file, report));

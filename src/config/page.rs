@@ -49,7 +49,20 @@ fn nested(page: &mut String, name: &str, kind: &Kind) {
     match kind {
         Kind::Table(keys) => keys.iter().for_each(|key| row(page, &format!("{name}."), key)),
         Kind::Map(_, kind) => nested(page, &format!("{name}.VALUE"), kind),
-        Kind::Either(kinds) => kinds.iter().for_each(|kind| nested(page, name, kind)),
+        Kind::Either(kinds) => {
+            let start = page.len();
+            for kind in kinds.iter() {
+                let mut rows = String::new();
+                nested(&mut rows, name, kind);
+                // What is the same in several of them is said once.
+                for row in rows.lines().filter(|row| !row.is_empty()) {
+                    if !page[start..].lines().any(|before| before == row) {
+                        page.push_str(row);
+                        page.push('\n');
+                    }
+                }
+            }
+        }
         Kind::List(kind) => nested(page, name, kind),
         _ => {}
     }

@@ -8,8 +8,8 @@ use super::report::{Report, problem};
 use super::routes::{self, Route};
 use super::section::Section;
 use super::shared::SharedLimits;
-use super::{Settings, admin, log, response_headers, server, upstreams};
-use crate::proxy::{Cost, Plan};
+use super::{Settings, admin, connections, log, response_headers, server, together, upstreams};
+use crate::proxy::Plan;
 
 /// Tables that a later version will have.
 const TABLES_NOT_YET: &[&str] = &["tracing", "fleet"];
@@ -68,10 +68,18 @@ pub(super) fn settings(tree: Map<String, Value>, report: &Report) -> Option<Sett
         warn_of_unused(&plan, &names, report);
     }
     if complete {
-        check_claims(&plan, report);
-        warn_of_keys(&plan, &server, report);
+        together::check(&plan, &server, report);
+        connections::check(&plan, report);
     }
-    Some(Settings { server, plan, admin, log_level: log.level, access_log: log.access, log_format: log.format })
+    Some(Settings {
+        server,
+        plan,
+        admin,
+        log_level: log.level,
+        access_log: log.access,
+        log_format: log.format,
+        log_lines: log.lines,
+    })
 }
 
 fn nothing_configured(key: &str, message: &str, report: &Report) {
@@ -92,58 +100,6 @@ fn warn_of_unused(plan: &Plan, upstreams: &[String], report: &Report) {
     for (limit, _) in plan.limits.iter().zip(used).filter(|(_, used)| !used) {
         let name = &limit.name;
         warn(format!("limits.{name}"), format!("remove it, or write limits = [\"{name}\"] in a route"));
-    }
-}
-
-/// A request that takes more than a limit has would never be admitted.
-fn check_claims(plan: &Plan, report: &Report) {
-    for route in &plan.routes {
-        let Cost::Fixed(cost) = route.claim.cost else { continue };
-        // What is measured may be another number tomorrow.
-        let is_fixed = |limit: &&usize| !plan.measured.iter().any(|measured| measured.limit == **limit);
-        let limits = route.limits.iter().filter(is_fixed).map(|limit| &plan.limits[*limit]);
-        for limit in limits.filter(|limit| limit.limit.get() < cost) {
-            let table = format!("routes.{}", route.name);
-            let place = report.place_of_overridable(&table, "cost");
-            let message = format!("takes {cost} permits, and the limit \"{}\" has {}", limit.name, limit.limit);
-            let problem = problem(&place, format!("{table}.cost"), message).also(&place_of_limit(&limit.name, report));
-            report.error(problem.help("lower the cost, or raise the limit"));
-        }
-    }
-}
-
-/// Where the number of permits of a limit was written, be it a shared one or a route's own.
-fn place_of_limit(name: &str, report: &Report) -> String {
-    match report.origins.key(&format!("limits.{name}.limit")) {
-        Some(place) => place.to_owned(),
-        None => report.place_of_overridable(&format!("routes.{name}"), "limit"),
-    }
-}
-
-fn warn_of_keys(plan: &Plan, server: &crate::server::Settings, report: &Report) {
-    for (index, (limit, rules)) in plan.limits.iter().zip(&plan.keys).enumerate() {
-        let Some(rules) = rules else { continue };
-        let is_shared = report.origins.key(&format!("limits.{}", limit.name)).is_some();
-        let table = format!("{}.{}", if is_shared { "limits" } else { "routes" }, limit.name);
-        let warn = |message: String, help: &str| {
-            let place = report.place_of_overridable(&table, "key");
-            report.warning(problem(&place, format!("{table}.key"), message).help(help));
-        };
-        if rules.expression.names_client_ip() && server.trusted_proxies.is_empty() {
-            let message =
-                "takes the address of whoever connects for the client's: behind a load balancer that is one for all";
-            warn(message.to_owned(), "write its addresses into server.trusted_proxies, or \"private\"");
-        }
-        for parameter in rules.expression.path_parameters() {
-            let lacking = plan.routes.iter().filter(|route| route.limits.contains(&index)).find(|route| {
-                let path = route.conditions.path.as_ref();
-                path.is_none_or(|path| !path.has_parameter(parameter))
-            });
-            if let Some(route) = lacking {
-                let message = format!("takes {{{parameter}}}, which the path of routes.{} does not have", route.name);
-                warn(message, "its requests have no key: missing_key says what becomes of them");
-            }
-        }
     }
 }
 

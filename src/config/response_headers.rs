@@ -4,18 +4,23 @@ use config::Value;
 use http::{HeaderValue, Uri};
 
 use super::section::Section;
-use super::value::{Taken, as_text, list, some, wrong, wrong_with_help};
-use crate::proxy::{Cors, ResponseHeaders};
+use super::value::{Taken, as_text, boolean, choice, list, some, wrong, wrong_with_help};
+use crate::proxy::{Cors, RateLimit, ResponseHeaders};
 
 /// Reads what answers say beside what they must.
 pub(super) fn read(mut section: Section<'_>) -> ResponseHeaders {
     let default = ResponseHeaders::default();
-    let headers = ResponseHeaders { cors: section.take_or("cors", cors, default.cors) };
-    section.finish(NOT_YET);
+    let headers = ResponseHeaders {
+        queue_position: section.take_or("queue_position", boolean, default.queue_position),
+        ratelimit: section.take_or("ratelimit", choice(&RATE_LIMIT), default.ratelimit),
+        cors: section.take_or("cors", cors, default.cors),
+    };
+    section.finish(&[]);
     headers
 }
 
-const NOT_YET: &[&str] = &["queue_position", "ratelimit"];
+const RATE_LIMIT: [(&str, RateLimit); 3] =
+    [("keys", RateLimit::Keys), ("rejected", RateLimit::Rejected), ("off", RateLimit::Off)];
 
 fn cors(value: &Value) -> Taken<Cors> {
     match as_text(value) {

@@ -77,11 +77,6 @@ impl<'a> Section<'a> {
         self.written.contains(&key)
     }
 
-    /// Whether a key that has not been taken yet has this text.
-    pub(super) fn says(&self, key: &str, text: &str) -> bool {
-        self.entries.get(key).and_then(as_text) == Some(text)
-    }
-
     /// The table of a key. One that is not there is empty.
     pub(super) fn section(&mut self, key: &'static str) -> Section<'a> {
         let path = self.path_of(key);

@@ -22,9 +22,10 @@ pub fn show(sources: &Sources, origins: bool) -> Result<String, Error> {
 pub(super) fn show_with_default_file(sources: &Sources, default_file: &Path, origins: bool) -> Result<String, Error> {
     let mut report = Report::default();
     let tree = super::merged(sources, default_file, &mut report);
-    let settings = tree.clone().and_then(|tree| super::read::settings(tree, &report));
+    let settings = tree.clone().and_then(|tree| super::dry_run::settings(tree, sources, &report));
     let (Some(tree), Some(settings), 0) = (tree, settings, report.errors()) else { return Err(report.into_error()) };
-    let mut page = Page { tree: &tree, settings: &settings, report: &report, origins, text: String::new() };
+    let dry_run = super::dry_run::place(sources);
+    let mut page = Page { tree: &tree, settings: &settings, report: &report, dry_run, origins, text: String::new() };
     for table in &TABLES {
         match table.named {
             false => page.table(table, None),
@@ -38,6 +39,8 @@ struct Page<'a> {
     tree: &'a Map<String, Value>,
     settings: &'a Settings,
     report: &'a Report,
+    /// Where a dry run of all limits was asked for.
+    dry_run: Option<String>,
     origins: bool,
     text: String,
 }
@@ -75,6 +78,9 @@ impl Page<'_> {
         let own_path = format!("{path}.{}", key.name);
         let default_path = format!("defaults.{}", key.name);
         let default = entries(self.tree.get("defaults")).get(key.name);
+        if let Some(place) = self.dry_run.clone().filter(|_| key.name == "dry_run" && self.applies(table, name, key)) {
+            return self.line(key, "true", &place);
+        }
         if let Some(value) = own {
             let both = default.filter(|_| table.name == "routes" && MERGED.contains(&key.name));
             let shown = match both {

@@ -3,6 +3,7 @@
 mod admin;
 mod fairness;
 mod handling;
+mod health;
 mod keys;
 mod layers;
 mod limits;

@@ -1,20 +1,21 @@
 //! `[upstreams.NAME]`.
 
 use std::num::NonZeroU32;
+use std::ops::RangeInclusive;
+use std::time::Duration;
 
 use config::{Value, ValueKind};
 
 use super::address;
 use super::fields::{self, Of};
+use super::health;
 use super::report::{Report, problem};
 use super::section::Section;
 use super::server::{TIMEOUT, TIMEOUT_OR_ZERO};
 use super::value::{Taken, as_text, boolean, choice, duration, integer, list, some, wrong};
 use crate::admission::LIMIT_MAX;
 use crate::tls;
-use crate::upstream::{Balance, Eject, Endpoint, Forwarded, HostHeader, Protocol, Settings};
-
-const NOT_YET: &[&str] = &["max_connections", "resolve", "respect_retry_after", "health", "wait_for_endpoint"];
+use crate::upstream::{Balance, Eject, Endpoint, Forwarded, HostHeader, MaxConnections, Protocol, Resolve, Settings};
 
 const URL_HELP: &str = "write url = \"http://127.0.0.1:3000\" in the table, or endpoints = [\"http://a:3000\", \"http://b:3000\"], or use \
                         --upstream URL";
@@ -40,7 +41,12 @@ pub(super) fn read(name: &str, mut section: Section<'_>, report: &Report) -> Opt
         read_idle_timeout: s.take_or("read_idle_timeout", duration(TIMEOUT), default.read_idle_timeout),
         upgrade_idle_timeout: s.take_or("upgrade_idle_timeout", duration(TIMEOUT), default.upgrade_idle_timeout),
         idle_timeout: s.take("idle_timeout", duration(TIMEOUT_OR_ZERO)),
+        max_connections: s.take_or("max_connections", max_connections, default.max_connections),
         eject: s.take_or("eject", eject, default.eject),
+        health: s.take("health", health::health).flatten().and_then(|it| health::fitting(it, protocol, s, report)),
+        wait_for_endpoint: s.take_or("wait_for_endpoint", duration(TIMEOUT_OR_ZERO), default.wait_for_endpoint),
+        respect_retry_after: s.take("respect_retry_after", respect_retry_after).flatten(),
+        resolve: s.take_or("resolve", resolve, default.resolve),
         retries: s.take_or("retries", integer(0..=10), default.retries),
         set_headers: fields::take(s, "set_headers", Of::Requests, report),
         secret_headers: fields::take_secrets(s, "secret_headers", report),
@@ -52,7 +58,7 @@ pub(super) fn read(name: &str, mut section: Section<'_>, report: &Report) -> Opt
         name: default.name,
         endpoints,
     };
-    section.finish(NOT_YET);
+    section.finish(&[]);
     urls.map(|_| settings)
 }
 
@@ -177,6 +183,34 @@ fn eject(value: &Value) -> Taken<Option<Eject>> {
     let failures = table.get("failures").map(integer(1..=1_000_000)).transpose()?;
     let time = table.get("for").map(duration(TIMEOUT)).transpose()?;
     Ok(Some(Eject { failures: failures.unwrap_or(default.failures), time: time.unwrap_or(default.time) }))
+}
+
+/// A number, or `"limit"`.
+fn max_connections(value: &Value) -> Taken<MaxConnections> {
+    if as_text(value) == Some("limit") {
+        return Ok(MaxConnections::Limit);
+    }
+    let Ok(most) = integer::<u32>(1..=LIMIT_MAX)(value) else {
+        return wrong("must be a number from 1 on, or \"limit\"");
+    };
+    Ok(MaxConnections::Fixed(NonZeroU32::new(most).expect("at least one")))
+}
+
+/// Whether, or for how long at most.
+fn respect_retry_after(value: &Value) -> Taken<Option<Duration>> {
+    if let Ok(heed) = boolean(value) {
+        return Ok(heed.then_some(*PAUSE.end()));
+    }
+    let time = duration(PAUSE)(value);
+    time.map(Some).or_else(|_| wrong("must be true, false, or a duration from \"1ms\" to \"60s\""))
+}
+
+/// No upstream is left alone for longer by a word of its own.
+const PAUSE: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(60);
+
+/// A duration, or `"once"`.
+fn resolve(value: &Value) -> Taken<Resolve> {
+    if as_text(value) == Some("once") { Ok(Resolve::Once) } else { duration(TIMEOUT)(value).map(Resolve::Every) }
 }
 
 fn slots(value: &Value) -> Taken<NonZeroU32> {

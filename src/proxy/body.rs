@@ -1,15 +1,17 @@
 //! What a client gets.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::Full;
-use tokio::time::Instant;
 
+use super::deadline::Due;
 use super::queue_events::QueueEvents;
-use super::record::Record;
+use super::record::{Record, Released};
+use super::registry::Live;
 use super::relay::Relay;
 use super::request_ahead::ForwardedBody;
 use super::tunnel::Tunnel;
@@ -17,7 +19,32 @@ use crate::admission::Permit;
 use crate::upstream::{Failure, ResponseBody};
 
 /// The upstream's body, with the permit until its end.
-pub(super) type UpstreamBody = ResponseBody<ForwardedBody, Option<Permit>>;
+pub(super) type UpstreamBody = ResponseBody<ForwardedBody, Held>;
+
+/// What goes with an exchange until its end, whether its client is there or not.
+#[derive(Debug)]
+pub(super) struct Held {
+    /// `None` for `limit = "none"`, and for what has become a tunnel, which has it then.
+    pub(super) permit: Option<Permit>,
+    released: Released,
+    /// Dropped behind the permit: who is not shown any more holds nothing.
+    live: Option<Arc<Live>>,
+}
+
+impl Held {
+    pub(super) fn new(permit: Option<Permit>, record: &Record) -> Self {
+        Held { permit, released: record.downgrade(), live: record.live().cloned() }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if self.permit.take().is_some() {
+            self.released.now();
+            self.live.iter().for_each(|live| live.released());
+        }
+    }
+}
 
 /// The body of an answer: our own, or the upstream's.
 #[derive(Debug)]
@@ -61,12 +88,12 @@ impl Body {
     }
 
     /// The upstream's, which is read up to `ahead` bytes ahead of the client, and cut at the deadline.
-    pub(super) fn upstream(body: UpstreamBody, ahead: usize, deadline: Option<Instant>, record: Record) -> Self {
+    pub(super) fn upstream(body: UpstreamBody, ahead: usize, due: Option<Due>, record: Record) -> Self {
         let kind = if body.is_end_stream() {
             record.completed(0);
             Kind::Upstream(body)
-        } else if ahead > 0 || deadline.is_some() {
-            Kind::Relayed(Relay::new(body, ahead, deadline))
+        } else if ahead > 0 || due.is_some() {
+            Kind::Relayed(Relay::new(body, ahead, due))
         } else {
             Kind::Upstream(body)
         };
@@ -77,6 +104,13 @@ impl Body {
     /// the request to go on, and nothing has been answered yet.
     pub fn is_waiting(&self) -> bool {
         matches!(&self.kind, Kind::Events(QueueEvents::Waiting(_)))
+    }
+
+    /// An operator has ended it. Dropping what there was abandons the exchange.
+    fn cancelled(&mut self) -> Failure {
+        self.kind = Kind::Own(Full::default());
+        self.close(|record, bytes| record.broken(bytes, &Failure::Cancelled));
+        Failure::Cancelled
     }
 
     /// Lets go of the record, with a last word.
@@ -93,12 +127,24 @@ impl HttpBody for Body {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
         let this = &mut *self;
-        let frame = std::task::ready!(match &mut this.kind {
+        // An upstream that is faster than the client has something each time, and nobody is woken.
+        let live = this.record.live().filter(|_| !matches!(this.kind, Kind::Own(_)));
+        if live.is_some_and(|live| live.is_cancelled()) {
+            return Poll::Ready(Some(Err(this.cancelled())));
+        }
+        let polled = match &mut this.kind {
             Kind::Own(body) => Pin::new(body).poll_frame(cx).map_err(|never| match never {}),
             Kind::Upstream(body) => Pin::new(body).poll_frame(cx),
             Kind::Relayed(body) => body.poll_frame(cx),
             Kind::Events(body) => body.poll_frame(cx),
-        });
+        };
+        let frame = match polled {
+            Poll::Ready(frame) => frame,
+            Poll::Pending => {
+                std::task::ready!(this.record.poll_cancelled(cx));
+                return Poll::Ready(Some(Err(this.cancelled())));
+            }
+        };
         match &frame {
             Some(Ok(frame)) => {
                 this.bytes += frame.data_ref().map_or(0, Bytes::len) as u64;

@@ -68,7 +68,7 @@ impl Plan {
         let limits = route.limits.iter().filter(|_| preflight != Some(Preflight::Exempt));
         let limits = limits.map(|limit| {
             let rules = self.keys.get(*limit).and_then(Option::as_ref);
-            (&self.limits[*limit], rules.map(|rules| rules.key_of(&asking)))
+            (&self.limits[*limit], rules.map(|rules| rules.key_of(&asking, |_| false)))
         });
         let mut claim = route.claim.claim(request.headers(), client, SystemTime::now());
         if let (Ok(claim), Some(Preflight::First)) = (&mut claim, preflight) {

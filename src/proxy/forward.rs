@@ -14,14 +14,15 @@ use http_body::Body as _;
 use tokio::time::Instant;
 use tower_service::Service;
 
-use super::body::{Body, UpstreamBody};
+use super::body::{Body, Held, UpstreamBody};
 use super::claim::subtract_time;
 use super::client::Client;
 use super::cors::Reader;
-use super::deadline::{Deadlines, within};
-use super::headers::{X_REQUEST_ID, append_via, requested_host, set_forwarded, set_request_start};
+use super::deadline::{Deadlines, Due, within};
+use super::headers::{X_REQUEST_ID, append_via, requested_host, set_forwarded, set_request_start, warn_of_disbelief};
 use super::negotiate::Form;
 use super::queue_events::Told;
+use super::quotas::Quotas;
 use super::record::Record;
 use super::refusal::Refusal;
 use super::reply::{About, Reply, X_LIMIT, X_QUEUE, X_REASON, queue_value};
@@ -34,7 +35,7 @@ use crate::admission::{Admitted, Limits, Permit, Reason, Spool, Waited};
 use crate::upstream::headers::{
     accept_trailers, accepts_trailers, remove_hop_by_hop, requested_upgrade, upgrade as upgrade_to,
 };
-use crate::upstream::{Answer, Failure, HostHeader, How, Protocol, Upgraded};
+use crate::upstream::{Answer, Failure, HostHeader, How, Protocol, Step, Upgraded};
 
 /// What is known of a request on arrival, and needed once it has been admitted or turned away.
 #[derive(Debug, Clone)]
@@ -53,14 +54,19 @@ pub(super) struct Arrival {
     pub(super) large: bool,
     /// How far it has come, if its client can be told that it waits.
     pub(super) told: Option<Told>,
+    /// Whether its answer says how it waited.
+    pub(super) queue_position: bool,
+    pub(super) quotas: Quotas,
 }
 
 /// Sends the requests of a route upstream.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct Forward {
     pub(super) route: Arc<Route>,
     pub(super) worker: usize,
     pub(super) arrival: Arrival,
+    /// Until when its client waits.
+    pub(super) deadline: Option<Instant>,
     /// What was read of the request's body before admission.
     pub(super) ahead: Option<Box<Ahead>>,
 }
@@ -81,7 +87,12 @@ impl Service<Admitted<RequestBody>> for Forward {
         if let Some(told) = &self.arrival.told {
             told.set_admitted();
         }
-        self.clone().forward(admitted.request, Some(admitted.permit))
+        let Forward { route, worker, arrival, deadline, ahead } = self;
+        // It is called once: what was read goes along.
+        let ahead = ahead.take();
+        let (route, arrival) = (route.clone(), arrival.clone());
+        let once = Forward { route, worker: *worker, arrival, deadline: *deadline, ahead };
+        once.forward(admitted.request, Some(admitted.permit))
     }
 }
 
@@ -96,7 +107,7 @@ impl Forward {
         let Route { names, .. } = &*self.route;
         let limit = permit.as_ref().and(names.limit.as_ref());
         self.arrival.record.admitted(permit.as_ref(), limit);
-        let request = match self.prepare(request, late) {
+        let mut request = match self.prepare(request, late) {
             Ok(request) => request,
             Err(refusal) => {
                 let reply = Reply { waited, ..Reply::refused(refusal) };
@@ -107,17 +118,36 @@ impl Forward {
         // Boxed here, and only what is needed from here on: hyper moves the whole future of every request once.
         Box::pin(async move {
             let Route { upstream, settings, .. } = &*self.route;
-            let told = |endpoint: &Arc<str>| self.arrival.record.sent_to(endpoint);
+            let told = |step: Step<'_>| match step {
+                Step::To(endpoint) => self.arrival.record.sent_to(endpoint),
+                Step::Connected => self.arrival.record.connected(),
+            };
             let how = How { worker: self.worker, ending: settings.ending, slot: permit.is_some() };
-            let sent = upstream.send(how, request, permit, told);
-            Ok(match within(deadlines.exchange, sent).await.unwrap_or(Err(Failure::Overdue)) {
+            let due = deadlines.exchange;
+            let opened = match upstream.is_closed() {
+                // Boxed, as is all that is seldom needed.
+                true => Box::pin(self.until_open(&mut request, due.map(|due| due.at), waited)).await,
+                false => Ok(()),
+            };
+            let held = Held::new(permit, &self.arrival.record);
+            let overdue = || Err(due.map_or(Failure::Overdue, Due::failure));
+            let answer = match opened {
+                Ok(()) => {
+                    let sent = upstream.send(how, request, held, told);
+                    within(due.map(|due| due.at), sent).await.unwrap_or_else(overdue)
+                }
+                Err(failure) => Err(failure),
+            };
+            Ok(match answer {
                 Ok(Answer::Response(response)) => {
-                    let response = pass_on(response, &self.arrival.record, waited, &settings.rewrite);
+                    let response = self.pass_on(response, waited);
                     let (ahead, record) = (settings.handling.buffer_response, self.arrival.record);
-                    response.map(|body| Body::upstream(body, ahead, deadlines.exchange, record))
+                    response.map(|body| Body::upstream(body, ahead, due, record))
                 }
                 Ok(Answer::Upgraded(upgraded)) => self.tunnel(upgraded, deadlines.upgraded, waited),
                 Err(failure) => {
+                    upstream.count(&failure);
+                    self.route.say(&failure);
                     tracing::debug!(route = settings.name, error = &failure as &dyn std::error::Error, "no response");
                     let reply = Reply { waited, ..Reply::failed(&failure) };
                     let mut about = self.arrival.about(Some(&self.route));
@@ -135,12 +165,13 @@ impl Forward {
     /// Agrees to another protocol. The tunnel goes with the answer; the server runs it.
     fn tunnel(
         self,
-        upgraded: Upgraded<ForwardedBody, Option<Permit>>,
+        upgraded: Upgraded<ForwardedBody, Held>,
         deadline: Option<Instant>,
         waited: Option<Waited>,
     ) -> Response<Body> {
         let Route { upstream, settings, .. } = &*self.route;
-        let Upgraded { head, io, mut seat, held } = upgraded;
+        let Upgraded { head, io, mut seat, mut held } = upgraded;
+        let held = held.permit.take();
         let permit = match self.route.upgrades() {
             None => held.map(|mut permit| {
                 permit.release_at_head();
@@ -167,10 +198,10 @@ impl Forward {
             },
         };
         let protocol = requested_upgrade(head.headers());
-        let record = self.arrival.record;
-        record.headed(head.status().as_u16(), false, 0);
+        let record = &self.arrival.record;
+        record.upgraded(head.status().as_u16());
         let (mut parts, ()) = head.into_parts();
-        clean(&mut parts.headers, waited);
+        self.arrival.clean(&mut parts.headers, &self.route, waited);
         set(&mut parts.headers, &settings.rewrite.set_response_headers);
         if let Some(protocol) = protocol {
             upgrade_to(&mut parts.headers, protocol);
@@ -181,8 +212,33 @@ impl Forward {
         let grace = settings.ending.abort_grace;
         Response::from_parts(
             parts,
-            Body::tunnel(Tunnel { upstream: io, idle_timeout, deadline, grace, seat, permit, record }),
+            Body::tunnel(Tunnel {
+                upstream: io,
+                idle_timeout,
+                deadline,
+                grace,
+                seat,
+                permit,
+                record: self.arrival.record,
+            }),
         )
+    }
+
+    /// Makes the upstream's response ours.
+    fn pass_on(&self, mut response: Response<UpstreamBody>, waited: Option<Waited>) -> Response<UpstreamBody> {
+        let (status, body) = (response.status().as_u16(), response.body());
+        self.arrival.record.headed(status, body.reused(), body.retries());
+        if let Some(Held { permit: Some(permit), .. }) = response.body_mut().held_mut() {
+            permit.release_at_head();
+        }
+        *response.version_mut() = Version::HTTP_11;
+        if response.status() == StatusCode::NO_CONTENT {
+            // It says no length (RFC 9110 §8.6), whatever the upstream thinks.
+            response.headers_mut().remove(CONTENT_LENGTH);
+        }
+        self.arrival.clean(response.headers_mut(), &self.route, waited);
+        set(response.headers_mut(), &self.route.settings.rewrite.set_response_headers);
+        response
     }
 
     /// Makes the client's request ours. It is late if it has waited, for a permit or for its own body.
@@ -205,7 +261,9 @@ impl Forward {
             // The head that would name the coding has been sent.
             headers.remove(ACCEPT_ENCODING);
         }
-        set_forwarded(headers, client, host.as_ref(), upstream.forwarded);
+        if set_forwarded(headers, client, host.as_ref(), upstream.forwarded) {
+            warn_of_disbelief(client, *arrived);
+        }
         set_request_start(headers, client, *arrived);
         headers.insert(X_REQUEST_ID, request_id.clone());
         if upstream.via {
@@ -295,45 +353,25 @@ fn target(uri: Uri, rewrite: &Rewrite, base_path: &str) -> Result<Uri, Refusal> 
     Uri::try_from(target).map_err(|_| Refusal::Malformed("The request's target is too long."))
 }
 
-/// Makes the upstream's response ours.
-fn pass_on(
-    mut response: Response<UpstreamBody>,
-    record: &Record,
-    waited: Option<Waited>,
-    rewrite: &Rewrite,
-) -> Response<UpstreamBody> {
-    record.headed(response.status().as_u16(), response.body().reused(), response.body().retries());
-    if let Some(Some(permit)) = response.body_mut().held_mut() {
-        permit.release_at_head();
-    }
-    *response.version_mut() = Version::HTTP_11;
-    if response.status() == StatusCode::NO_CONTENT {
-        // It says no length (RFC 9110 §8.6), whatever the upstream thinks.
-        response.headers_mut().remove(CONTENT_LENGTH);
-    }
-    clean(response.headers_mut(), waited);
-    set(response.headers_mut(), &rewrite.set_response_headers);
-    response
-}
-
-/// Makes the fields of the upstream's head ours.
-fn clean(headers: &mut HeaderMap, waited: Option<Waited>) {
-    remove_hop_by_hop(headers);
-    // Ours alone: whoever reads them takes the answer for one of ours.
-    if headers.keys().any(|name| name.as_str().starts_with("x-sluicegate-")) {
-        for name in [X_REASON, X_LIMIT, X_QUEUE] {
-            headers.remove(name);
-        }
-    }
-    if let Some(waited) = waited {
-        headers.insert(X_QUEUE, queue_value(waited));
-    }
-}
-
 impl Arrival {
     /// Whether its answer is a stream of events that has begun.
     fn has_begun(&self) -> bool {
         self.told.as_ref().is_some_and(Told::has_begun)
+    }
+
+    /// Makes the fields of the upstream's head ours.
+    fn clean(&self, headers: &mut HeaderMap, route: &Route, waited: Option<Waited>) {
+        remove_hop_by_hop(headers);
+        // Ours alone: whoever reads them takes the answer for one of ours.
+        if headers.keys().any(|name| name.as_str().starts_with("x-sluicegate-")) {
+            for name in [X_REASON, X_LIMIT, X_QUEUE] {
+                headers.remove(name);
+            }
+        }
+        if let Some(waited) = waited.filter(|_| self.queue_position) {
+            headers.insert(X_QUEUE, queue_value(waited));
+        }
+        self.quotas.tell(route, false, headers);
     }
 
     pub(super) fn about<'a>(&'a self, route: Option<&'a Route>) -> About<'a> {
@@ -348,6 +386,8 @@ impl Arrival {
             record: &self.record,
             reader: self.reader.as_ref(),
             fields: route.map_or(&[], |route| &route.settings.rewrite.set_response_headers),
+            queue_position: self.queue_position,
+            quotas: &self.quotas,
         }
     }
 }

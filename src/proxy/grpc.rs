@@ -42,7 +42,9 @@ fn status_of(reason: &str) -> u16 {
     match reason {
         "no_permit" | "queue_full" | "queue_timeout" | "evicted" | "flushed" | "key_limit" | "key_queue_full"
         | "body_too_large" => RESOURCE_EXHAUSTED,
-        "draining" | "connect_failed" | "upstream_reset" | "upstream_protocol" => UNAVAILABLE,
+        "draining" | "upstream_paused" | "no_endpoint" | "connect_failed" | "upstream_reset" | "upstream_protocol" => {
+            UNAVAILABLE
+        }
         "upstream_timeout" | "deadline_unmeetable" | "deadline_expired" => DEADLINE_EXCEEDED,
         "cost" => INVALID_ARGUMENT,
         "no_route" => UNIMPLEMENTED,

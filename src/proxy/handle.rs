@@ -26,6 +26,7 @@ use super::max_forwards::{self, Step};
 use super::negotiate::Form;
 use super::preflight::{Preflight, is_preflight};
 use super::queue_events::{self, Told};
+use super::quotas::Quotas;
 use super::record::Record;
 use super::refusal::Refusal;
 use super::reply::{About, Reply};
@@ -44,6 +45,12 @@ pub struct Proxy {
     worker: usize,
 }
 
+/// Why a request has no answer but ours.
+enum Ended {
+    Panicked,
+    Cancelled,
+}
+
 /// Unread bodies up to this size are read and dropped after an answer of our own; larger ones cost the connection.
 const DROPPABLE: u64 = 64 << 10;
 
@@ -57,22 +64,30 @@ impl Proxy {
     ///
     /// # Cancel safety
     /// Dropping it means that the client has left: it leaves the queue, or abandons the exchange.
-    pub async fn handle(&self, client: &Arc<Client>, request: Request<RequestBody>) -> Response<Body> {
+    pub async fn handle(&self, client: &Arc<Client>, mut request: Request<RequestBody>) -> Response<Body> {
         let arrival = self.arrival(client, &request);
+        arrival.record.counts(request.body_mut());
         let spare = arrival.clone();
         let mut passing = pin!(self.pass(request, arrival));
         let passed = poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| passing.as_mut().poll(cx))) {
-            Ok(poll) => poll.map(Ok),
-            Err(panic) => Poll::Ready(Err(panic)),
+            Ok(Poll::Ready(response)) => Poll::Ready(Ok(response)),
+            Ok(Poll::Pending) => spare.record.poll_cancelled(cx).map(|()| Err(Ended::Cancelled)),
+            Err(_) => Poll::Ready(Err(Ended::Panicked)),
         });
-        match passed.await {
-            Ok(response) => response,
-            Err(_) => {
+        let ended = match passed.await {
+            Ok(response) => return response,
+            Err(ended) => ended,
+        };
+        let reply = match ended {
+            Ended::Cancelled => Reply::cancelled(),
+            Ended::Panicked => {
                 // The panic's own message has gone to standard error.
                 tracing::error!(request_id = ?spare.request_id, "a request failed in the proxy");
-                Reply::internal().into_response(&About { close: true, ..spare.about(None) })
+                Reply::internal()
             }
-        }
+        };
+        let route = spare.record.live().and_then(|live| live.route()).map(|route| &**route);
+        reply.into_response(&About { close: true, ..spare.about(route) })
     }
 
     /// Answers what the server refused before there was a request to handle.
@@ -91,6 +106,8 @@ impl Proxy {
             record,
             reader: None,
             fields: &[],
+            queue_position: false,
+            quotas: &Quotas::NONE,
         };
         Reply::refused(refusal).into_response(&about)
     }
@@ -113,9 +130,10 @@ impl Proxy {
     fn arrival(&self, client: &Arc<Client>, request: &Request<RequestBody>) -> Arrival {
         let request_id = request_id(request.headers());
         let in_force = self.in_force.load();
+        let live = in_force.registry().enter(self.worker, &request_id);
         Arrival {
             client: client.clone(),
-            record: Record::begin(&in_force.log, request, client, &request_id),
+            record: Record::begin(&in_force.log, live, request, client, &request_id),
             request_id,
             reader: in_force.response_headers.cors.reader(request.headers()),
             accept: request.headers().get(ACCEPT).cloned(),
@@ -123,6 +141,8 @@ impl Proxy {
             arrived: SystemTime::now(),
             large: is_large(request.body()),
             told: None,
+            queue_position: in_force.response_headers.queue_position,
+            quotas: Quotas::NONE,
         }
     }
 
@@ -139,8 +159,9 @@ impl Proxy {
         if route.settings.upgrade == Upgrade::Deny && requested_upgrade(request.headers()).is_some() {
             return Reply::upgrade_denied().into_response(&arrival.about(Some(route)));
         }
+        arrival.quotas = Quotas::begin(self.in_force.load().response_headers.ratelimit, route);
         let preflight = is_preflight(&request).then(|| self.in_force.load().preflight);
-        arrival.record.routed(&route.names.route, &route.names.upstream);
+        arrival.record.routed(route);
         let mut claim = match route.settings.claim.claim(request.headers(), &arrival.client, arrival.arrived) {
             Ok(claim) => claim,
             Err(reason) => match route.limits.as_ref().map(|limits| limits.refuse(reason)) {
@@ -149,13 +170,16 @@ impl Proxy {
                 rejection => return turn_away(route, &arrival, reason, rejection.flatten()),
             },
         };
+        arrival.record.claims(&claim);
+        claim.tag = arrival.record.live().map_or(0, |live| live.tag());
         let mut ahead = None;
         let most = route.settings.handling.buffer_request;
         // A client of gRPC may wait for its server before it says more.
         if most > 0 && arrival.grpc.is_none() && !request.body().is_end_stream() {
             // Where all of its limits only count, nobody is turned away.
             let until = claim.deadline.filter(|_| !only_counts(route)).map(Instant::from_std);
-            let read = within(until, Box::pin(Ahead::read(request.body_mut(), most))).await;
+            let account = route.limits.as_ref().map(|limits| limits.limiters()[0].account());
+            let read = within(until, Box::pin(Ahead::read(request.body_mut(), most, account))).await;
             arrival.large = is_large(request.body());
             match read {
                 Some(Ok(read)) => ahead = Some(Box::new(read)),
@@ -173,7 +197,9 @@ impl Proxy {
         if route.settings.handling.queue_events && arrival.grpc.is_none() && wants_events(&request, ahead.as_deref()) {
             arrival.told = Some(Told::default());
         }
-        let forward = Forward { route: route.clone(), worker: self.worker, arrival, ahead };
+        // Where all of its limits only count, its deadline does not hold.
+        let deadline = claim.deadline.filter(|_| !only_counts(route)).map(Instant::from_std);
+        let forward = Forward { route: route.clone(), worker: self.worker, arrival, deadline, ahead };
         let limits = match preflight {
             Some(Preflight::Exempt) => None,
             Some(Preflight::First) => {
@@ -182,6 +208,11 @@ impl Proxy {
             }
             Some(Preflight::Count) | None => route.limits.as_ref(),
         };
+        if route.upstream.is_closed()
+            && let Err(failure) = forward.is_worth_waiting(limits)
+        {
+            return Reply::failed(&failure).into_response(&forward.arrival.about(Some(route)));
+        }
         let Some(limits) = limits else {
             let Ok(response) = forward.forward(request.map(Spool::new), None).await;
             return response;
@@ -189,10 +220,9 @@ impl Proxy {
         let Some(told) = forward.arrival.told.clone() else {
             return admit(route, limits, claim, request, forward).await;
         };
-        let fields = &route.settings.rewrite.set_response_headers;
-        let (route, limits, arrival) = (route.clone(), limits.clone(), forward.arrival.clone());
-        let answering = Box::pin(async move { admit(&route, &limits, claim, request, forward).await });
-        Box::pin(queue_events::answer(answering, told, arrival, fields)).await
+        let (on, limits, arrival) = (route.clone(), limits.clone(), forward.arrival.clone());
+        let answering = Box::pin(async move { admit(&on, &limits, claim, request, forward).await });
+        Box::pin(queue_events::answer(answering, told, arrival, route)).await
     }
 
     fn route(&self, request: &Request<RequestBody>) -> Option<Arc<Route>> {
@@ -210,8 +240,12 @@ async fn admit(
 ) -> Response<Body> {
     let arrival = forward.arrival.clone();
     // A browser sends no credentials with a preflight: those of all keys share a turn.
-    let keys = (!route.keys.is_empty() && !is_preflight(&request))
-        .then(|| RouteKeys { route: route.clone(), client: arrival.client.clone() });
+    let keys = (!route.keys.is_empty() && !is_preflight(&request)).then(|| RouteKeys {
+        route: route.clone(),
+        client: arrival.client.clone(),
+        quotas: arrival.quotas.clone(),
+        live: arrival.record.live().cloned(),
+    });
     if let Some(limit) = keys.as_ref().and_then(|keys| keys.refused_by(&request)) {
         let rejection = limits.limiters()[limit].refuse(Reason::KeyLimit);
         let rejection = rejection.map(|rejection| Rejection { limit, ..rejection });
@@ -281,6 +315,6 @@ fn only_counts(route: &Route) -> bool {
     route.limits.as_ref().is_some_and(|limits| limits.limiters().iter().all(Limiter::is_dry_run))
 }
 
-fn is_large(body: &RequestBody) -> bool {
+pub(super) fn is_large(body: &RequestBody) -> bool {
     body.size_hint().lower() > DROPPABLE
 }

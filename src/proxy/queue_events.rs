@@ -23,7 +23,8 @@ use super::deadline::{timer, within};
 use super::forward::Arrival;
 use super::headers::X_REQUEST_ID;
 use super::reply::X_REASON;
-use super::rewrite::{Fields, set};
+use super::rewrite::set;
+use super::shared::Route;
 use crate::access_log::Outcome;
 use crate::admission::Forecast;
 use crate::timer::Timer;
@@ -80,7 +81,7 @@ impl Told {
 }
 
 /// What `answering` answers, or a stream of events with its answer behind them, if it still waits after 5 s.
-pub(super) async fn answer(mut answering: Answering, told: Told, arrival: Arrival, fields: &Fields) -> Response<Body> {
+pub(super) async fn answer(mut answering: Answering, told: Told, arrival: Arrival, route: &Route) -> Response<Body> {
     if let Some(answer) = within(Instant::now().checked_add(EVERY), &mut answering).await {
         return answer;
     }
@@ -88,17 +89,20 @@ pub(super) async fn answer(mut answering: Answering, told: Told, arrival: Arriva
         return answering.await;
     }
     told.0.begun.store(true, Relaxed);
+    arrival.record.begun(StatusCode::OK.as_u16());
     let (request_id, record, reader) = (arrival.request_id.clone(), arrival.record.clone(), arrival.reader.clone());
+    let quotas = arrival.quotas.clone();
     let waiting = Waiting { answering, told, timer: timer(Some(Instant::now())), arrival };
     let mut response = Response::new(Body::events(QueueEvents::Waiting(Box::new(waiting)), record));
     let headers = response.headers_mut();
-    set(headers, fields);
+    set(headers, &route.settings.rewrite.set_response_headers);
     if let Some(reader) = reader {
         reader.admit(headers);
     }
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(X_REQUEST_ID, request_id);
+    quotas.tell(route, false, headers);
     response
 }
 

@@ -1,47 +1,84 @@
-//! What is noted of a request for the access log.
+//! What is noted of a request: for the access log, and for those who look on.
 
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 
 use http::{HeaderValue, Request, Version};
+use http_body::Body as _;
 use tokio::time::Instant;
 
 use super::client::Client;
 use super::headers::requested_host;
 use super::recent::Asked;
+use super::registry::{Live, Phase};
+use super::reply::Reply;
+use super::request_body::RequestBody;
+use super::shared::Route;
 use crate::access_log::{Entry, Left, Log, Open, Outcome};
-use crate::admission::{Permit, Waited};
+use crate::admission::{Claim, Permit, Waited};
 use crate::upstream::Failure;
 
-/// The entry of a request, held wherever something may happen to it; written when the last holder lets go. It says at
-/// every moment what would be true if the client left then. Empty, and free, without an access log.
+/// What is known of a request, held wherever something may happen to it; its line is written when the last holder lets
+/// go. It says at every moment what would be true if the client left then. Empty, and free, where nobody wants to know.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Record(Option<Arc<Mutex<Open>>>);
+pub(super) struct Record(Option<Arc<Noted>>);
+
+#[derive(Debug)]
+struct Noted {
+    /// Its line of the access log.
+    open: Option<Mutex<Open>>,
+    /// Its place among those that are under way.
+    live: Option<Arc<Live>>,
+}
+
+impl Drop for Noted {
+    fn drop(&mut self) {
+        // If its exchange goes on, that holds it as well.
+        self.live.iter().for_each(|live| live.ended());
+    }
+}
 
 impl Record {
     /// What nobody wants to know.
     pub(super) const UNKEPT: Record = Record(None);
 
     /// Begins the record of a request.
-    pub(super) fn begin<B>(log: &Option<Log>, request: &Request<B>, client: &Client, id: &HeaderValue) -> Self {
-        let Some(log) = log else { return Record(None) };
-        let mut entry = blank(client.address_of(request.headers()), id.clone());
-        entry.traceparent = request.headers().get("traceparent").cloned();
-        entry.method = Some(request.method().clone());
-        entry.host = requested_host(request);
-        entry.target = Some(request.uri().clone());
-        entry.version = request.version();
-        Record::of(log, entry)
+    pub(super) fn begin<B>(
+        log: &Option<Log>,
+        live: Option<Arc<Live>>,
+        request: &Request<B>,
+        client: &Client,
+        id: &HeaderValue,
+    ) -> Self {
+        let entry = || {
+            let mut entry = blank(client.address_of(request.headers()), id.clone());
+            entry.traceparent = request.headers().get("traceparent").cloned();
+            entry.method = Some(request.method().clone());
+            entry.host = requested_host(request);
+            entry.target = Some(request.uri().clone());
+            entry.version = request.version();
+            entry
+        };
+        let open = log.as_ref().map(|log| {
+            let mut entry = entry();
+            for name in log.headers() {
+                entry.headers.extend(request.headers().get_all(name).iter().map(|value| (name.clone(), value.clone())));
+            }
+            log.open(entry)
+        });
+        Record::of(open, live)
     }
 
     /// The record of what was refused before it was a request.
     pub(super) fn of_refused(log: &Option<Log>, client: &Client, id: &HeaderValue) -> Self {
-        log.as_ref().map_or(Record(None), |log| Record::of(log, blank(client.peer(), id.clone())))
+        Record::of(log.as_ref().map(|log| log.open(blank(client.peer(), id.clone()))), None)
     }
 
-    fn of(log: &Log, entry: Entry) -> Self {
-        Record(Some(Arc::new(Mutex::new(log.open(entry)))))
+    fn of(open: Option<Open>, live: Option<Arc<Live>>) -> Self {
+        let kept = open.is_some() || live.is_some();
+        Record(kept.then(|| Arc::new(Noted { open: open.map(Mutex::new), live })))
     }
 
     /// Whether anybody wants to know.
@@ -49,37 +86,87 @@ impl Record {
         self.0.is_some()
     }
 
+    /// Its place among those that are under way, if they are kept.
+    pub(super) fn live(&self) -> Option<&Arc<Live>> {
+        self.0.as_ref()?.live.as_ref()
+    }
+
+    /// Resolves once an operator has ended it.
+    pub(super) fn poll_cancelled(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.live().map_or(Poll::Pending, |live| live.poll_cancelled(cx))
+    }
+
+    fn open(&self) -> Option<MutexGuard<'_, Open>> {
+        Some(self.0.as_ref()?.open.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Notes what becomes of it, as far as that is seen by now.
+    fn ends(&self, outcome: Outcome) {
+        if let Some(live) = self.live() {
+            live.ends(outcome);
+        }
+    }
+
+    fn has_status(&self, status: u16) {
+        if let Some(live) = self.live() {
+            live.has_status(status);
+        }
+    }
+
+    /// Notes how far it has come.
+    fn is_in(&self, phase: Phase) {
+        if let Some(live) = self.live() {
+            live.is_in(phase);
+        }
+    }
+
     fn note(&self, note: impl FnOnce(&mut Entry)) {
-        if let Some(open) = &self.0 {
-            note(open.lock().unwrap_or_else(PoisonError::into_inner).entry());
+        if let Some(mut open) = self.open() {
+            note(open.entry());
         }
     }
 
     /// Who asked for what, if anybody wants to know.
     pub(super) fn asked(&self) -> Option<Asked> {
-        let open = &mut *self.0.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut open = self.open()?;
         let entry = open.entry();
         Some(Asked { client_ip: entry.client_ip, method: entry.method.clone(), target: entry.target.clone() })
     }
 
     /// Its route has no access log.
     pub(super) fn silence(&self) {
-        if let Some(open) = &self.0 {
-            open.lock().unwrap_or_else(PoisonError::into_inner).silence();
+        if let Some(mut open) = self.open() {
+            open.silence();
         }
     }
 
-    pub(super) fn routed(&self, route: &Arc<str>, upstream: &Arc<str>) {
+    pub(super) fn routed(&self, route: &Arc<Route>) {
+        if let Some(live) = self.live() {
+            live.routed(route);
+        }
         self.note(|entry| {
-            entry.route = Some(route.clone());
-            entry.upstream = Some(upstream.clone());
+            entry.route = Some(route.names.route.clone());
+            entry.upstream = Some(route.names.upstream.clone());
         });
     }
 
+    /// It is upgraded: its connection becomes something else.
+    pub(super) fn upgraded(&self, status: u16) {
+        self.headed(status, false, 0);
+        self.is_in(Phase::Upgraded);
+    }
+
     pub(super) fn admitted(&self, permit: Option<&Permit>, limit: Option<&Arc<str>>) {
+        if !self.is_kept() {
+            return;
+        }
+        let now = Instant::now();
+        if let Some(live) = self.live() {
+            live.admitted(now);
+        }
         self.note(|entry| {
             entry.left = Some(Left::Upstream);
-            entry.admitted = Some(Instant::now());
+            entry.admitted = Some(now);
             entry.limit = limit.cloned();
             entry.in_flight = permit.map(Permit::in_flight);
             if let Some(waited) = permit.and_then(Permit::waited) {
@@ -88,16 +175,64 @@ impl Record {
         });
     }
 
+    /// What it asks of its limits.
+    pub(super) fn claims(&self, claim: &Claim) {
+        self.note(|entry| (entry.priority, entry.cost) = (Some(claim.level.as_str()), Some(claim.seats)));
+    }
+
+    /// Its body is counted, if it has one and there is a line for it.
+    pub(super) fn counts(&self, body: &mut RequestBody) {
+        if !body.is_end_stream() {
+            self.note(|entry| entry.request_bytes = Some(body.count()));
+        }
+    }
+
+    /// The connection that it goes on was not there before.
+    pub(super) fn connected(&self) {
+        self.note(|entry| {
+            let since = entry.dialled.or(entry.admitted);
+            entry.connected_in = since.map(|since| since.elapsed());
+        });
+    }
+
+    /// Its line, for what may outlive it.
+    pub(super) fn downgrade(&self) -> Released {
+        Released(self.0.as_ref().filter(|noted| noted.open.is_some()).map(Arc::downgrade))
+    }
+
     /// It goes to this endpoint.
     pub(super) fn sent_to(&self, endpoint: &Arc<str>) {
-        self.note(|entry| entry.endpoint = Some(endpoint.clone()));
+        if let Some(live) = self.live() {
+            live.sent_to(endpoint);
+        }
+        self.note(|entry| {
+            // The first time is that of the admission.
+            if entry.endpoint.replace(endpoint.clone()).is_some() {
+                entry.dialled = Some(Instant::now());
+            }
+        });
+    }
+
+    /// Its client has a head, whatever becomes of the request.
+    pub(super) fn begun(&self, status: u16) {
+        if let Some(live) = self.live() {
+            live.begun(status);
+        }
+        self.note(|entry| (entry.status, entry.begun) = (status, true));
     }
 
     /// The upstream's head has come; its body is on its way.
     pub(super) fn headed(&self, status: u16, reused: bool, retries: u32) {
+        if !self.is_kept() {
+            return;
+        }
+        let now = Instant::now();
+        if let Some(live) = self.live() {
+            live.headed(status, now);
+        }
         self.note(|entry| {
-            entry.headed = Some(Instant::now());
-            entry.status = status;
+            entry.headed = Some(now);
+            entry.set_status(status);
             entry.left = Some(Left::Response);
             entry.reused = Some(reused);
             entry.retries = retries;
@@ -106,6 +241,8 @@ impl Record {
 
     /// It was a question to us, and got its answer.
     pub(super) fn answered(&self, status: u16) {
+        self.has_status(status);
+        self.ends(Outcome::Completed);
         self.note(|entry| {
             (entry.status, entry.reason, entry.outcome, entry.left) = (status, None, Outcome::Completed, None);
         });
@@ -113,8 +250,11 @@ impl Record {
 
     /// An answer of ours ends it.
     pub(super) fn replied(&self, status: u16, reason: &'static str, outcome: Outcome, waited: Option<Waited>) {
+        self.has_status(status);
+        self.ends(outcome);
         self.note(|entry| {
-            (entry.status, entry.reason, entry.outcome, entry.left) = (status, Some(reason), outcome, None);
+            entry.set_status(status);
+            (entry.reason, entry.outcome, entry.left) = (Some(reason), outcome, None);
             if let Some(waited) = waited {
                 waited_in(entry, waited);
             }
@@ -127,6 +267,9 @@ impl Record {
 
     /// The last frame of the answer has been taken.
     pub(super) fn completed(&self, bytes: u64) {
+        if let Some(live) = self.live() {
+            live.completed();
+        }
         self.note(|entry| {
             entry.response_bytes = bytes;
             if entry.left == Some(Left::Response) {
@@ -137,14 +280,17 @@ impl Record {
 
     /// The answer broke off.
     pub(super) fn broken(&self, bytes: u64, failure: &Failure) {
+        self.ends(Outcome::Failed);
         self.note(|entry| {
             entry.response_bytes = bytes;
             entry.outcome = Outcome::Failed;
             entry.left = None;
             entry.reason = Some(match failure {
                 Failure::Timeout => "upstream_stalled",
-                Failure::Overdue => "max_duration",
-                Failure::RequestBody(_) => "bad_request",
+                Failure::Overdue => "upstream_timeout",
+                Failure::Outlived => "max_duration",
+                Failure::Cancelled => "cancelled",
+                Failure::RequestBody(error) => Reply::body_failed(error.as_ref()).reason,
                 _ => "upstream_cut",
             });
         });
@@ -153,6 +299,18 @@ impl Record {
     /// Nobody takes the rest of the answer.
     pub(super) fn left(&self, bytes: u64) {
         self.note(|entry| entry.response_bytes = bytes);
+    }
+}
+
+/// Hears when the permits have come back. It keeps no line from being written.
+#[derive(Debug)]
+pub(super) struct Released(Option<Weak<Noted>>);
+
+impl Released {
+    pub(super) fn now(&self) {
+        if let Some(noted) = self.0.as_ref().and_then(Weak::upgrade) {
+            Record(Some(noted)).note(|entry| entry.released = Some(Instant::now()));
+        }
     }
 }
 
@@ -175,6 +333,7 @@ fn blank(client_ip: IpAddr, request_id: HeaderValue) -> Entry {
         target: None,
         version: Version::HTTP_11,
         status: 499,
+        begun: false,
         outcome: Outcome::ClientGone,
         reason: Some("client_closed"),
         route: None,
@@ -183,6 +342,13 @@ fn blank(client_ip: IpAddr, request_id: HeaderValue) -> Entry {
         ahead: None,
         admitted: None,
         in_flight: None,
+        released: None,
+        priority: None,
+        cost: None,
+        dialled: None,
+        connected_in: None,
+        headers: Vec::new(),
+        request_bytes: None,
         headed: None,
         upstream: None,
         endpoint: None,

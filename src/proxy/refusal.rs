@@ -11,6 +11,8 @@ pub enum Refusal {
     TransferCoding,
     /// The head is larger than `max_header_bytes`, or has more than a hundred fields.
     HeaderTooLarge,
+    /// The body is larger than `max_body`.
+    BodyTooLarge,
     /// The head, or the rest of the body, did not come in time.
     Timeout,
 }
@@ -21,6 +23,7 @@ impl Refusal {
             Refusal::Malformed(_) => StatusCode::BAD_REQUEST,
             Refusal::TransferCoding => StatusCode::NOT_IMPLEMENTED,
             Refusal::HeaderTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Refusal::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Refusal::Timeout => StatusCode::REQUEST_TIMEOUT,
         }
     }

@@ -17,10 +17,9 @@ use std::task::{Context, Poll, Waker, ready};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use tokio::time::Instant;
 
 use super::body::UpstreamBody;
-use super::deadline::timer;
+use super::deadline::{Due, timer};
 use super::pieces::Pieces;
 use crate::timer::Timer;
 use crate::upstream::Failure;
@@ -38,6 +37,8 @@ struct State {
     most: usize,
     /// How many bytes are still to be taken, if that is known.
     left: Option<u64>,
+    /// What becomes of it at the deadline.
+    due: Option<Due>,
     /// How it broke off, until the client's side has been told.
     failure: Option<Failure>,
     client: Option<Waker>,
@@ -46,12 +47,13 @@ struct State {
 
 impl Relay {
     /// Reads `upstream` up to `most` bytes ahead of the client, until the deadline.
-    pub(super) fn new(upstream: UpstreamBody, most: usize, deadline: Option<Instant>) -> Self {
+    pub(super) fn new(upstream: UpstreamBody, most: usize, due: Option<Due>) -> Self {
         let left = upstream.size_hint().exact();
         let ahead = Pieces::new(most);
-        let state = State { upstream: Some(upstream), ahead, most, left, failure: None, client: None, keeper: None };
+        let state =
+            State { upstream: Some(upstream), ahead, most, left, due, failure: None, client: None, keeper: None };
         let shared = Arc::new(Mutex::new(state));
-        tokio::spawn(Keeper { shared: shared.clone(), deadline: timer(deadline) });
+        tokio::spawn(Keeper { shared: shared.clone(), deadline: timer(due.map(|due| due.at)) });
         Relay(shared)
     }
 
@@ -162,7 +164,7 @@ impl State {
     /// Ends it. Returns the upstream's body, if that had not ended.
     fn cut(&mut self) -> Option<UpstreamBody> {
         if !self.is_over() {
-            self.failure = Some(Failure::Overdue);
+            self.failure = self.due.map(Due::failure);
             self.ahead = Pieces::new(0);
         }
         self.upstream.take()

@@ -14,9 +14,11 @@ use super::cors::Reader;
 use super::grpc;
 use super::headers::X_REQUEST_ID;
 use super::negotiate::Form;
+use super::quotas::Quotas;
 use super::recent;
 use super::record::Record;
 use super::refusal::Refusal;
+use super::request_body::RequestBodyError;
 use super::rewrite::set;
 use super::shared::Route;
 use crate::access_log::Outcome;
@@ -60,6 +62,9 @@ pub(super) struct About<'a> {
     pub(super) reader: Option<&'a Reader>,
     /// What its route adds to answers.
     pub(super) fields: &'a [(HeaderName, HeaderValue)],
+    /// Whether it may say how the request waited.
+    pub(super) queue_position: bool,
+    pub(super) quotas: &'a Quotas,
 }
 
 impl Reply {
@@ -80,11 +85,18 @@ impl Reply {
         Reply { outcome: Outcome::Failed, ..reply }
     }
 
+    /// An operator has ended it, after its admission or before it could wait.
+    pub(super) fn cancelled() -> Self {
+        let reply = Reply::new(StatusCode::SERVICE_UNAVAILABLE, "flushed", "The request was ended by an operator.");
+        Reply { outcome: Outcome::Failed, retry_after: Some(1), ..reply }
+    }
+
     pub(super) fn refused(refusal: Refusal) -> Self {
         let (reason, detail) = match refusal {
             Refusal::Malformed(detail) => ("bad_request", detail),
             Refusal::TransferCoding => ("bad_request", "The only transfer coding that is supported is chunked."),
             Refusal::HeaderTooLarge => ("header_too_large", "The request's head is too large."),
+            Refusal::BodyTooLarge => ("body_too_large", "The request's body is too large."),
             Refusal::Timeout => ("request_timeout", "The request did not arrive in time."),
         };
         Reply::new(refusal.status(), reason, detail)
@@ -144,12 +156,28 @@ impl Reply {
     pub(super) fn failed(failure: &Failure) -> Self {
         let gateway = |reason, detail| Reply::new(StatusCode::BAD_GATEWAY, reason, detail);
         let reply = match failure {
+            Failure::NoEndpoint => {
+                let detail = "No endpoint of the upstream takes requests at the moment.";
+                let reply = Reply::new(StatusCode::SERVICE_UNAVAILABLE, "no_endpoint", detail);
+                // Jitter, as with those who wait for a permit.
+                Reply { retry_after: Some(fastrand::u64(1..=3)), ..reply }
+            }
+            Failure::Paused(left) => {
+                let detail = "The upstream has asked for a pause, which is longer than the request may wait.";
+                let reply = Reply::new(StatusCode::SERVICE_UNAVAILABLE, "upstream_paused", detail);
+                let seconds = left.as_secs_f64().ceil().clamp(1.0, 60.0) as u64;
+                Reply { retry_after: Some(seconds), ..reply }
+            }
             Failure::Connect(_) => gateway("connect_failed", "The upstream can't be reached."),
+            Failure::NoRoom => {
+                gateway("connect_failed", "All connections that may be open to the upstream are in use.")
+            }
             Failure::Reset(_) => gateway("upstream_reset", "The upstream closed the connection before it answered."),
             Failure::Protocol(_) => gateway("upstream_protocol", "The upstream's answer is not valid HTTP."),
-            Failure::Timeout | Failure::Overdue => {
+            Failure::Timeout | Failure::Overdue | Failure::Outlived => {
                 Reply::new(StatusCode::GATEWAY_TIMEOUT, "upstream_timeout", "The upstream took too long to answer.")
             }
+            Failure::Cancelled => return Reply::cancelled(),
             Failure::RequestBody(error) => return Reply::body_failed(error.as_ref()),
         };
         Reply { outcome: Outcome::Failed, ..reply }
@@ -158,6 +186,9 @@ impl Reply {
     /// A request's body that failed on our side: what the wire said about it is at the bottom of the error.
     pub(super) fn body_failed(error: &(dyn StdError + 'static)) -> Self {
         let bottom = std::iter::successors(Some(error), |error| (*error).source()).last();
+        if let Some(RequestBodyError::TooLarge) = bottom.and_then(|error| error.downcast_ref()) {
+            return Reply::refused(Refusal::BodyTooLarge);
+        }
         let kind = bottom.and_then(|error| error.downcast_ref::<io::Error>()).map(io::Error::kind);
         Reply::refused(match kind {
             Some(io::ErrorKind::TimedOut) => Refusal::Timeout,
@@ -190,13 +221,16 @@ impl Reply {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         headers.insert(X_REASON, HeaderValue::from_static(self.reason));
         headers.insert(X_REQUEST_ID, about.request_id.clone());
-        if let Some(limit) = about.limit.and_then(|limit| HeaderValue::from_str(limit).ok()) {
-            headers.insert(X_LIMIT, limit);
-        }
+        // Where there is no limit to name, that is said: the field is always there.
+        let limit = about.limit.and_then(|limit| HeaderValue::from_str(limit).ok());
+        headers.insert(X_LIMIT, limit.unwrap_or(HeaderValue::from_static("none")));
         if let Some(seconds) = self.retry_after {
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
-        if let Some(waited) = self.waited {
+        if let Some(route) = about.on {
+            about.quotas.tell(route, self.outcome == Outcome::Rejected, headers);
+        }
+        if let Some(waited) = self.waited.filter(|_| about.queue_position) {
             headers.insert(X_QUEUE, queue_value(waited));
         }
         if about.close {

@@ -1,9 +1,10 @@
 //! Reading a request's body before admission (`buffer_request`).
 //!
 //! A client that sends slowly would hold its permit while nobody works for it. So the body is read first, as far as the
-//! route says, and only then does the request take a permit or its place in the queue. What was read belongs to no
-//! limit's `queue_bytes`: it is bounded by itself. What a waiting request sends beyond it is read ahead by
-//! [`Spool`], as always.
+//! route says, and only then does the request take a permit or its place in the queue. What was read is on the account
+//! of the route's first limit, whose `queue_bytes` bounds that of all its requests together: where there is no room, a
+//! request goes on as if it had sent all that the route asks for. What a waiting request sends beyond it is read ahead
+//! by [`Spool`], as always.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -14,18 +15,20 @@ use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 
 use super::request_body::{RequestBody, RequestBodyError};
-use crate::admission::Spool;
+use crate::admission::{Account, Spool};
 
 /// The beginning of a body, or all of it, copied together: frames each hold on to a buffer many times their size.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct Ahead {
     data: Bytes,
     trailers: Option<HeaderMap>,
+    /// Dropped with the rest, once that is on its way. `None` for a route without limits.
+    _account: Option<Account>,
 }
 
 impl Ahead {
-    /// Reads until the body has ended or `most` bytes are there, to the end of a frame. In the latter case what is left
-    /// stays in `body`.
+    /// Reads until the body has ended or `most` bytes are there, to the end of a frame, or `account` has no more room. In
+    /// the latter cases what is left stays in `body`.
     ///
     /// The first read answers `Expect: 100-continue`: who asks for this asks for the body before admission.
     ///
@@ -34,19 +37,28 @@ impl Ahead {
     ///
     /// # Cancel safety
     /// Dropping it loses what was read. It is dropped with its request.
-    pub(super) async fn read(body: &mut RequestBody, most: usize) -> Result<Self, RequestBodyError> {
+    pub(super) async fn read(
+        body: &mut RequestBody,
+        most: usize,
+        mut account: Option<Account>,
+    ) -> Result<Self, RequestBodyError> {
         let mut data = Vec::new();
         let mut trailers = None;
-        while data.len() < most && !body.is_end_stream() {
+        while data.len() < most && !body.is_end_stream() && account.as_ref().is_none_or(Account::has_room) {
             match poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx)).await.transpose()?.map(Frame::into_data) {
-                Some(Ok(more)) => append(&mut data, &more, most),
+                Some(Ok(more)) => {
+                    append(&mut data, &more, most);
+                    if let Some(account) = &mut account {
+                        account.hold(data.capacity());
+                    }
+                }
                 last => {
                     trailers = last.and_then(|frame| frame.err()?.into_trailers().ok());
                     *body = RequestBody::empty();
                 }
             }
         }
-        Ok(Ahead { data: data.into(), trailers })
+        Ok(Ahead { data: data.into(), trailers, _account: account })
     }
 
     /// What was read, but for trailers.
@@ -56,7 +68,7 @@ impl Ahead {
 
     #[cfg(test)]
     pub(super) fn of(body: &'static str) -> Self {
-        Ahead { data: body.into(), trailers: None }
+        Ahead { data: body.into(), trailers: None, _account: None }
     }
 
     fn next(&mut self) -> Option<Frame<Bytes>> {

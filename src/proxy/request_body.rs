@@ -3,7 +3,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -18,7 +18,19 @@ use crate::timer::Timer;
 
 /// What the client sends behind a request's head.
 #[derive(Debug)]
-pub struct RequestBody(Inner);
+pub struct RequestBody {
+    inner: Inner,
+    /// How many bytes of it have come, where somebody wants to know.
+    count: Option<Arc<AtomicU64>>,
+    /// How many bytes more it may have.
+    room: u64,
+}
+
+impl From<Inner> for RequestBody {
+    fn from(inner: Inner) -> Self {
+        RequestBody { inner, count: None, room: u64::MAX }
+    }
+}
 
 #[derive(Debug)]
 enum Inner {
@@ -27,6 +39,8 @@ enum Inner {
     /// Boxed, since it is the larger by far, and most requests have no body.
     Http2(Box<Stream>),
     Empty,
+    /// There was more of it than may be. The rest is of no use to anybody.
+    TooLarge,
 }
 
 /// A body on a stream of its own.
@@ -63,6 +77,9 @@ pub enum RequestBodyError {
     /// The client was silent for too long.
     #[error("the request's body did not come in time")]
     Late(#[source] io::Error),
+    /// It has more bytes than it [may have](RequestBody::at_most).
+    #[error("the request's body is larger than it may be")]
+    TooLarge,
 }
 
 impl RequestBodyError {
@@ -75,12 +92,28 @@ impl RequestBodyError {
 impl RequestBody {
     /// A body of HTTP/1, or none.
     pub fn http1(incoming: Incoming) -> Self {
-        RequestBody(Inner::Http1(incoming))
+        Inner::Http1(incoming).into()
+    }
+
+    /// The same body, which fails where it has more than `most` bytes.
+    #[must_use]
+    pub fn at_most(self, most: u64) -> Self {
+        RequestBody { room: most, ..self }
+    }
+
+    /// Whether its head has declared more than it may have.
+    pub fn is_declared_too_large(&self) -> bool {
+        self.size_hint().lower() > self.room
     }
 
     /// No body, or none any more.
     pub(super) fn empty() -> Self {
-        RequestBody(Inner::Empty)
+        Inner::Empty.into()
+    }
+
+    /// Counts its bytes from now on.
+    pub(super) fn count(&mut self) -> Arc<AtomicU64> {
+        self.count.get_or_insert_default().clone()
     }
 
     /// A body of HTTP/2. It fails when it has been waited for, in vain, for `idle_timeout`, as long as nothing has been
@@ -94,11 +127,11 @@ impl RequestBody {
     ) -> (Self, Arc<Upload>) {
         let upload = Arc::<Upload>::default();
         if data.is_end_stream() {
-            return (RequestBody(Inner::Empty), upload);
+            return (RequestBody::empty(), upload);
         }
         let (idle, left, idle_timeout) = (Timer::default(), length, Some(idle_timeout));
         let stream = Stream { data, left, data_ended: false, converses, idle_timeout, idle, upload: upload.clone() };
-        (RequestBody(Inner::Http2(Box::new(stream))), upload)
+        (Inner::Http2(Box::new(stream)).into(), upload)
     }
 }
 
@@ -166,26 +199,43 @@ impl Body for RequestBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, RequestBodyError>>> {
-        match &mut self.0 {
-            Inner::Http1(incoming) => Pin::new(incoming).poll_frame(cx).map_err(RequestBodyError::Http1),
-            Inner::Http2(stream) => stream.poll_frame(cx),
-            Inner::Empty => Poll::Ready(None),
+        let frame = match &mut self.inner {
+            Inner::Http1(incoming) => {
+                ready!(Pin::new(incoming).poll_frame(cx)).map(|f| f.map_err(RequestBodyError::Http1))
+            }
+            Inner::Http2(stream) => ready!(stream.poll_frame(cx)),
+            Inner::Empty => None,
+            Inner::TooLarge => Some(Err(RequestBodyError::TooLarge)),
+        };
+        let data = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref()).map_or(0, |data| data.len() as u64);
+        if let Some(count) = &self.count {
+            count.fetch_add(data, Relaxed);
         }
+        match self.room.checked_sub(data) {
+            Some(room) => self.room = room,
+            None => {
+                self.inner = Inner::TooLarge;
+                return Poll::Ready(Some(Err(RequestBodyError::TooLarge)));
+            }
+        }
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
-        match &self.0 {
+        match &self.inner {
             Inner::Http1(incoming) => incoming.is_end_stream(),
             Inner::Http2(stream) => stream.data.is_end_stream(),
             Inner::Empty => true,
+            Inner::TooLarge => false,
         }
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.0 {
+        match &self.inner {
             Inner::Http1(incoming) => incoming.size_hint(),
             Inner::Http2(stream) => stream.left.map_or_else(SizeHint::default, SizeHint::with_exact),
             Inner::Empty => SizeHint::with_exact(0),
+            Inner::TooLarge => SizeHint::default(),
         }
     }
 }

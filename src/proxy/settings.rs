@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::claim::{ClaimRules, KeyRules};
 use super::cors::Cors;
 use super::preflight::Preflight;
+use super::quotas::RateLimit;
 use super::rewrite::Rewrite;
 use crate::{admission, route, upstream};
 
@@ -93,8 +94,18 @@ pub struct Plan {
 }
 
 /// What answers say beside what they must.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResponseHeaders {
-    /// Whose scripts may read answers of our own.
+    /// Whether those that waited, and rejections, say where they stood and for how long. Default: true.
+    pub queue_position: bool,
+    /// Which of them name the quota of their request's key. Default: all.
+    pub ratelimit: RateLimit,
+    /// Whose scripts may read answers of our own. Default: nobody's.
     pub cors: Cors,
+}
+
+impl Default for ResponseHeaders {
+    fn default() -> Self {
+        ResponseHeaders { queue_position: true, ratelimit: RateLimit::default(), cors: Cors::default() }
+    }
 }

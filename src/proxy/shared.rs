@@ -1,5 +1,6 @@
 //! What is in force: the routes with their limits and upstreams, made from a plan, and made anew from the next.
 
+use std::collections::{HashMap, HashSet};
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,15 +10,19 @@ use std::time::SystemTime;
 use http::HeaderValue;
 
 use super::claim::KeyRules;
+use super::connections::Needed;
 use super::preflight::Preflight;
 use super::recent::Recent;
+use super::registry::{Phase, Registry};
 use super::request_ahead::ForwardedBody;
+use super::seldom::Seldom;
 use super::settings::{Measured, Plan, ResponseHeaders, RouteSettings, Upgrade};
+use super::traffic::{Traffic, TrafficCounts};
 use crate::access_log::Log;
 use crate::admission::{self, Limiter, Limits, Reason, default_queue};
 use crate::route::{Conflict, Table};
 use crate::tls;
-use crate::upstream::{self, EndpointStatus, Upstream};
+use crate::upstream::{self, EndpointStatus, Failure, SecretHeader, Upstream, UpstreamCounts};
 
 /// What the workers share: the routes with their limits, and the upstreams with their connections.
 #[derive(Debug)]
@@ -25,15 +30,19 @@ pub struct Shared {
     workers: usize,
     pub(super) log: Option<Log>,
     pub(super) routes: Table<Arc<Route>>,
-    all_routes: Vec<Arc<Route>>,
+    pub(super) all_routes: Vec<Arc<Route>>,
     limiters: Vec<Limiter>,
     /// Limits of earlier plans that are not done with: a plan that brings one back must not begin it at zero.
-    retired: Vec<Limiter>,
+    pub(super) retired: Vec<Limiter>,
     pub(super) upstreams: Vec<Arc<Upstream<ForwardedBody>>>,
     pub(super) preflight: Preflight,
     pub(super) response_headers: ResponseHeaders,
     recent: Arc<Recent>,
+    registry: Arc<Registry>,
 }
+
+/// An upstream that may outlive its plan.
+type Known = Arc<Upstream<ForwardedBody>>;
 
 /// A route with its limit and its way upstream.
 #[derive(Debug)]
@@ -51,8 +60,12 @@ pub(super) struct Route {
     upgrades: Option<Limiter>,
     /// Rejections by its limits, by reason. It outlives the plan.
     rejected: Arc<[AtomicU64; Reason::ALL.len()]>,
+    /// What has become of its requests. That outlives the plan, too.
+    pub(super) traffic: Arc<Traffic>,
     /// Where those that were turned away are kept for a while; one for all routes.
     pub(super) recent: Arc<Recent>,
+    /// When it was last said that its upstream can't be reached.
+    unreachable: Seldom,
 }
 
 /// What the access log calls it, and what belongs to it.
@@ -83,6 +96,7 @@ impl Shared {
             preflight: plan.preflight,
             response_headers: ResponseHeaders::default(),
             recent: Arc::default(),
+            registry: Arc::new(Registry::new(workers)),
         };
         nothing.follow(plan)
     }
@@ -93,24 +107,37 @@ impl Shared {
     /// # Errors
     /// As [`try_new`](Shared::try_new); nothing has changed then.
     pub fn follow(&self, mut plan: Plan) -> Result<Self, Vec<Conflict>> {
-        let secrets: Vec<_> = plan.upstreams.iter().map(|settings| settings.secret_headers.clone()).collect();
-        let upstreams: Vec<_> =
-            std::mem::take(&mut plan.upstreams).into_iter().map(|settings| self.upstream(settings)).collect();
-        let limiters: Vec<_> = plan.limits.iter().map(|settings| self.limiter(settings)).collect();
+        // By name once, and not once for each name: a reload of thousands takes a moment, not their product.
+        let known: HashMap<_, _> = self.upstreams.iter().map(|known| (known.settings().name.as_str(), known)).collect();
+        let upstreams: Vec<_> = std::mem::take(&mut plan.upstreams)
+            .into_iter()
+            .map(|settings| self.upstream(known.get(settings.name.as_str()).copied(), settings))
+            .collect();
+        let known: HashMap<_, _> =
+            self.retired.iter().chain(&self.limiters).map(|limiter| (limiter.name(), limiter)).collect();
+        let limiter = |settings: &admission::Settings| match known.get(settings.name.as_str()) {
+            Some(&same) => same.clone(),
+            None => Limiter::new(settings.clone()),
+        };
+        let limiters: Vec<_> = plan.limits.iter().map(limiter).collect();
+        let known: HashMap<_, _> =
+            self.all_routes.iter().map(|route| (route.settings.name.as_str(), &**route)).collect();
         let routes: Vec<_> = std::mem::take(&mut plan.routes)
             .into_iter()
             .map(|settings| {
-                let before = self.all_routes.iter().find(|route| route.settings.name == settings.name);
+                let before = known.get(settings.name.as_str()).copied();
                 let recent = self.recent.clone();
-                Arc::new(Route::new(settings, &limiters, &plan.keys, &upstreams, before.map(|route| &**route), recent))
+                Arc::new(Route::new(settings, &limiters, &plan.keys, &upstreams, before, recent, self.workers))
             })
             .collect();
         let table = routes.iter().map(|route| (route.settings.conditions.clone(), route.clone())).collect();
+        let go_on: HashSet<&str> = limiters.iter().map(Limiter::name).collect();
         let is_in_use = |limiter: &&Limiter| {
-            let goes_on = limiters.iter().any(|other| other.name() == limiter.name());
-            !goes_on && (limiter.in_flight() > 0 || limiter.queue_len() > 0 || limiter.is_overridden())
+            !go_on.contains(limiter.name())
+                && (limiter.in_flight() > 0 || limiter.queue_len() > 0 || limiter.is_overridden())
         };
         let retired = self.limiters.iter().chain(&self.retired).filter(is_in_use).cloned().collect();
+        drop(go_on);
         let next = Shared {
             workers: self.workers,
             log: self.log.clone(),
@@ -122,13 +149,14 @@ impl Shared {
             preflight: plan.preflight,
             response_headers: plan.response_headers,
             recent: self.recent.clone(),
+            registry: self.registry.clone(),
         };
         // Nothing can fail any more.
-        next.all_routes.iter().for_each(|route| route.reconfigure_upgrades());
-        for (upstream, read) in next.upstreams.iter().zip(secrets) {
-            upstream.settings().secret_headers.iter().zip(&read).for_each(|(secret, read)| secret.adopt(read));
-        }
-        let is_new = |upstream: &&Arc<_>| !self.upstreams.iter().any(|before| Arc::ptr_eq(before, upstream));
+        next.all_routes.iter().for_each(|route| route.reconfigure_upgrades(&plan.limits));
+        // Those of upstreams that stay: loading the plan has shown that they can be used.
+        next.secrets().for_each(SecretHeader::check);
+        let before: HashSet<_> = self.upstreams.iter().map(Arc::as_ptr).collect();
+        let is_new = |upstream: &&Arc<_>| !before.contains(&Arc::as_ptr(upstream));
         next.upstreams.iter().filter(is_new).for_each(|upstream| upstream.put_in_force());
         for Measured { limit, upstream, queue_follows } in &plan.measured {
             let settings = &mut plan.limits[*limit];
@@ -139,25 +167,25 @@ impl Shared {
             limiter.reconfigure(settings);
         }
         next.measure(&plan.measured);
+        next.bound_connections();
         Ok(next)
     }
 
-    fn upstream(&self, settings: upstream::Settings) -> Arc<Upstream<ForwardedBody>> {
-        let same = self.upstreams.iter().find(|upstream| *upstream.settings() == settings);
-        let before = self.upstreams.iter().find(|upstream| upstream.settings().name == settings.name);
-        same.cloned().unwrap_or_else(|| {
-            Arc::new(match before {
-                Some(before) => before.with(settings),
-                None => Upstream::new(settings, self.workers),
-            })
-        })
+    fn upstream(&self, before: Option<&Known>, settings: upstream::Settings) -> Known {
+        match before {
+            Some(same) if *same.settings() == settings => same.clone(),
+            Some(before) => Arc::new(before.with(settings)),
+            None => Arc::new(Upstream::new(settings, self.workers)),
+        }
     }
 
     /// Has the limits that are measured follow their upstreams.
     fn measure(&self, measured: &[Measured]) {
-        for (index, upstream) in self.upstreams.iter().enumerate() {
-            let ours = measured.iter().filter(|each| each.upstream == index);
-            let limiters: Vec<_> = ours.map(|each| (self.limiters[each.limit].clone(), each.queue_follows)).collect();
+        let mut followers: Vec<Vec<_>> = vec![Vec::new(); self.upstreams.len()];
+        for each in measured {
+            followers[each.upstream].push((self.limiters[each.limit].clone(), each.queue_follows));
+        }
+        for (upstream, limiters) in self.upstreams.iter().zip(followers) {
             let tell = move |slots| {
                 limiters.iter().for_each(|(limiter, queue_follows)| limiter.set_measured(slots, *queue_follows));
             };
@@ -165,9 +193,20 @@ impl Shared {
         }
     }
 
-    fn limiter(&self, settings: &admission::Settings) -> Limiter {
-        let same = self.limiters.iter().chain(&self.retired).find(|limiter| limiter.name() == settings.name);
-        same.cloned().unwrap_or_else(|| Limiter::new(settings.clone()))
+    /// Whether a key of a limit can be shown as `text`: of secrets only the beginning is known.
+    pub fn may_show_key(&self, limit: &Limiter, text: &str) -> bool {
+        self.all_routes.iter().all(|route| {
+            let limiters = route.limits.as_ref().map_or(&[][..], Limits::limiters).iter();
+            let of_limit = route.keys.iter().zip(limiters).find(|(_, limiter)| limiter.name() == limit.name());
+            of_limit.is_none_or(|(rules, _)| rules.as_ref().is_none_or(|rules| rules.expression.may_show(text)))
+        })
+    }
+
+    /// Has the upstreams know how many connections they can need.
+    fn bound_connections(&self) {
+        for (upstream, needed) in self.upstreams.iter().zip(Needed::of_all(self)) {
+            upstream.bound_connections(Box::new(move || needed.count()));
+        }
     }
 
     /// All limits, in the order of the plan.
@@ -183,8 +222,10 @@ impl Shared {
         })
     }
 
-    /// Looks at the files that upstreams are made with, and uses what has changed.
+    /// Looks at the files that upstreams and values of headers are made of, and uses what has changed. It blocks on the
+    /// file system.
     pub fn check_files(&self) {
+        self.secrets().for_each(SecretHeader::check);
         self.upstreams.iter().filter_map(|upstream| upstream.settings().tls.as_ref()).for_each(tls::Client::check);
     }
 
@@ -198,18 +239,56 @@ impl Shared {
         &self.recent
     }
 
-    /// Reads the files again that hold values of headers. What is wrong with one is logged, and what it held stays.
-    /// It blocks on the file system.
-    pub fn refresh_secrets(&self) {
-        self.upstreams
-            .iter()
-            .flat_map(|upstream| &upstream.settings().secret_headers)
-            .for_each(|secret| secret.refresh());
+    /// Lines of the access log that its reader was too slow for, and rejections that were too many to be written.
+    pub fn unlogged(&self) -> (u64, u64) {
+        self.log.as_ref().map_or((0, 0), |log| (log.dropped(), log.suppressed()))
+    }
+
+    /// What has become of requests: the routes' names, and their counts. Without a name: those that no route took.
+    pub fn traffic(&self) -> impl Iterator<Item = (&str, TrafficCounts)> {
+        let routes = self.all_routes.iter().map(|route| (route.settings.name.as_str(), route.traffic.read()));
+        routes.chain([("", self.registry.unrouted())])
+    }
+
+    /// How many requests of a phase hold a permit of each limit, by its name.
+    pub fn in_phase(&self, phase: Phase) -> Vec<(&str, u64)> {
+        let counts = self.registry.count(phase);
+        let of_route = |route: &Arc<Route>| counts.get(&route.names.route).copied().unwrap_or_default();
+        let of_limit = |limiter: &Limiter| {
+            let takes = |route: &&Arc<Route>| {
+                let has_own_places = phase == Phase::Upgraded && route.upgrades().is_some();
+                let limits = route.limits.as_ref().map_or(&[][..], Limits::limiters);
+                !has_own_places && limits.iter().any(|taken| taken.name() == limiter.name())
+            };
+            self.all_routes.iter().filter(takes).map(of_route).sum()
+        };
+        self.limiters.iter().map(|limiter| (limiter.name(), of_limit(limiter))).collect()
+    }
+
+    /// Those that are under way. One registry for all plans.
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    fn secrets(&self) -> impl Iterator<Item = &SecretHeader> {
+        self.upstreams.iter().flat_map(|upstream| &upstream.settings().secret_headers)
     }
 
     /// All upstreams, in the order of the plan: their names, and how their endpoints are.
     pub fn upstreams(&self) -> impl Iterator<Item = (&str, Vec<EndpointStatus>)> {
         self.upstreams.iter().map(|upstream| (upstream.settings().name.as_str(), upstream.endpoints()))
+    }
+
+    /// All upstreams, in the order of the plan: their names, and what is counted of them.
+    pub fn upstream_counts(&self) -> impl Iterator<Item = (&str, UpstreamCounts)> {
+        self.upstreams.iter().map(|upstream| (upstream.settings().name.as_str(), upstream.counts()))
+    }
+
+    /// Has an endpoint of an upstream get no new requests, by the word of `by`, or with `None` as before. Whether there is one
+    /// of this name.
+    pub fn drain_endpoint(&self, upstream: &str, endpoint: &str, by: Option<&str>) -> bool {
+        let upstream = self.upstreams.iter().find(|other| other.settings().name == upstream);
+        upstream.is_some_and(|upstream| upstream.drain(endpoint, by))
     }
 
     /// Ends every wait with the reason `draining`. Returns how many there were.
@@ -226,6 +305,7 @@ impl Route {
         upstreams: &[Arc<Upstream<ForwardedBody>>],
         before: Option<&Route>,
         recent: Arc<Recent>,
+        workers: usize,
     ) -> Self {
         let upstream = upstreams[settings.upstream].clone();
         let authority = upstream.settings().endpoints[0].authority(upstream.settings().protocol);
@@ -233,6 +313,7 @@ impl Route {
         let keys: Vec<_> = settings.limits.iter().map(|limit| keys.get(*limit).cloned().flatten()).collect();
         let keys = if keys.iter().any(Option::is_some) { keys } else { Vec::new() };
         let rejected = before.map(|route| route.rejected.clone()).unwrap_or_default();
+        let traffic = before.map_or_else(|| Arc::new(Traffic::new(workers)), |route| route.traffic.clone());
         // Kept while it is not in force: tunnels last long.
         let upgrades = before.and_then(|route| route.upgrades.clone()).or_else(|| match settings.upgrade {
             Upgrade::Separate(places) => Some(Limiter::new(upgrade_settings(&settings.name, places))),
@@ -243,7 +324,35 @@ impl Route {
             upstream: upstream.settings().name.as_str().into(),
             limit: limits.as_ref().map(|limits| limits.name().into()),
         };
-        Route { settings, limits, keys, upstream, authority, names, upgrades, rejected, recent }
+        Route {
+            settings,
+            limits,
+            keys,
+            upstream,
+            authority,
+            names,
+            upgrades,
+            rejected,
+            traffic,
+            recent,
+            unreachable: Seldom::new(),
+        }
+    }
+
+    /// Tells the operator why its upstream can't be reached, which no answer does.
+    pub(super) fn say(&self, failure: &Failure) {
+        if let Failure::Connect(error) = failure
+            && self.unreachable.is_time(SystemTime::now())
+        {
+            let upstream = &*self.names.upstream;
+            tracing::warn!(upstream, %error, "the upstream can't be reached (said once a minute for a route)");
+        }
+    }
+
+    /// Whether any of its limits has a cap for keys.
+    pub(super) fn has_quotas(&self) -> bool {
+        let limiters = self.limits.as_ref().map_or(&[][..], Limits::limiters);
+        limiters.iter().any(Limiter::counts_by_key)
     }
 
     /// The places of upgraded connections, where they have their own.
@@ -251,9 +360,12 @@ impl Route {
         self.upgrades.as_ref().filter(|_| matches!(self.settings.upgrade, Upgrade::Separate(_)))
     }
 
-    fn reconfigure_upgrades(&self) {
+    /// The places only count where all of its limits do.
+    fn reconfigure_upgrades(&self, limits: &[admission::Settings]) {
         if let (Some(upgrades), Upgrade::Separate(places)) = (&self.upgrades, self.settings.upgrade) {
-            upgrades.reconfigure(upgrade_settings(&self.settings.name, places));
+            let mut own = self.settings.limits.iter();
+            let dry_run = own.len() > 0 && own.all(|limit| limits[*limit].dry_run);
+            upgrades.reconfigure(admission::Settings { dry_run, ..upgrade_settings(&self.settings.name, places) });
         }
     }
 

@@ -1,9 +1,10 @@
 //! What a connection becomes after a 101: bytes both ways, until both ends have closed.
 //!
 //! The permit is held until then. A client that leaves is an end like any other: the upstream is told, what it still
-//! sends is read and dropped, and after `abort_grace` its connection is closed. So is `max_duration`, only that we end
-//! the client's side.
+//! sends is read and dropped, and after `abort_grace` its connection is closed. So is `max_duration`, and an operator's
+//! word, only that we end the client's side.
 
+use std::future::poll_fn;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
@@ -59,19 +60,22 @@ impl Tunnel {
             hung_up.await;
             sleep(self.grace).await;
         };
-        let overdue = tokio::select! {
-            () = outward => false,
+        let cancelled = poll_fn(|cx| self.record.poll_cancelled(cx));
+        let ended = tokio::select! {
+            () = outward => None,
             // An upstream that takes nothing keeps us from reading what the client's leaving stands behind.
-            () = left => false,
+            () = left => None,
             // An upstream that has closed has nothing more to do with what the client still says.
-            () = carry(&mut from_upstream, &mut to_client, &received) => false,
-            () = silence(self.idle_timeout, &sent, &received) => false,
-            () = cut => false,
-            () = until(self.deadline) => true,
+            () = carry(&mut from_upstream, &mut to_client, &received) => None,
+            () = silence(self.idle_timeout, &sent, &received) => None,
+            () = cut => None,
+            () = until(self.deadline) => Some(Failure::Outlived),
+            () = cancelled => Some(Failure::Cancelled),
         };
-        if overdue {
-            self.record.broken(received.load(Relaxed), &Failure::Overdue);
-            let _ = to_client.shutdown().await;
+        if let Some(failure) = ended {
+            self.record.broken(received.load(Relaxed), &failure);
+            // Over TLS, a client that reads nothing stands before the end as well.
+            let _ = timeout(self.grace, to_client.shutdown()).await;
             let _ = timeout(self.grace, end(from_upstream, to_upstream)).await;
         } else {
             self.record.completed(received.load(Relaxed));

@@ -34,6 +34,8 @@ pub struct Choice {
     pub(super) seats: u32,
     /// For whom capacity is being saved up while this one passes.
     pub(super) over: Option<Ticket>,
+    /// Whether those who stand behind it are overtaken by it.
+    pub(super) overtakes: bool,
 }
 
 impl Choice {
@@ -81,7 +83,7 @@ impl<W, V, K: Hash + Eq + Clone> Queue<W, V, K> {
         }
         let first = self.first(now)?;
         if room.fits(first.seats) {
-            return Some(Next::Go(self.choice(first, None)));
+            return Some(Next::Go(self.choice(first, None, now)));
         }
         if room.free() == 0 {
             return None;
@@ -90,11 +92,11 @@ impl<W, V, K: Hash + Eq + Clone> Queue<W, V, K> {
         lane.pin(first.index, now);
         if !is_saved_up(lane.pinned_since, now) {
             let passer = self.passer(None, now, room.free())?;
-            return Some(Next::Go(self.choice(passer, None)));
+            return Some(Next::Go(self.choice(passer, None, now)));
         }
         let may_pass = first.seats.min(room.limit).saturating_sub(lane.passed);
         let passer = self.passer(Some(first.lane), now, room.free().min(may_pass))?;
-        Some(Next::Go(self.choice(passer, Some(self.nodes.ticket(first.index)))))
+        Some(Next::Go(self.choice(passer, Some(self.nodes.ticket(first.index)), now)))
     }
 
     /// Anybody who waits.
@@ -103,8 +105,9 @@ impl<W, V, K: Hash + Eq + Clone> Queue<W, V, K> {
         Some(self.nodes.ticket(self.turns[lane].oldest()))
     }
 
-    fn choice(&self, Candidate { index, seats, .. }: Candidate, over: Option<Ticket>) -> Choice {
-        Choice { ticket: self.nodes.ticket(index), seats, over }
+    fn choice(&self, Candidate { lane, index, seats }: Candidate, over: Option<Ticket>, now: u64) -> Choice {
+        let overtakes = self.order.overtakes(self.turns[lane].stood_since, now);
+        Choice { ticket: self.nodes.ticket(index), seats, over, overtakes }
     }
 
     /// The first of all levels.

@@ -21,6 +21,8 @@ pub struct Rules<K> {
     pub shared: KeyRule,
     /// So many keys have a flow of their own; default 10,000. More than that share one.
     pub max_keys: usize,
+    /// What `keys` calls a key that it does not hold as it is. Default: nothing.
+    pub name_of: fn(&K) -> Option<K>,
 }
 
 /// What differs for one key.
@@ -34,13 +36,20 @@ pub struct KeyRule {
 
 impl<K> Default for Rules<K> {
     fn default() -> Self {
-        Rules { per_key: None, per_key_queue: None, keys: HashMap::new(), shared: KeyRule::default(), max_keys: 10_000 }
+        Rules {
+            per_key: None,
+            per_key_queue: None,
+            keys: HashMap::new(),
+            shared: KeyRule::default(),
+            max_keys: 10_000,
+            name_of: |_| None,
+        }
     }
 }
 
 impl<K: Hash + Eq> PartialEq for Rules<K> {
     fn eq(&self, other: &Self) -> bool {
-        let Rules { per_key, per_key_queue, keys, shared, max_keys } = self;
+        let Rules { per_key, per_key_queue, keys, shared, max_keys, name_of: _ } = self;
         (per_key, per_key_queue, shared, max_keys)
             == (&other.per_key, &other.per_key_queue, &other.shared, &other.max_keys)
             && *keys == other.keys
@@ -50,9 +59,34 @@ impl<K: Hash + Eq> PartialEq for Rules<K> {
 impl<K: Hash + Eq> Eq for Rules<K> {}
 
 impl<K> Rules<K> {
-    fn cap_any(&self) -> bool {
+    /// Whether any key has a cap.
+    pub fn cap_any(&self) -> bool {
         let Rules { per_key, keys, shared, .. } = self;
         per_key.is_some() || shared.per_key.is_some() || keys.values().any(|rule| rule.per_key.is_some())
+    }
+}
+
+impl<K: Hash + Eq> Rules<K> {
+    /// How many seats a key may have in flight; `None` asks for the shared flow.
+    pub fn cap(&self, key: Option<&K>) -> Option<NonZeroU32> {
+        self.rule(key).per_key.or(self.per_key)
+    }
+
+    /// What differs for this very key; `None` where nothing is said of it.
+    pub fn rule_of(&self, key: &K) -> Option<KeyRule> {
+        // Asked for its name only where there are names.
+        if self.keys.is_empty() {
+            return None;
+        }
+        let named = || self.keys.get(&(self.name_of)(key)?);
+        self.keys.get(key).or_else(named).copied()
+    }
+
+    fn rule(&self, key: Option<&K>) -> KeyRule {
+        match key {
+            None => self.shared,
+            Some(key) => self.rule_of(key).unwrap_or_default(),
+        }
     }
 }
 
@@ -156,7 +190,7 @@ impl<K: Hash + Eq + Clone> Flows<K> {
             Some(flow) => &self.flows[flow],
             None if self.is_full() => &self.flows[SHARED],
             None => {
-                let fresh = self.rule(key);
+                let fresh = self.rules.rule(key);
                 return (weight(fresh), self.rules.per_key_queue.unwrap_or(u32::MAX));
             }
         };
@@ -172,16 +206,9 @@ impl<K: Hash + Eq + Clone> Flows<K> {
         self.flows.iter()
     }
 
-    fn rule(&self, key: Option<&K>) -> KeyRule {
-        match key {
-            None => self.rules.shared,
-            Some(key) => self.rules.keys.get(key).copied().unwrap_or_default(),
-        }
-    }
-
     fn make(&self, key: Option<K>) -> Flow<K> {
-        let rule = self.rule(key.as_ref());
-        let per_key = rule.per_key.or(self.rules.per_key);
+        let rule = self.rules.rule(key.as_ref());
+        let per_key = self.rules.cap(key.as_ref());
         Flow {
             key,
             in_flight: 0,

@@ -4,7 +4,7 @@ use super::level::Level;
 use super::nodes::{NONE, Nodes};
 use super::turns::share;
 
-/// The waiters of one flow on one level, in order of arrival: what takes turns with its like. 72 bytes.
+/// The waiters of one flow on one level, in order of arrival: what takes turns with its like. 80 bytes.
 #[derive(Debug)]
 pub(super) struct Lane {
     pub(super) flow: u32,
@@ -29,6 +29,8 @@ pub(super) struct Lane {
     pub(super) place: u32,
     /// Its place in the heap of lengths.
     pub(super) length_place: u32,
+    /// How often a later one overtook somebody. Wraps.
+    pub(super) overtaken: u32,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,6 +64,7 @@ impl Lane {
             status: Status::Owing,
             place: NONE,
             length_place: NONE,
+            overtaken: 0,
         }
     }
 
@@ -72,6 +75,7 @@ impl Lane {
         }
         let node = &mut nodes[index];
         (node.previous, node.next) = (self.newest, NONE);
+        node.overtaken_before = self.overtaken;
         self.seats += u64::from(node.seats);
         match self.newest {
             NONE => self.oldest = index,
@@ -139,6 +143,23 @@ impl Lane {
         if self.pinned != index {
             (self.pinned, self.pinned_since, self.passed) = (index, now, 0);
         }
+    }
+
+    /// How often the oldest has been overtaken, unless capacity is saved up for it.
+    pub(super) fn oldest_overtaken<W, V>(&self, nodes: &Nodes<W, V>) -> Option<u32> {
+        let stands_back = self.oldest != NONE && self.oldest != self.pinned;
+        stands_back.then(|| self.overtaken.wrapping_sub(nodes[self.oldest].overtaken_before))
+    }
+
+    /// Whether it is the one that capacity is saved up for.
+    pub(super) fn is_saved_up_for(&self, index: u32) -> bool {
+        self.pinned == index
+    }
+
+    /// The oldest beside the one that capacity is saved up for, if there is one.
+    pub(super) fn oldest_but_pinned<W, V>(&self, nodes: &Nodes<W, V>) -> u32 {
+        let after = nodes[self.oldest].next;
+        if self.oldest == self.pinned && after != NONE { after } else { self.oldest }
     }
 
     pub(super) fn is_pinned(&self) -> bool {

@@ -5,7 +5,8 @@
 //! Three questions, each with a file: which **level** (`level.rs`: strict priority, a level is worth five seconds of
 //! waiting), whose **turn** on that level (`turns.rs`: keys take turns by the seats they get), and who within that turn
 //! (`order.rs`: oldest or newest first). `choose.rs` asks them in this order; `queue.rs` is the whole from outside.
-//! Beside them: who must go because time is over (`deadlines.rs`), who gives way when the queue is full (`room.rs`), what
+//! Beside them: who must go because time is over (`deadlines.rs`), who gives way when the queue is full (`room.rs`), who
+//! has been overtaken too often to be served in time (`overtaken.rs`), what
 //! a key may have at once (`flows.rs`), and in which order all of them would go (`upcoming.rs`). Waiters are kept in
 //! `nodes.rs`, in lists per key and level (`lane.rs`).
 //!
@@ -13,7 +14,7 @@
 //! - With one key or none, one level and [`Order::Fifo`], arrival order is admission order.
 //! - Each operation takes constant time or the logarithm of the waiters and keys there are; once warm, nothing is
 //!   allocated but an entry for a key that comes anew.
-//! - A waiter takes 72 bytes with a waker; a key takes about 150 while it waits or, where it is capped, is in flight.
+//! - A waiter takes 80 bytes with a waker; a key takes about 150 while it waits or, where it is capped, is in flight.
 //! - A ticket is good for exactly one waiter.
 //! - A key that always has somebody waiting is never more than one request and one turn of the others behind its share.
 
@@ -26,6 +27,7 @@ mod lane;
 mod level;
 mod nodes;
 mod order;
+mod overtaken;
 mod pool;
 #[expect(clippy::module_inception, reason = "the file is named for the type that it is about")]
 mod queue;

@@ -7,10 +7,11 @@ pub struct Ticket {
     generation: u32,
 }
 
-/// One waiter: 56 bytes with a `std::task::Waker` and a verdict of up to 8, and 16 more in the heap of deadlines.
+/// One waiter: 64 bytes with a `std::task::Waker` and a verdict of up to 8, and 16 more in the heap of deadlines.
 #[derive(Debug)]
 pub(super) struct Node<W, V> {
     pub(super) since: u64,
+    pub(super) tag: u64,
     /// Counts the waiters that had this slot, so that an old ticket finds nothing.
     generation: u32,
     pub(super) previous: u32,
@@ -20,6 +21,8 @@ pub(super) struct Node<W, V> {
     /// Its place in the heap of deadlines.
     pub(super) due: u32,
     pub(super) seats: u32,
+    /// How often its lane had let somebody overtake when it joined.
+    pub(super) overtaken_before: u32,
     pub(super) state: State<W, V>,
 }
 
@@ -47,17 +50,19 @@ impl<W, V> Default for Nodes<W, V> {
 }
 
 impl<W, V> Nodes<W, V> {
-    pub(super) fn insert(&mut self, waker: W, since: u64, seats: u32, lane: u32) -> Ticket {
+    pub(super) fn insert(&mut self, waker: W, tag: u64, since: u64, seats: u32, lane: u32) -> Ticket {
         if self.free == NONE {
             self.free = u32::try_from(self.nodes.len()).expect("fewer than 2^32 waiters");
             self.nodes.push(Node {
                 since,
+                tag,
                 generation: 0,
                 previous: NONE,
                 next: NONE,
                 owner: NONE,
                 due: NONE,
                 seats,
+                overtaken_before: 0,
                 state: State::Free,
             });
         }
@@ -65,6 +70,7 @@ impl<W, V> Nodes<W, V> {
         let node = &mut self.nodes[index as usize];
         self.free = node.next;
         node.since = since;
+        node.tag = tag;
         node.seats = seats;
         node.owner = lane;
         node.state = State::Waiting(waker);

@@ -33,6 +33,8 @@ pub struct Queue<W, V, K = ()> {
 pub struct Waiter<'a, W, K = ()> {
     /// What wakes it.
     pub waker: W,
+    /// What observers know it by.
+    pub tag: u64,
     /// Whose it is. `None`: the flow shared by all without a key.
     pub key: Option<&'a K>,
     /// How urgent it is.
@@ -104,7 +106,7 @@ impl<W, V, K: Hash + Eq + Clone> Queue<W, V, K> {
 
     /// Joins. Whether there is room is for [`room_for`](Queue::room_for) to say.
     pub fn push(&mut self, now: Instant, waiter: Waiter<'_, W, K>) -> Ticket {
-        let Waiter { waker, key, level, seats, since, deadline } = waiter;
+        let Waiter { waker, tag, key, level, seats, since, deadline } = waiter;
         let since_now = since == now;
         let now = self.clock.nanos(now);
         self.len += 1;
@@ -112,7 +114,7 @@ impl<W, V, K: Hash + Eq + Clone> Queue<W, V, K> {
         let lane = self.lane(flow, level);
         self.flows[flow].waiting += 1;
         let since = if since_now { now } else { self.clock.nanos(since) };
-        let ticket = self.nodes.insert(waker, since, seats.max(1), lane);
+        let ticket = self.nodes.insert(waker, tag, since, seats.max(1), lane);
         self.deadlines.insert(ticket.index, self.clock.nanos(deadline), &mut self.nodes);
         self.turns[lane].link(ticket.index, now, &mut self.nodes);
         self.turns.joined(lane, seats.max(1));
@@ -125,12 +127,15 @@ impl<W, V, K: Hash + Eq + Clone> Queue<W, V, K> {
     /// Charges its lane and, where keys have caps, counts it as in flight until [`end`](Queue::end).
     /// `None` if it is not waiting any more.
     pub fn grant(&mut self, choice: Choice, verdict: V) -> Option<W> {
-        let Choice { ticket, seats, over } = choice;
+        let Choice { ticket, seats, over, overtakes } = choice;
         let lane = self.waiting_in(ticket)?;
         if let Some(over) = over.and_then(|over| self.waiting_in(over)) {
             self.turns[over].passed += seats;
         }
         self.turns.charge(lane, seats);
+        if overtakes && self.nodes[ticket.index].previous != NONE {
+            self.turns[lane].overtaken = self.turns[lane].overtaken.wrapping_add(1);
+        }
         let flow = self.turns[lane].flow;
         let waker = self.settle(ticket, verdict);
         if self.flows.counts_in_flight() {

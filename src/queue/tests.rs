@@ -59,7 +59,7 @@ impl Bench {
     fn push(&mut self, waker: u32, like: Like) -> Ticket {
         let Like { key, level, seats, timeout } = like;
         let (since, deadline) = (self.now, self.now + timeout);
-        self.queue.push(self.now, Waiter { waker, key: key.as_ref(), level, seats, since, deadline })
+        self.queue.push(self.now, Waiter { waker, tag: 0, key: key.as_ref(), level, seats, since, deadline })
     }
 
     /// Lets one go, if there is room; its seats count until [`end`](Bench::end).

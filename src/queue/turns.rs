@@ -18,6 +18,8 @@ pub(super) struct Turns {
     levels: [Round; Level::ALL.len()],
     /// A bit for each level that has active lanes.
     busy: u8,
+    /// The lane that had its turn last, while it exists.
+    pub(super) served: Option<u32>,
 }
 
 /// The turns of one level.
@@ -100,6 +102,7 @@ impl Turns {
 
     /// An active lane takes its turn, or is let pass.
     pub(super) fn charge(&mut self, lane: u32, seats: u32) {
+        self.served = Some(lane);
         self.levels[self.lanes[lane].level as usize].charge(lane, &mut self.lanes, seats);
     }
 
@@ -172,6 +175,7 @@ impl Turns {
         round.owing.remove(0, |moved, place| lanes[moved].place = place);
         let flow = lanes[lane].flow;
         lanes.remove(lane);
+        self.served = self.served.filter(|served| *served != lane);
         Some(flow)
     }
 

@@ -15,7 +15,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::ReadBuf;
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::body::WireBody;
 use super::drain::Stage;
@@ -36,6 +36,8 @@ pub(super) struct Connection {
     pub(super) timer: Timer,
     /// The progress and the stage that the timer was last set for.
     pub(super) timed: Option<(u32, Stage)>,
+    /// Whether it has had the time that whoever has just come has to ask.
+    settled: bool,
     /// Present while nobody else would see the client leave.
     watch: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
@@ -53,6 +55,8 @@ enum End {
 /// How long, and up to how many bytes, we read what is left of a request that has been answered.
 pub(super) const LINGER: Duration = Duration::from_secs(5);
 const DISCARD: u64 = 64 << 10;
+/// Who has just connected is about to ask, and would take a close for a failure: only after this it is idle.
+const NEWCOMER: Duration = Duration::from_secs(1);
 /// During a drain, an idle connection closes after this.
 pub(super) const DRAIN_IDLE: Duration = Duration::from_secs(1);
 
@@ -72,16 +76,22 @@ impl Connection {
             _registered: registered,
             timer: Timer::default(),
             timed: None,
+            settled: false,
             watch: None,
         }
     }
 
     /// Serves the connection to its end. Dropping this drops what is under way on it.
     pub(super) async fn run(mut self) {
-        if self.client.is_secured() && !Box::pin(self.greet()).await {
-            return;
+        let mut read = Vec::new();
+        if self.is_greeted() {
+            match Box::pin(self.greet()).await {
+                Some(rest) => read = rest,
+                None => return,
+            }
         }
         let mut wire = Wire::new(self.socket.clone(), self.signals.clone(), self.worker.settings.max_header_bytes);
+        wire.hold(&read);
         loop {
             let service = {
                 let (worker, client) = (self.worker.clone(), self.client.clone());
@@ -109,6 +119,8 @@ impl Connection {
                 wire.carry_bytes(&parts.read_buf);
                 return Box::pin(self.run_http2(wire)).await;
             }
+            // Whatever it does from here on, it does not wait for a request.
+            self.signals.set_busy();
             if let Some(tunnel) = self.signals.take_tunnel() {
                 wire.carry_bytes(&parts.read_buf);
                 let mut stage = self.worker.control.changes();
@@ -126,26 +138,6 @@ impl Connection {
         } else {
             close(&self.socket, LINGER).await;
         }
-    }
-
-    /// Agrees with the client on TLS. It has as long as for a head; a drain has less patience.
-    async fn greet(&mut self) -> bool {
-        let mut stage = self.worker.control.changes();
-        let drained = async {
-            drop(stage.wait_for(|stage| *stage >= Stage::Draining).await);
-            sleep(DRAIN_IDLE).await;
-        };
-        let greeted = timeout(self.worker.settings.header_timeout, self.socket.handshake(&[]));
-        let error = tokio::select! {
-            greeted = greeted => match greeted {
-                Ok(Ok(())) => return true,
-                Ok(Err(error)) => error.to_string(),
-                Err(_) => "it took too long".to_owned(),
-            },
-            () = drained => "the drain has begun".to_owned(),
-        };
-        tracing::debug!(client = %self.client.peer(), error, "a TLS handshake failed");
-        false
     }
 
     /// Polls hyper, and does what it leaves undone: watches for a hang-up where it is blind, and keeps the times.
@@ -217,17 +209,34 @@ impl Connection {
         if self.timed != Some(now) {
             self.timed = Some(now);
             let settings = &self.worker.settings;
+            let silent = self.signals.phase() == Phase::Idle && !self.signals.is_write_blocked();
+            let never_asked = silent && self.signals.progress() == 0;
+            let newcomer = never_asked && !self.settled;
             let patience = match self.signals.phase() {
                 _ if self.signals.is_write_blocked() => Some(settings.write_idle_timeout),
                 Phase::Idle if stage >= Stage::Draining => Some(settings.idle_timeout.min(DRAIN_IDLE)),
+                Phase::Idle if newcomer => Some(settings.idle_timeout.min(NEWCOMER)),
+                Phase::Idle if never_asked => Some(settings.idle_timeout.saturating_sub(NEWCOMER)),
                 Phase::Idle => Some(settings.idle_timeout),
                 Phase::Head => Some(settings.header_timeout),
                 Phase::Body => Some(settings.body_idle_timeout),
                 Phase::Answer => None,
             };
-            self.timer.set(patience.and_then(|patience| Instant::now().checked_add(patience)));
+            self.wait_for(patience, silent && !newcomer);
+        }
+        if self.signals.is_asked_to_go() {
+            if self.signals.idle_since() > 0 && !self.socket.has_unread() {
+                return Poll::Ready(());
+            }
+            self.signals.set_busy();
+            self.worker.control.crowd.note_busy(&self.signals);
         }
         ready!(self.timer.poll(cx));
+        if stage == Stage::Serving && self.signals.progress() == 0 && !std::mem::replace(&mut self.settled, true) {
+            self.timed = None;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         let unasked = self.signals.in_exchange() && !self.signals.is_reading();
         if self.signals.phase() == Phase::Body && unasked && !self.signals.is_write_blocked() {
             // Nobody asks for the body: it is not the client that is late.
@@ -236,6 +245,20 @@ impl Connection {
             return Poll::Pending;
         }
         Poll::Ready(())
+    }
+
+    /// Winds the timer up anew, and notes whether the connection is idle.
+    pub(super) fn wait_for(&mut self, patience: Option<Duration>, idle: bool) {
+        let now = patience.map(|_| Instant::now());
+        self.timer.set(now.zip(patience).and_then(|(now, patience)| now.checked_add(patience)));
+        match now.filter(|_| idle) {
+            Some(now) => {
+                let crowd = &self.worker.control.crowd;
+                self.signals.set_idle_since(crowd.moment(now));
+                crowd.note_idle();
+            }
+            None => self.signals.set_busy(),
+        }
     }
 
     pub(super) fn stage(&self) -> Stage {
@@ -253,7 +276,13 @@ async fn answer(
     let exchange = InExchange(signals);
     let mut response = match exchange.0.take_refusal() {
         Some(refusal) => worker.proxy.refuse(&client, refusal),
-        None => worker.proxy.handle(&client, request.map(RequestBody::http1)).await,
+        None => {
+            let request = request.map(|body| RequestBody::http1(body).at_most(worker.settings.max_body));
+            match worker.answer_at_once(&client, &request) {
+                Some(response) => response,
+                None => worker.proxy.handle(&client, request).await,
+            }
+        }
     };
     if let Some(tunnel) = response.body_mut().take_tunnel() {
         exchange.0.agree_to_tunnel(tunnel);

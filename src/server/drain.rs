@@ -8,6 +8,8 @@ use arc_swap::ArcSwap;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, timeout_at};
 
+use super::crowd::Crowd;
+use super::introductions::Introductions;
 use super::reloads::Reloads;
 use super::settings::Settings;
 use crate::proxy::Shared;
@@ -32,12 +34,17 @@ pub(super) struct Control {
     /// The stage, for whoever looks at it on the way; and its changes, for whoever waits for them.
     stage: AtomicU8,
     changes: watch::Sender<Stage>,
-    pub(super) connections: AtomicUsize,
+    /// What connections begin with.
+    pub(super) settings: ArcSwap<Settings>,
+    pub(super) crowd: Arc<Crowd>,
     pub(super) listeners: AtomicUsize,
     /// A connection or a listener has ended.
     pub(super) ended: Notify,
     pub(super) asked_to_drain: Notify,
     pub(super) reloads: Reloads,
+    pub(super) introductions: Introductions,
+    /// Another plan is in force.
+    pub(super) reloaded: Notify,
     draining: AtomicBool,
     /// Requests that were cut before their response had begun.
     pub(super) lost: AtomicUsize,
@@ -56,15 +63,18 @@ const LAST_WORDS: Duration = Duration::from_millis(250);
 const LAST_BREATH: Duration = Duration::from_secs(1);
 
 impl Control {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(settings: Settings) -> Self {
         Control {
             stage: AtomicU8::new(Stage::Serving as u8),
             changes: watch::Sender::default(),
-            connections: AtomicUsize::new(0),
+            crowd: Crowd::new(settings.max_connections.get()),
+            settings: ArcSwap::from_pointee(settings),
             listeners: AtomicUsize::new(0),
             ended: Notify::new(),
             asked_to_drain: Notify::new(),
             reloads: Reloads::new(),
+            introductions: Introductions::default(),
+            reloaded: Notify::new(),
             draining: AtomicBool::new(false),
             lost: AtomicUsize::new(0),
         }
@@ -101,7 +111,8 @@ impl Control {
     }
 
     /// Runs the drain to its end. The workers may go after it.
-    pub(super) async fn drain(self: &Arc<Self>, settings: &Settings, in_force: &ArcSwap<Shared>) -> Drained {
+    pub(super) async fn drain(self: &Arc<Self>, in_force: &ArcSwap<Shared>) -> Drained {
+        let settings = self.settings.load_full();
         self.draining.store(true, Relaxed);
         let deadline = Instant::now() + settings.drain_timeout;
         sleep(settings.drain_delay.min(settings.drain_timeout)).await;
@@ -121,7 +132,7 @@ impl Control {
     async fn quiet(&self) {
         loop {
             let ended = self.ended.notified();
-            if self.listeners.load(Relaxed) == 0 && self.connections.load(Relaxed) == 0 {
+            if self.listeners.load(Relaxed) == 0 && self.crowd.open() == 0 {
                 return;
             }
             ended.await;

@@ -10,7 +10,6 @@ use arc_swap::ArcSwap;
 use super::drain::{Control, Stage};
 use crate::files::PERIOD;
 use crate::proxy::Shared;
-use crate::tls;
 
 /// Has the files looked at before it is their time.
 #[derive(Debug, Clone)]
@@ -18,13 +17,9 @@ pub(super) struct Files(SyncSender<()>);
 
 impl Files {
     /// Starts the thread. It ends within a period of the server's end.
-    pub(super) fn watch(
-        tls: Option<tls::Server>,
-        in_force: Arc<ArcSwap<Shared>>,
-        control: Arc<Control>,
-    ) -> io::Result<Self> {
+    pub(super) fn watch(in_force: Arc<ArcSwap<Shared>>, control: Arc<Control>) -> io::Result<Self> {
         let (sender, asked) = sync_channel(1);
-        thread::Builder::new().name("files".to_owned()).spawn(move || watch(&asked, tls, &in_force, &control))?;
+        thread::Builder::new().name("files".to_owned()).spawn(move || watch(&asked, &in_force, &control))?;
         Ok(Files(sender))
     }
 
@@ -35,9 +30,9 @@ impl Files {
     }
 }
 
-fn watch(asked: &Receiver<()>, tls: Option<tls::Server>, in_force: &ArcSwap<Shared>, control: &Control) {
+fn watch(asked: &Receiver<()>, in_force: &ArcSwap<Shared>, control: &Control) {
     while asked.recv_timeout(PERIOD) != Err(RecvTimeoutError::Disconnected) && control.stage() != Stage::Stopped {
-        if let Some(tls) = &tls {
+        if let Some(tls) = &control.settings.load().tls {
             tls.check();
         }
         in_force.load().check_files();

@@ -2,15 +2,18 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
+use tokio::sync::Mutex;
 
 use super::drain::Control;
 use super::files::Files;
-use super::reloads::{Outcome, Wish};
-use crate::proxy::{Conflict, Plan, Shared};
+use super::places::Places;
+use super::reloads::{Outcome, ReloadCounts, Wish};
+use super::settings::Settings;
+use super::start::StartError;
+use crate::proxy::{Plan, Shared, Tending};
 use crate::tls;
 
 /// A cheap handle to a running server.
@@ -19,7 +22,7 @@ pub struct Handle {
     in_force: Arc<ArcSwap<Shared>>,
     control: Arc<Control>,
     files: Files,
-    tls: Option<tls::Server>,
+    places: Arc<Mutex<Places>>,
 }
 
 impl Handle {
@@ -27,9 +30,9 @@ impl Handle {
         in_force: Arc<ArcSwap<Shared>>,
         control: Arc<Control>,
         files: Files,
-        tls: Option<tls::Server>,
+        places: Arc<Mutex<Places>>,
     ) -> Self {
-        Handle { in_force, control, files, tls }
+        Handle { in_force, control, files, places }
     }
 
     /// The routes and limits in force.
@@ -37,13 +40,57 @@ impl Handle {
         self.in_force.load_full()
     }
 
-    /// Puts another plan in force, at once and as a whole. What is under way goes on by the plan that it began with.
+    /// Puts another plan and other settings in force, at once and as a whole. Requests that are under way go on by the plan,
+    /// and connections that are open by the settings, that they began with. Of the settings, `threads` and
+    /// `tcp_keepalive` stay as they are. Resolves when the places that are listened at no more are closed.
     ///
     /// # Errors
-    /// The pairs of routes that one request could match equally well; nothing has changed then.
-    pub fn reload(&self, plan: Plan) -> Result<(), Vec<Conflict>> {
-        self.in_force.store(Arc::new(self.in_force.load().follow(plan)?));
+    /// What a start would fail with; nothing has changed then.
+    ///
+    /// # Cancel safety
+    /// Dropping this leaves either everything as it was or the new configuration in force.
+    pub async fn reload(&self, settings: Settings, plan: Plan) -> Result<(), StartError> {
+        let mut places = self.places.lock().await;
+        let settings = self.following(settings);
+        let new = places.bind(&settings).map_err(StartError::listen)?;
+        let shared = self.in_force.load().follow(plan).map_err(StartError::Routes)?;
+        self.in_force.store(Arc::new(shared));
+        self.control.crowd.set_most(settings.max_connections.get());
+        self.control.settings.store(settings.clone());
+        let leaving = places.follow(&settings, new, &self.control);
+        self.control.reloaded.notify_one();
+        leaving.close().await;
         Ok(())
+    }
+
+    /// Whether all new places of `settings` can be listened at, as far as that can be told without doing so.
+    ///
+    /// # Errors
+    /// The place that can't, and why.
+    pub async fn can_listen(&self, settings: &Settings) -> Result<(), StartError> {
+        self.places.lock().await.can_bind(settings).map_err(StartError::listen)
+    }
+
+    /// The settings that follow those in force.
+    fn following(&self, mut next: Settings) -> Arc<Settings> {
+        let now = self.control.settings.load();
+        next.threads = now.threads;
+        next.tcp_keepalive = now.tcp_keepalive;
+        if next.tls == now.tls {
+            // Of the same files; with the one that is in force, clients can come back on their tickets.
+            next.tls.clone_from(&now.tls);
+        }
+        Arc::new(next)
+    }
+
+    /// Looks after the upstreams that are in force: names, health. Never ends. To be run once, on a runtime that serves no
+    /// requests.
+    pub async fn tend(&self) {
+        let mut tending = Tending::default();
+        loop {
+            tending.follow(&self.proxy());
+            self.control.reloaded.notified().await;
+        }
     }
 
     /// Looks at once at the files of certificates, keys and CAs, and uses what has changed.
@@ -53,7 +100,8 @@ impl Handle {
 
     /// The files of the certificates that clients and upstreams are shown, and until when each is valid.
     pub fn certificates(&self) -> Vec<(PathBuf, SystemTime)> {
-        let mut certificates = self.tls.as_ref().map(tls::Server::not_after).unwrap_or_default();
+        let mut certificates =
+            self.control.settings.load().tls.as_ref().map(tls::Server::not_after).unwrap_or_default();
         certificates.extend(self.proxy().certificates());
         certificates.sort();
         // Two may use one file; the one that is over first is what matters.
@@ -68,7 +116,12 @@ impl Handle {
 
     /// Open client connections.
     pub fn connections(&self) -> usize {
-        self.control.connections.load(Relaxed)
+        self.control.crowd.open()
+    }
+
+    /// Connections that were closed because their PROXY header was missing or broken.
+    pub fn failed_introductions(&self) -> u64 {
+        self.control.introductions.failed()
     }
 
     /// Asks whoever runs the server to drain it.
@@ -85,6 +138,16 @@ impl Handle {
     /// does any more. If this is dropped, the reload goes on.
     pub async fn ask_to_reload(&self, dry_run: bool) -> Option<Outcome> {
         self.control.reloads.ask(dry_run).await
+    }
+
+    /// Counts a reload that was not only tried.
+    pub fn count_reload(&self, in_force: bool) {
+        self.control.reloads.count(in_force);
+    }
+
+    /// How many there have been.
+    pub fn reloads(&self) -> ReloadCounts {
+        self.control.reloads.counts()
     }
 
     /// Resolves when somebody has [asked](Handle::ask_to_reload). Dropping this loses no wish.

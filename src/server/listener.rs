@@ -4,8 +4,10 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::net::UnixListener;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+use tokio::sync::watch;
 
 use super::listen::Listen;
 use super::passed::Passed;
@@ -27,10 +29,15 @@ const SOCKET_MODE: u32 = 0o666;
 const LOCAL: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 /// A place that is listened at.
+#[derive(Debug)]
 pub(super) struct Bound {
     /// Where it is, with the real port.
     pub(super) listening: Listening,
-    /// One for each worker.
+    /// Whether TLS is spoken there.
+    pub(super) tls: Arc<AtomicBool>,
+    /// Tells the listeners to close, and when all have.
+    pub(super) closing: watch::Sender<()>,
+    /// One for each worker, until they have them.
     pub(super) listeners: Vec<Listener>,
 }
 
@@ -59,7 +66,9 @@ impl std::fmt::Display for Listening {
 #[derive(Debug)]
 pub(super) struct Listener {
     pub(super) incoming: Incoming,
-    pub(super) tls: bool,
+    pub(super) tls: Arc<AtomicBool>,
+    /// Changes when it is to close.
+    pub(super) closing: watch::Receiver<()>,
     /// Shared by the workers, who remove it before they close.
     pub(super) file: Option<Arc<SocketFile>>,
 }
@@ -77,17 +86,24 @@ pub(super) enum Accepting {
     Unix(tokio::net::UnixListener),
 }
 
-/// Binds sockets for `workers` workers to each place.
+/// Binds sockets for `workers` workers to each of the places. Those that are `leaving` are ours, and still held; `later`
+/// is whether the server listens already.
 ///
 /// # Errors
 /// The place that can't be listened at, and why. Nothing is left of the others then.
-pub(super) fn bind_all(settings: &Settings, workers: usize) -> Result<Vec<Bound>, (Listen, io::Error)> {
+pub(super) fn bind_all(
+    places: &[Listen],
+    leaving: &[&Listening],
+    settings: &Settings,
+    workers: usize,
+    later: bool,
+) -> Result<Vec<Bound>, (Listen, io::Error)> {
     let mut passed = None;
     let mut bound = Vec::new();
-    for listen in &settings.listen {
+    for listen in places {
         let failed = |error| (listen.clone(), error);
         match listen.place() {
-            Listen::Tcp(address) => bound.push(bind(listen, *address, workers, settings).map_err(failed)?),
+            Listen::Tcp(address) => bound.push(bind(listen, *address, leaving, workers, settings).map_err(failed)?),
             Listen::Unix(path) => {
                 let (listener, file) = SocketFile::listen(path, SOCKET_MODE).map_err(failed)?;
                 let listening = Listening { listen: listen.clone(), address: None };
@@ -95,6 +111,7 @@ pub(super) fn bind_all(settings: &Settings, workers: usize) -> Result<Vec<Bound>
                 bound.push(share(listening, Incoming::Unix(listener), file, workers).map_err(failed)?);
             }
             Listen::Tls(_) => unreachable!("a place alone is without TLS"),
+            Listen::Passed(_) if later => return Err(failed(only_at_the_start())),
             Listen::Passed(name) => {
                 let passed = passed.get_or_insert_with(Passed::from_env);
                 for incoming in passed.take(name).map_err(failed)? {
@@ -108,37 +125,75 @@ pub(super) fn bind_all(settings: &Settings, workers: usize) -> Result<Vec<Bound>
     Ok(bound)
 }
 
+/// Whether a running server could listen at the place, as far as that can be told without doing so.
+///
+/// # Errors
+/// Why it could not.
+pub(super) fn can_bind(listen: &Listen, leaving: &[&Listening]) -> io::Result<()> {
+    match listen.place() {
+        Listen::Tcp(address) => probe(*address, leaving),
+        Listen::Unix(path) => SocketFile::can_listen(path),
+        Listen::Tls(_) => unreachable!("a place alone is without TLS"),
+        Listen::Passed(_) => Err(only_at_the_start()),
+    }
+}
+
+fn only_at_the_start() -> io::Error {
+    io::Error::new(io::ErrorKind::NotFound, "sockets are passed on at the start only, so this takes a restart")
+}
+
 /// Binds a socket for each worker to `address`, among which the kernel spreads the connections. Port 0 becomes a free
 /// port.
-fn bind(listen: &Listen, address: SocketAddr, workers: usize, settings: &Settings) -> io::Result<Bound> {
-    if address.port() != 0 {
-        // SO_REUSEPORT would let us share a port with another process of the same user, which then takes half of the
-        // requests past our limits. Without it the kernel says that the port is taken.
-        probe(address)?;
-    }
+fn bind(
+    listen: &Listen,
+    address: SocketAddr,
+    leaving: &[&Listening],
+    workers: usize,
+    settings: &Settings,
+) -> io::Result<Bound> {
+    probe(address, leaving)?;
     let first = listener(address, settings)?;
     let address = first.local_addr()?;
-    let tls = listen.is_tls();
-    let mut listeners = vec![Listener { incoming: Incoming::Tcp(first), tls, file: None }];
+    let mut sockets = vec![Incoming::Tcp(first)];
     for _ in 1..workers {
-        listeners.push(Listener { incoming: Incoming::Tcp(listener(address, settings)?), tls, file: None });
+        sockets.push(Incoming::Tcp(listener(address, settings)?));
     }
-    Ok(Bound { listening: Listening { listen: listen.clone(), address: Some(address) }, listeners })
+    Ok(Bound::new(Listening { listen: listen.clone(), address: Some(address) }, sockets, None))
 }
 
 /// One socket for all workers: whoever is first accepts.
 fn share(listening: Listening, incoming: Incoming, file: Option<Arc<SocketFile>>, workers: usize) -> io::Result<Bound> {
     incoming.set_nonblocking()?;
-    let tls = listening.listen.is_tls();
-    let mut listeners = Vec::with_capacity(workers);
+    let mut sockets = Vec::with_capacity(workers);
     for _ in 1..workers {
-        listeners.push(Listener { incoming: incoming.try_clone()?, tls, file: file.clone() });
+        sockets.push(incoming.try_clone()?);
     }
-    listeners.push(Listener { incoming, tls, file });
-    Ok(Bound { listening, listeners })
+    sockets.push(incoming);
+    Ok(Bound::new(listening, sockets, file))
 }
 
-fn probe(address: SocketAddr) -> io::Result<()> {
+impl Bound {
+    fn new(listening: Listening, sockets: Vec<Incoming>, file: Option<Arc<SocketFile>>) -> Self {
+        let tls = Arc::new(AtomicBool::new(listening.listen.is_tls()));
+        let (closing, told) = watch::channel(());
+        let listener = |incoming| Listener { incoming, tls: tls.clone(), closing: told.clone(), file: file.clone() };
+        let listeners = sockets.into_iter().map(listener).collect();
+        Bound { listening, tls, closing, listeners }
+    }
+}
+
+/// SO_REUSEPORT would let us share a port with another process of the same user, which then takes half of the requests
+/// past our limits. Without it the kernel says that the port is taken; where it is by one of ours that is `leaving`, we
+/// have it already.
+fn probe(address: SocketAddr, leaving: &[&Listening]) -> io::Result<()> {
+    let overlap = |ours: SocketAddr| {
+        let any = ours.ip().is_unspecified() || address.ip().is_unspecified();
+        ours.port() == address.port() && (any || ours.ip() == address.ip())
+    };
+    let is_ours = |listening: &&Listening| listening.address.is_some_and(overlap);
+    if address.port() == 0 || leaving.iter().any(is_ours) {
+        return Ok(());
+    }
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     socket.bind(&address.into())

@@ -4,15 +4,22 @@
 //! spreads connections among them. A [`Server`] starts them, and drains them: what is in flight or waiting when the
 //! drain begins is finished, what does not finish in time is cut and counted.
 
+mod at_once;
 mod body;
 mod connection;
+mod crowd;
 mod drain;
 mod files;
+mod greeting;
 mod handle;
 mod http2;
+mod introductions;
 mod listen;
 mod listener;
 mod passed;
+mod places;
+mod proxy_protocol;
+mod rarely;
 mod register;
 mod reloads;
 mod settings;
@@ -25,7 +32,8 @@ pub use drain::Drained;
 pub use handle::Handle;
 pub use listen::Listen;
 pub use listener::Listening;
-pub use reloads::{Outcome, Refused, Reloaded, Wish};
+pub use proxy_protocol::ProxyProtocol;
+pub use reloads::{Outcome, Refused, ReloadCounts, Reloaded, Wish};
 pub use settings::Settings;
 pub(crate) use socket_file::SocketFile;
 pub use start::{Server, StartError};

@@ -1,10 +1,10 @@
 //! A worker's connections, for those who have something to say to all of them.
 
-use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use slab::Slab;
 
+use super::crowd::Place;
 use super::drain::Control;
 use super::wire::Signals;
 
@@ -12,25 +12,31 @@ use super::wire::Signals;
 #[derive(Debug, Default)]
 pub(super) struct Register(Mutex<Slab<Arc<Signals>>>);
 
-/// A connection's place in its worker's register, and its share in the count of all connections.
+/// A connection's place in its worker's register, and among all connections.
 #[derive(Debug)]
 pub(super) struct Registered {
     register: Arc<Register>,
     control: Arc<Control>,
+    signals: Arc<Signals>,
     key: usize,
+    /// Present until it is given back.
+    place: Option<Place>,
 }
 
 impl Register {
-    pub(super) fn enter(self: &Arc<Self>, control: &Arc<Control>, signals: Arc<Signals>) -> Registered {
-        control.connections.fetch_add(1, Relaxed);
-        let key = self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(signals);
-        Registered { register: self.clone(), control: control.clone(), key }
+    pub(super) fn enter(self: &Arc<Self>, control: &Arc<Control>, place: Place, signals: Arc<Signals>) -> Registered {
+        let key = self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(signals.clone());
+        Registered { register: self.clone(), control: control.clone(), signals, key, place: Some(place) }
     }
 
     /// Has every connection look at the state of the drain.
     pub(super) fn wake_all(&self) {
+        self.each(|signals| signals.task.wake());
+    }
+
+    pub(super) fn each(&self, mut visit: impl FnMut(&Arc<Signals>)) {
         for (_, signals) in &*self.0.lock().unwrap_or_else(PoisonError::into_inner) {
-            signals.task.wake();
+            visit(signals);
         }
     }
 }
@@ -38,7 +44,9 @@ impl Register {
 impl Drop for Registered {
     fn drop(&mut self) {
         self.register.0.lock().unwrap_or_else(PoisonError::into_inner).try_remove(self.key);
-        self.control.connections.fetch_sub(1, Relaxed);
+        // Whoever waits for the place finds it before anybody else is asked to go.
+        drop(self.place.take());
+        self.control.crowd.note_gone(&self.signals);
         self.control.ended.notify_one();
     }
 }

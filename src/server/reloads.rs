@@ -1,6 +1,10 @@
 //! Asking for a reload. Who asks does not know where the configuration comes from, and who loads it not who asked.
 
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
 use tokio::sync::{Mutex, mpsc, oneshot};
+
+use crate::proxy::Changes;
 
 /// What becomes of a reload.
 pub type Outcome = Result<Reloaded, Refused>;
@@ -12,6 +16,8 @@ pub struct Reloaded {
     pub routes: usize,
     /// How many limits.
     pub limits: usize,
+    /// What it changes.
+    pub changes: Changes,
     /// What is probably not meant, as it is shown to people, and what takes a restart.
     pub warnings: Vec<String>,
 }
@@ -43,6 +49,17 @@ impl Wish {
 pub(super) struct Reloads {
     ask: mpsc::Sender<Wish>,
     asked: Mutex<mpsc::Receiver<Wish>>,
+    in_force: AtomicU64,
+    refused: AtomicU64,
+}
+
+/// How often a configuration was loaded again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReloadCounts {
+    /// It was right, and is or was in force.
+    pub in_force: u64,
+    /// It was wrong.
+    pub refused: u64,
 }
 
 /// More who ask at once wait; one reload after the other is all that there is to have.
@@ -51,7 +68,16 @@ const WAITING: usize = 16;
 impl Reloads {
     pub(super) fn new() -> Self {
         let (ask, asked) = mpsc::channel(WAITING);
-        Reloads { ask, asked: Mutex::new(asked) }
+        Reloads { ask, asked: Mutex::new(asked), in_force: AtomicU64::new(0), refused: AtomicU64::new(0) }
+    }
+
+    pub(super) fn count(&self, in_force: bool) {
+        let count = if in_force { &self.in_force } else { &self.refused };
+        count.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn counts(&self) -> ReloadCounts {
+        ReloadCounts { in_force: self.in_force.load(Relaxed), refused: self.refused.load(Relaxed) }
     }
 
     /// Asks, and waits for the outcome. `None` if nobody loads any more. If this is dropped, the reload goes on.

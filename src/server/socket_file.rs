@@ -24,13 +24,7 @@ impl SocketFile {
     /// # Errors
     /// When somebody listens there, or the file is no socket, or the directory can't be written.
     pub(crate) fn listen(path: &Path, mode: u32) -> io::Result<(UnixListener, Self)> {
-        match fs::symlink_metadata(path) {
-            Ok(file) if !file.file_type().is_socket() => {
-                return Err(io::Error::new(io::ErrorKind::AlreadyExists, "a file that is no socket is there"));
-            }
-            Ok(_) if !is_left_behind(path) => return Err(io::ErrorKind::AddrInUse.into()),
-            Ok(_) | Err(_) => {}
-        }
+        Self::can_listen(path)?;
         let mut beside = path.as_os_str().to_owned();
         beside.push(format!(".{}", std::process::id()));
         let beside = PathBuf::from(beside);
@@ -43,6 +37,20 @@ impl SocketFile {
         };
         let inode = appear().inspect_err(|_| drop(fs::remove_file(&beside)))?;
         Ok((listener, SocketFile { path: path.to_owned(), inode, removed: AtomicBool::new(false) }))
+    }
+
+    /// Whether nobody listens at `path`, and no other file would be lost there.
+    ///
+    /// # Errors
+    /// What is in the way.
+    pub(crate) fn can_listen(path: &Path) -> io::Result<()> {
+        match fs::symlink_metadata(path) {
+            Ok(file) if !file.file_type().is_socket() => {
+                Err(io::Error::new(io::ErrorKind::AlreadyExists, "a file that is no socket is there"))
+            }
+            Ok(_) if !is_left_behind(path) => Err(io::ErrorKind::AddrInUse.into()),
+            Ok(_) | Err(_) => Ok(()),
+        }
     }
 
     /// Takes the name away, so that nobody connects any more. Who has connected stays so.

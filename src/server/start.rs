@@ -3,16 +3,18 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
 
 use arc_swap::ArcSwap;
+use tokio::sync::Mutex;
+use tokio::sync::mpsc::unbounded_channel;
 
 use super::drain::{Control, Drained};
 use super::files::Files;
 use super::handle::Handle;
 use super::listen::Listen;
-use super::listener::{Listening, bind_all};
+use super::listener::Listening;
+use super::places::Places;
 use super::settings::Settings;
 use super::worker::Worker;
 use crate::access_log::Log;
@@ -22,14 +24,15 @@ use crate::proxy::{Conflict, Plan, Proxy, Shared};
 #[derive(Debug)]
 pub struct Server {
     listening: Vec<Listening>,
-    settings: Arc<Settings>,
     in_force: Arc<ArcSwap<Shared>>,
     control: Arc<Control>,
     files: Files,
+    places: Arc<Mutex<Places>>,
     threads: Vec<thread::JoinHandle<()>>,
 }
 
-/// Why a server does not start. Nothing is left running then.
+/// Why a server does not start, or does not follow another configuration. Nothing is left running then, or nothing has
+/// changed.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// Routes that one request could match equally well.
@@ -48,6 +51,12 @@ pub enum StartError {
     Worker(#[source] io::Error),
 }
 
+impl StartError {
+    pub(super) fn listen((listen, source): (Listen, io::Error)) -> Self {
+        StartError::Listen { listen, source }
+    }
+}
+
 impl Server {
     /// Listens, and starts the workers' threads. What becomes of requests goes to `log`.
     ///
@@ -55,22 +64,18 @@ impl Server {
     /// When an address or a socket's file is taken, or a worker can't be started.
     pub fn start(settings: Settings, plan: Plan, log: Option<Log>) -> Result<Self, StartError> {
         let workers = settings.threads.get();
-        let settings = Arc::new(settings);
         let shared = Shared::try_new(plan, workers, log).map_err(StartError::Routes)?;
         let in_force = Arc::new(ArcSwap::from_pointee(shared));
-        let control = Arc::new(Control::new());
-        let files =
-            Files::watch(settings.tls.clone(), in_force.clone(), control.clone()).map_err(StartError::Worker)?;
+        let control = Arc::new(Control::new(settings));
+        let files = Files::watch(in_force.clone(), control.clone()).map_err(StartError::Worker)?;
 
-        let bound = bind_all(&settings, workers).map_err(|(listen, source)| StartError::Listen { listen, source })?;
-        let mut listening = Vec::new();
-        let mut listeners: Vec<Vec<_>> = (0..workers).map(|_| Vec::new()).collect();
-        for place in bound {
-            listening.push(place.listening);
-            listeners.iter_mut().zip(place.listeners).for_each(|(worker, listener)| worker.push(listener));
-        }
-        // Counted here, so that a drain that begins at once waits for workers that have not begun.
-        control.listeners.store(listening.len() * workers, Relaxed);
+        let settings = control.settings.load_full();
+        let (senders, listeners): (Vec<_>, Vec<_>) = (0..workers).map(|_| unbounded_channel()).unzip();
+        let mut places = Places::new(senders);
+        let bound = places.bind(&settings).map_err(StartError::listen)?;
+        // Nothing was held before, so nothing leaves.
+        let _ = places.follow(&settings, bound, &control);
+        let listening = places.listening();
 
         let mut threads = Vec::new();
         let failed = |error| {
@@ -91,15 +96,16 @@ impl Server {
                 .map_err(failed)?;
             threads.push(thread);
         }
-        Ok(Server { listening, settings, in_force, control, files, threads })
+        let places = Arc::new(Mutex::new(places));
+        Ok(Server { listening, in_force, control, files, places, threads })
     }
 
     /// A handle to watch and steer it with.
     pub fn handle(&self) -> Handle {
-        Handle::new(self.in_force.clone(), self.control.clone(), self.files.clone(), self.settings.tls.clone())
+        Handle::new(self.in_force.clone(), self.control.clone(), self.files.clone(), self.places.clone())
     }
 
-    /// Where it listens, in the order of the settings.
+    /// Where it listens since its start, in the order of the settings.
     pub fn listening(&self) -> &[Listening] {
         &self.listening
     }
@@ -115,7 +121,7 @@ impl Server {
     /// # Cancel safety
     /// Dropping the future leaves the server in the middle of its drain, without an end.
     pub async fn drain(self) -> Drained {
-        let drained = self.control.drain(&self.settings, &self.in_force).await;
+        let drained = self.control.drain(&self.in_force).await;
         for thread in self.threads {
             // The workers end at once now; one that has panicked has lost what it had, which was counted or not.
             let _ = thread.join();

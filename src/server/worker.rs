@@ -6,9 +6,11 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use rustls::ServerConnection;
+use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::connection::Connection;
+use super::crowd::Place;
 use super::drain::{Control, Stage};
 use super::listener::{Incoming, Listener};
 use super::register::Register;
@@ -33,15 +35,14 @@ const BACK_OFF: Duration = Duration::from_millis(100);
 
 impl Worker {
     pub(super) fn new(proxy: Proxy, settings: Arc<Settings>, control: Arc<Control>) -> Self {
-        Worker { proxy, settings, control, register: Arc::default() }
+        let register = Arc::default();
+        control.crowd.watch(&register);
+        Worker { proxy, settings, control, register }
     }
 
     /// Serves until the server has stopped.
-    pub(super) async fn run(self, listeners: Vec<Listener>) {
+    pub(super) async fn run(self, mut listeners: UnboundedReceiver<Listener>) {
         let this = Arc::new(self);
-        for listener in listeners {
-            tokio::spawn(this.clone().listen(listener, Listening { control: this.control.clone() }));
-        }
         let mut stage = this.control.changes();
         let mut prune = interval(PRUNE);
         prune.set_missed_tick_behavior(MissedTickBehavior::Skip);
@@ -53,12 +54,17 @@ impl Worker {
                         return;
                     }
                 }
+                Some(listener) = listeners.recv() => {
+                    tokio::spawn(this.clone().listen(listener, Listening { control: this.control.clone() }));
+                }
                 _ = prune.tick() => this.proxy.prune(),
             }
         }
     }
 
-    async fn listen(self: Arc<Self>, Listener { incoming, tls, file }: Listener, _listening: Listening) {
+    /// Accepts until the drain, or until the listener is to close. `closing` goes last, and with it the word that it has.
+    async fn listen(mut self: Arc<Self>, listener: Listener, _listening: Listening) {
+        let Listener { mut closing, incoming, tls, file } = listener;
         let listener = match incoming.into_accepting() {
             Ok(listener) => listener,
             Err(error) => {
@@ -70,11 +76,26 @@ impl Worker {
         loop {
             let accepted = tokio::select! {
                 biased;
+                Ok(()) = closing.changed() => break,
                 accepted = listener.accept() => accepted,
                 _ = stage.wait_for(|stage| *stage >= Stage::Draining) => break,
             };
             match accepted {
-                Ok((stream, peer)) => self.serve(stream, peer, tls),
+                Ok((stream, peer)) => {
+                    // The rest is kept by the kernel meanwhile. In a drain, whoever is here has been promised a place.
+                    let place = tokio::select! {
+                        biased;
+                        place = self.control.crowd.place() => place,
+                        _ = stage.wait_for(|stage| *stage >= Stage::Draining) => self.control.crowd.any_place(),
+                        // Told again, so that it is heard above.
+                        Ok(()) = closing.changed() => {
+                            closing.mark_changed();
+                            self.control.crowd.any_place()
+                        }
+                    };
+                    self = self.up_to_date();
+                    self.serve(place, stream, peer, tls.load(Relaxed));
+                }
                 Err(error) if is_one_connections(&error) => {}
                 Err(error) => {
                     tracing::warn!(%error, "accepting failed");
@@ -87,8 +108,18 @@ impl Worker {
             file.remove();
         }
         if let Ok(incoming) = listener.into_incoming() {
-            self.empty_backlog(&incoming, tls);
+            self.up_to_date().empty_backlog(&incoming, tls.load(Relaxed));
         }
+    }
+
+    /// This worker with the settings that are in force: what a connection begins with, it goes on with.
+    fn up_to_date(self: Arc<Self>) -> Arc<Self> {
+        let settings = self.control.settings.load();
+        if Arc::ptr_eq(&settings, &self.settings) {
+            return self;
+        }
+        let (proxy, control, register) = (self.proxy.clone(), self.control.clone(), self.register.clone());
+        Arc::new(Worker { proxy, settings: settings.clone(), control, register })
     }
 
     /// Those in the backlog believe that they are connected; closing the listener would reset them. The runtime knows
@@ -96,7 +127,7 @@ impl Worker {
     fn empty_backlog(self: &Arc<Self>, incoming: &Incoming, tls: bool) {
         loop {
             match incoming.accept() {
-                Ok((stream, peer)) => self.serve(stream, peer, tls),
+                Ok((stream, peer)) => self.serve(self.control.crowd.any_place(), stream, peer, tls),
                 Err(error) if is_one_connections(&error) => {}
                 // The backlog is empty, or there is no file left for what is in it.
                 Err(_) => return,
@@ -104,10 +135,14 @@ impl Worker {
         }
     }
 
-    fn serve(self: &Arc<Self>, stream: Stream, peer: IpAddr, tls: bool) {
+    fn serve(self: &Arc<Self>, place: Place, stream: Stream, peer: IpAddr, tls: bool) {
         let client = Client::new(peer, &self.settings.trusted_proxies);
-        let (socket, client) = match self.settings.tls.as_ref().filter(|_| tls) {
-            None => (Socket::new(stream), client),
+        let (socket, client) = match &self.settings.tls {
+            _ if !tls => (Socket::new(stream), client),
+            None => {
+                tracing::warn!("a client of a listener that has gone was too late: there is no certificate any more");
+                return;
+            }
             Some(tls) => match ServerConnection::new(tls.config()) {
                 Ok(session) => (Socket::secured(stream, session), client.secured()),
                 Err(error) => {
@@ -118,7 +153,7 @@ impl Worker {
         };
         let client = Arc::new(client);
         let signals = Arc::<Signals>::default();
-        let registered = self.register.enter(&self.control, signals.clone());
+        let registered = self.register.enter(&self.control, place, signals.clone());
         tokio::spawn(Connection::new(self.clone(), socket, client, signals, registered).run());
     }
 }

@@ -7,8 +7,10 @@
 mod stream;
 mod tls;
 
+use std::any::Any;
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
 use std::net::Shutdown;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -32,6 +34,8 @@ struct Inner {
     stream: Stream,
     tls: Option<Tls>,
     closed_for_writing: AtomicBool,
+    /// Behind the stream, and dropped after it has closed.
+    held: Option<Box<dyn Any + Send + Sync>>,
 }
 
 impl Socket {
@@ -46,7 +50,15 @@ impl Socket {
     }
 
     fn with(stream: Stream, tls: Option<Tls>) -> Self {
-        Socket(Arc::new(Inner { stream, tls, closed_for_writing: AtomicBool::new(false) }))
+        Socket(Arc::new(Inner { stream, tls, closed_for_writing: AtomicBool::new(false), held: None }))
+    }
+
+    /// Holds `guard` until the stream has closed.
+    ///
+    /// # Panics
+    /// When there is a second handle already.
+    pub(crate) fn hold(&mut self, guard: impl Any + Send + Sync) {
+        Arc::get_mut(&mut self.0).expect("a socket that nobody else has yet").held = Some(Box::new(guard));
     }
 
     /// Agrees with the peer on the keys, if TLS is spoken. `read` is what was read of the stream before.
@@ -69,16 +81,20 @@ impl Socket {
 
     /// Reads into `buf`; zero bytes are the end of the stream. One task at a time may read.
     pub(crate) fn poll_read(&self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<usize>> {
-        let stream = &self.0.stream;
-        if let Some(tls) = &self.0.tls {
-            return tls.poll_read(stream, cx, buf);
+        match &self.0.tls {
+            Some(tls) => tls.poll_read(&self.0.stream, cx, buf),
+            None => self.poll_read_raw(cx, buf),
         }
+    }
+
+    /// The same of what is below TLS, before its [`handshake`](Socket::handshake).
+    pub(crate) fn poll_read_raw(&self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<usize>> {
+        let stream = &self.0.stream;
         loop {
             ready!(stream.poll_read_ready(cx))?;
             match stream.try_read(buf) {
-                Ok(n) => return Poll::Ready(Ok(n)),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Poll::Ready(Err(error)),
+                result => return Poll::Ready(result),
             }
         }
     }
@@ -159,6 +175,12 @@ impl Socket {
         }
         let _ = timeout;
         Ok(())
+    }
+
+    /// Whether the kernel has bytes that nobody has read, also those that the runtime does not know of yet.
+    pub(crate) fn has_unread(&self) -> bool {
+        let mut byte = [MaybeUninit::uninit()];
+        SockRef::from(&self.0.stream).peek(&mut byte).is_ok_and(|n| n > 0)
     }
 
     /// Whether the peer's FIN or a reset has been seen, also behind unread bytes. Costs no system call.

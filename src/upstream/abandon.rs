@@ -39,6 +39,9 @@ where
     }
     runtime.spawn(async move {
         let ended = timeout(exchange.ending.abort_grace, end_of(phase)).await.is_ok();
+        if !ended {
+            exchange.faults.abandoned();
+        }
         if ended && exchange.is_upload_complete() {
             exchange.stop();
         } else {

@@ -46,6 +46,7 @@ pub(super) struct AwaitHead<B: Send + 'static, H: Send + 'static> {
     exchange: Option<Exchange<B, H>>,
     patience: Patience,
     eject: Option<Eject>,
+    sent: Instant,
 }
 
 /// How it can fail, and what is left of the request then.
@@ -67,7 +68,7 @@ impl<B: Send + 'static, H: Send + 'static> AwaitHead<B, H> {
         eject: Option<Eject>,
     ) -> Self {
         let patience = Patience { timeout: response_timeout, timer: Timer::default(), progress_seen: None };
-        AwaitHead { head: Some(head), exchange: Some(exchange), patience, eject }
+        AwaitHead { head: Some(head), exchange: Some(exchange), patience, eject, sent: Instant::now() }
     }
 
     fn abandon(&mut self) {
@@ -87,7 +88,7 @@ impl<B: Send + Unpin + 'static, H: Send + Unpin + 'static> Future for AwaitHead<
             Poll::Ready(result) => {
                 this.head = None;
                 let exchange = this.exchange.take().expect("the exchange is present until it resolves");
-                return Poll::Ready(settle(result, exchange, this.eject));
+                return Poll::Ready(settle(result, exchange, this.eject, this.sent.elapsed()));
             }
             Poll::Pending => {}
         }
@@ -99,6 +100,7 @@ impl<B: Send + Unpin + 'static, H: Send + Unpin + 'static> Future for AwaitHead<
             }
         }
         if this.patience.poll_over(exchange, cx).is_ready() {
+            exchange.seat.erred();
             this.abandon();
             return Poll::Ready(Err(HeadFailed::Abandoned(Failure::Timeout)));
         }
@@ -136,13 +138,15 @@ fn settle<B: Send + 'static, H: Send + 'static>(
     result: Result<Response<Received>, Unanswered<B>>,
     exchange: Exchange<B, H>,
     eject: Option<Eject>,
+    time: Duration,
 ) -> Result<Begun<B, H>, HeadFailed<B, H>> {
     if result.is_ok() {
-        exchange.seat.answered();
+        exchange.seat.answered(time);
     }
     match result {
         // Where the request has not ended, what follows it can't have begun.
         Ok(response) if !is_acceptable(&response, exchange.upgrade && exchange.is_upload_complete()) => {
+            exchange.seat.erred();
             // What we do not pass on, the upstream may still be working on.
             abandon(exchange, Phase::Body(response.into_body()));
             Err(HeadFailed::Abandoned(Failure::Protocol(None)))
@@ -153,6 +157,8 @@ fn settle<B: Send + 'static, H: Send + 'static>(
             let idled = matches!(unanswered, Unanswered::Unprocessed { .. }) && exchange.connection.reused();
             if unanswered.is_reset() && !idled {
                 exchange.seat.failed(eject);
+            } else if !unanswered.is_reset() {
+                exchange.seat.erred();
             }
             exchange.stop();
             Err(HeadFailed::Unanswered(Box::new(unanswered), exchange.held))

@@ -15,20 +15,24 @@ use tokio::time::timeout;
 
 use super::error::BoxError;
 use super::pool::Connection;
+use super::room::Spot;
 use super::settings::{Endpoint, Settings};
+use super::site::Site;
 use super::socket_io::SocketIo;
 use super::upload::Upload;
 use crate::socket::Socket;
 
-/// Resolves, connects and starts the task that drives the connection, on this worker.
-pub(super) async fn connect<B>(settings: &Settings, endpoint: &Endpoint, home: usize) -> io::Result<Connection<B>>
+/// Connects, and starts the task that drives the connection, on this worker. `spot` is its own until it has closed.
+pub(super) async fn connect<B>(settings: &Settings, site: &Site, home: usize, spot: Spot) -> io::Result<Connection<B>>
 where
     B: Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<BoxError>,
 {
-    let socket = timeout(settings.connect_timeout, dial(settings, endpoint, false))
+    let mut socket = timeout(settings.connect_timeout, dial(settings, site, false))
         .await
         .unwrap_or_else(|_| Err(too_slow(settings)))?;
+    let room = spot.room().clone();
+    socket.hold(spot);
     let (sender, connection) = http1::Builder::new()
         .max_buf_size(READ_AHEAD)
         .handshake::<_, Upload<B>>(TokioIo::new(SocketIo(socket.clone())))
@@ -43,7 +47,8 @@ where
     // There are fewer workers than that.
     let home = home as u32;
     let default_idle = if settings.tls.is_some() { DEFAULT_IDLE_TLS } else { DEFAULT_IDLE };
-    Ok(Connection { sender, socket, home, reuse_for: settings.idle_timeout.unwrap_or(default_idle), reused: false })
+    let reuse_for = settings.idle_timeout.unwrap_or(default_idle);
+    Ok(Connection { sender, socket, room, home, reuse_for, reused: false })
 }
 
 /// hyper's buffer: an answer's head fits into it, and it is full for as long as a client reads nothing. Left to itself, hyper
@@ -55,12 +60,17 @@ const DEFAULT_IDLE: Duration = Duration::from_secs(4);
 /// What speaks TLS is a server for the public, or in front of others, which commonly closes after 60 s.
 const DEFAULT_IDLE_TLS: Duration = Duration::from_secs(55);
 
-/// Resolves and connects, and agrees on TLS where that is spoken: `h2` says whether HTTP/2 is offered. How long all of it
-/// may take is up to the caller.
-pub(super) async fn dial(settings: &Settings, endpoint: &Endpoint, h2: bool) -> io::Result<Socket> {
+/// Connects, and agrees on TLS where that is spoken: `h2` says whether HTTP/2 is offered. How long all of it may take is up
+/// to the caller.
+pub(super) async fn dial(settings: &Settings, site: &Site, h2: bool) -> io::Result<Socket> {
+    let Site { endpoint, address } = site;
     if let Some(path) = endpoint.as_unix() {
         return UnixStream::connect(path).await.map(Socket::new);
     }
+    if let Some(address) = address {
+        return dial_at(*address, settings, endpoint, h2).await;
+    }
+    // Its first look-up is under way.
     let mut last = None;
     for address in lookup_host((endpoint.host.as_str(), endpoint.port)).await? {
         match dial_at(address, settings, endpoint, h2).await {

@@ -26,15 +26,21 @@ impl Default for Eject {
 }
 
 impl<B: Send + 'static> Seat<B> {
-    /// It has answered, whatever it was.
-    pub(super) fn answered(&self) {
-        self.member().load().answered();
+    /// It has answered after so long, whatever it was.
+    pub(super) fn answered(&self, time: Duration) {
+        self.member().load().answered_after(time);
+    }
+
+    /// There was no answer, or none that can be passed on.
+    pub(super) fn erred(&self) {
+        self.member().load().erred();
     }
 
     /// It could not be reached, or has closed the connection before it answered.
     pub(super) fn failed(&self, eject: Option<Eject>) {
-        let Some(Eject { failures, time }) = eject else { return };
         let load = self.member().load();
+        load.erred();
+        let Some(Eject { failures, time }) = eject else { return };
         if load.failed() < failures || load.is_out() {
             return;
         }
@@ -48,11 +54,10 @@ impl<B: Send + 'static> Seat<B> {
         runtime.spawn(async move {
             let _back = Back(Some(move || {
                 load.answered();
-                load.set(Out::Ejected, false);
-                if let Some(members) = members.upgrade() {
-                    members.recount();
+                // It may have been taken back before, as the last one left.
+                if members.upgrade().is_some_and(|members| members.set(&load, Out::Ejected, false)) {
+                    tracing::info!(endpoint = %name, "an endpoint gets requests again");
                 }
-                tracing::info!(endpoint = %name, "an endpoint gets requests again");
             }));
             sleep(time).await;
         });

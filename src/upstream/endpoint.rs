@@ -1,50 +1,49 @@
 //! One endpoint of an upstream: an address with its connections, and how much it has to do.
 
-use std::future::poll_fn;
 use std::num::NonZeroU32;
 use std::sync::{Arc, Weak};
-use std::task::Poll;
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::HeaderValue;
-use http_body::Body;
-use tokio::time::timeout;
 
-use super::connect::connect;
-use super::error::{BoxError, Failure};
-use super::http2::{self, Lease};
+use super::http2;
 use super::load::{Load, Out, UP};
 use super::members::Members;
 use super::pool::{self, Pools};
-use super::settings::{Endpoint, Protocol, Settings};
+use super::settings::{Protocol, Settings};
+use super::site::Site;
+use crate::tls;
 
 /// An endpoint that requests go to. `B` is the type of their bodies.
 #[derive(Debug)]
 pub(super) struct Member<B> {
-    endpoint: Endpoint,
+    site: Site,
     /// Its address as logs and metrics call it.
     name: Arc<str>,
     /// The same as a `Host`.
     pub(super) authority: HeaderValue,
-    connections: Connections<B>,
+    pub(super) connections: Arc<Connections<B>>,
+    /// What its connections are made by.
+    manner: Manner,
     slots: Option<NonZeroU32>,
     load: Arc<Load>,
     members: Weak<Members<B>>,
 }
 
+/// The settings of a connection. Others may change, and it stays.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Manner {
+    protocol: Protocol,
+    tls: Option<tls::Client>,
+    timeouts: [Option<Duration>; 4],
+}
+
 #[derive(Debug)]
-enum Connections<B> {
+pub(super) enum Connections<B> {
     Http1(Pools<B>),
     Http2(http2::Pool),
     /// Whichever the endpoint chooses.
     Tls(Pools<B>, http2::Pool),
-}
-
-/// A connection, or a place on one, that the next request can have.
-pub(super) enum Ready<B> {
-    Http1(pool::Connection<B>),
-    Http2(Lease),
 }
 
 /// One request's seat at an endpoint, from the choice of it until the exchange has ended. Dropping it counts down.
@@ -66,6 +65,16 @@ pub struct EndpointStatus {
     pub in_flight: u32,
     /// How many requests it takes at once, if that is bounded.
     pub slots: Option<u32>,
+    /// Who has taken it out, if somebody has.
+    pub drained_by: Option<Arc<str>>,
+    /// How often it has answered.
+    pub answers: u64,
+    /// How often it could not be reached, or has not answered, or not with what can be passed on.
+    pub errors: u64,
+    /// How long its answers took to begin, of late.
+    pub latency: Option<Duration>,
+    /// How long it gets no requests yet, where it has asked for that.
+    pub paused_for: Option<Duration>,
 }
 
 impl EndpointStatus {
@@ -76,26 +85,37 @@ impl EndpointStatus {
 }
 
 impl<B> Member<B> {
-    /// An endpoint without connections.
+    /// An endpoint, which goes on counting and has the connections that there were `before`, if they are still right.
     pub(super) fn new(
         settings: &Settings,
-        endpoint: &Endpoint,
+        site: Site,
         slots: Option<NonZeroU32>,
-        load: Arc<Load>,
+        before: Option<&Member<B>>,
         members: Weak<Members<B>>,
         workers: usize,
     ) -> Self {
-        let connections = match settings.protocol {
-            Protocol::Http1 => Connections::Http1(Pools::new(workers)),
-            Protocol::H2c => Connections::Http2(http2::Pool::new(settings, endpoint, workers)),
-            Protocol::Tls => Connections::Tls(Pools::new(workers), http2::Pool::new(settings, endpoint, workers)),
-        };
-        let (name, authority) = (endpoint.to_string().into(), endpoint.authority(settings.protocol));
-        Member { endpoint: endpoint.clone(), name, authority, connections, slots, load, members }
+        let manner = Manner::of(settings);
+        let same = before.filter(|before| before.manner == manner && before.site == site);
+        let connections = same.map(|before| before.connections.clone());
+        let connections = connections.unwrap_or_else(|| {
+            Arc::new(match settings.protocol {
+                Protocol::Http1 => Connections::Http1(Pools::new(workers)),
+                Protocol::H2c => Connections::Http2(http2::Pool::new(settings, &site, workers)),
+                Protocol::Tls => Connections::Tls(Pools::new(workers), http2::Pool::new(settings, &site, workers)),
+            })
+        });
+        let (name, authority) = (site.to_string().into(), site.endpoint.authority(settings.protocol));
+        let load = before.map(|before| before.load.clone()).unwrap_or_default();
+        Member { site, name, authority, connections, manner, slots, load, members }
     }
 
-    pub(super) fn is_at(&self, endpoint: &Endpoint) -> bool {
-        self.endpoint == *endpoint
+    /// Whether it is the server there.
+    pub(super) fn is_at(&self, site: &Site) -> bool {
+        self.site.is_same_place(site)
+    }
+
+    pub(super) fn site(&self) -> &Site {
+        &self.site
     }
 
     pub(super) fn load(&self) -> &Arc<Load> {
@@ -105,6 +125,10 @@ impl<B> Member<B> {
     /// Where slots are not counted, there is always one.
     pub(super) fn has_free_slot(&self) -> bool {
         self.slots.is_none_or(|slots| self.load.taken() < slots.get())
+    }
+
+    pub(super) fn is_slotted_and_free(&self) -> bool {
+        self.slots.is_some() && self.has_free_slot()
     }
 
     /// Its part of the sum.
@@ -120,21 +144,86 @@ impl<B> Member<B> {
         self.load.is(Out::Leaving) && self.load.in_flight() == 0
     }
 
-    pub(super) fn status(&self) -> EndpointStatus {
-        let (in_flight, slots) = (self.load.in_flight(), self.slots.map(NonZeroU32::get));
-        EndpointStatus { name: self.name.clone(), state: self.load.state(), in_flight, slots }
+    /// How it is. Whether and by whom it was taken out, others know.
+    pub(super) fn status(&self, drained_by: Option<Arc<str>>) -> EndpointStatus {
+        let load = &self.load;
+        EndpointStatus {
+            name: self.name.clone(),
+            state: load.state(),
+            in_flight: load.in_flight(),
+            slots: self.slots.map(NonZeroU32::get),
+            drained_by,
+            answers: load.answers(),
+            errors: load.errors(),
+            latency: load.latency(),
+            paused_for: load.pause_left(),
+        }
     }
 
-    /// Closes connections of this worker that have idled for too long.
-    pub(super) fn prune(&self, worker: usize) {
-        match &self.connections {
-            Connections::Http1(pools) => pools.prune(worker),
-            Connections::Http2(pool) => pool.prune(worker),
+    /// Closes its connections, those under way once they have ended, unless one of `list` goes on with them.
+    pub(super) fn retire_unless_among(&self, list: &[Arc<Member<B>>]) {
+        if list.iter().any(|other| Arc::ptr_eq(&other.connections, &self.connections)) {
+            return;
+        }
+        match &*self.connections {
+            Connections::Http1(pools) => pools.retire(),
+            Connections::Http2(pool) => pool.close_all(),
             Connections::Tls(pools, pool) => {
-                pools.prune(worker);
-                pool.prune(worker);
+                pools.retire();
+                pool.close_all();
             }
         }
+    }
+
+    /// Closes a connection that idles, if there is one.
+    pub(super) fn close_idle(&self) -> bool {
+        match &*self.connections {
+            Connections::Http1(pools) => pools.close_idle(),
+            Connections::Http2(pool) => pool.close_idle(),
+            Connections::Tls(pools, pool) => pools.close_idle() || pool.close_idle(),
+        }
+    }
+
+    /// How many of its connections idle.
+    pub(super) fn idle(&self) -> usize {
+        match &*self.connections {
+            Connections::Http1(pools) => pools.idle(),
+            Connections::Http2(pool) => pool.idle(),
+            Connections::Tls(pools, pool) => pools.idle() + pool.idle(),
+        }
+    }
+
+    pub(super) fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    /// Closes connections of this worker that have idled for too long, and all that idle where no request comes any more.
+    pub(super) fn prune(&self, worker: usize) {
+        let leaving = self.load.is(Out::Leaving);
+        let (pools, pool) = match &*self.connections {
+            Connections::Http1(pools) => (Some(pools), None),
+            Connections::Http2(pool) => (None, Some(pool)),
+            Connections::Tls(pools, pool) => (Some(pools), Some(pool)),
+        };
+        match (leaving, pools) {
+            (true, Some(pools)) => while pools.take(worker, true).is_some() {},
+            (false, Some(pools)) => pools.prune(worker),
+            (_, None) => {}
+        }
+        match (leaving, pool) {
+            (true, Some(pool)) => pool.close(worker),
+            (false, Some(pool)) => pool.prune(worker),
+            (_, None) => {}
+        }
+    }
+}
+
+impl Manner {
+    fn of(settings: &Settings) -> Self {
+        let Settings { connect_timeout, response_timeout, read_idle_timeout, idle_timeout, .. } = settings;
+        // The kernel's patience follows from ours.
+        let timeouts = [Some(*connect_timeout), Some(*response_timeout), Some(*read_idle_timeout), *idle_timeout];
+        Manner { protocol: settings.protocol, tls: settings.tls.clone(), timeouts }
     }
 }
 
@@ -195,7 +284,9 @@ impl<B> Seat<B> {
 
     /// Takes a connection back that can carry another exchange.
     pub(super) fn put(&self, connection: pool::Connection<B>) {
-        if let Connections::Http1(pools) | Connections::Tls(pools, _) = &self.member.connections {
+        if let Connections::Http1(pools) | Connections::Tls(pools, _) = &*self.member.connections
+            && !self.member.load.is(Out::Leaving)
+        {
             pools.put(connection);
         }
     }
@@ -207,70 +298,3 @@ impl<B> Drop for Seat<B> {
         self.leave_slot();
     }
 }
-
-impl<B> Seat<B>
-where
-    B: Body<Data = Bytes> + Send + Unpin + 'static,
-    B::Error: Into<BoxError>,
-{
-    /// A connection that is ready: one that is there, else a new one. One that `upgrades` speaks HTTP/1.1, if there is a
-    /// choice.
-    pub(super) async fn ready(
-        &self,
-        settings: &Settings,
-        worker: usize,
-        idempotent: bool,
-        upgrades: bool,
-    ) -> Result<Ready<B>, Failure> {
-        let pools = match &self.member.connections {
-            Connections::Http1(pools) => pools,
-            Connections::Http2(pool) => return Ok(Ready::Http2(Box::pin(pool.lease(worker)).await?)),
-            Connections::Tls(pools, pool) if upgrades || pool.chose_http1() => pools,
-            Connections::Tls(pools, pool) => match Box::pin(pool.lease(worker)).await {
-                Ok(lease) => return Ok(Ready::Http2(lease)),
-                Err(_) if pool.chose_http1() => pools,
-                Err(failure) => return Err(failure),
-            },
-        };
-        while let Some(mut connection) = pools.take(worker, idempotent) {
-            if is_ready(&mut connection).await {
-                return Ok(Ready::Http1(connection));
-            }
-        }
-        // Boxed, as is all that is seldom needed: the future of every request has room for it.
-        let connection = Box::pin(connect(settings, &self.member.endpoint, worker)).await.map_err(Failure::Connect)?;
-        Ok(Ready::Http1(connection))
-    }
-}
-
-impl<B> Ready<B> {
-    pub(super) fn reused(&self) -> bool {
-        match self {
-            Ready::Http1(connection) => connection.reused,
-            Ready::Http2(lease) => lease.reused(),
-        }
-    }
-
-    /// Whether a request can come back unprocessed for a reason that has nothing to do with it: over HTTP/1.1 only where the
-    /// connection was there before; over HTTP/2 the peer can turn away any stream.
-    pub(super) fn may_turn_away(&self) -> bool {
-        self.reused() || matches!(self, Ready::Http2(_))
-    }
-
-    /// Whether the head has to be copied for a second attempt. hyper gives back what it has not sent; a stream does not.
-    pub(super) fn takes_the_head(&self, resend: bool) -> bool {
-        resend || matches!(self, Ready::Http2(_))
-    }
-}
-
-/// Whether the task of `connection` takes another request. A connection is put back with the last frame of its response,
-/// and its task may need a turn to see that; one that still has an upload to write off may never be done with it.
-async fn is_ready<B>(connection: &mut pool::Connection<B>) -> bool {
-    match poll_fn(|cx| Poll::Ready(connection.sender.poll_ready(cx))).await {
-        Poll::Ready(ready) => ready.is_ok(),
-        Poll::Pending => Box::pin(timeout(TURN, connection.sender.ready())).await.is_ok_and(|ready| ready.is_ok()),
-    }
-}
-
-/// Far more than a turn of a busy worker; hardly more than a new connection.
-const TURN: Duration = Duration::from_millis(50);

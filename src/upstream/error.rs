@@ -3,13 +3,23 @@
 use std::error::Error as StdError;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Why there is no response, or no more of it.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
+    /// No endpoint gets requests at the moment.
+    #[error("no endpoint of the upstream gets requests")]
+    NoEndpoint,
+    /// Every endpoint that would get requests has asked for a pause, and so much of it is left.
+    #[error("the upstream has asked for a pause of {0:?} yet")]
+    Paused(Duration),
     /// No connection could be made.
     #[error("cannot connect to the upstream")]
     Connect(#[source] io::Error),
+    /// As many connections as there may be are open, and none was free in time.
+    #[error("no connection to the upstream is free")]
+    NoRoom,
     /// The connection ended before the response did.
     #[error("the upstream closed the connection")]
     Reset(#[source] BoxError),
@@ -19,9 +29,15 @@ pub enum Failure {
     /// The upstream was silent for too long.
     #[error("the upstream took too long")]
     Timeout,
-    /// The whole exchange took longer than it may.
+    /// The whole exchange took longer than its route's requests may (`timeout`).
     #[error("the exchange took too long")]
     Overdue,
+    /// The same, where the connection may have been upgraded (`max_duration`).
+    #[error("the exchange took longer than any may")]
+    Outlived,
+    /// An operator has ended it.
+    #[error("an operator ended the exchange")]
+    Cancelled,
     /// The client's body failed while it was being sent on.
     #[error("the request's body failed")]
     RequestBody(#[source] BoxError),

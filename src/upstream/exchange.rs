@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::connection::Connection;
 use super::endpoint::Seat;
+use super::faults::Faults;
 use super::upload::Progress;
 
 /// What happens upstream when the client has left, or a timeout of ours has ended its wait.
@@ -42,6 +43,7 @@ pub(super) struct Exchange<B, H> {
     pub(super) ending: Ending,
     /// Whether the request asked for another protocol.
     pub(super) upgrade: bool,
+    pub(super) faults: Arc<Faults>,
     // Behind the connection, and dropped after it.
     pub(super) seat: Seat<B>,
     // The last to be dropped: whoever gets the permit next must find the seat free.

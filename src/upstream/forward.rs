@@ -1,10 +1,9 @@
 //! Sending a request and waiting for the head of its response.
 
 use std::future::poll_fn;
-use std::io;
 use std::num::NonZeroU32;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 
 use bytes::Bytes;
@@ -15,14 +14,17 @@ use http::{Method, Request, Response, StatusCode, Uri};
 use http_body::Body;
 use hyper::upgrade::OnUpgrade;
 
+use super::again::Again;
 use super::await_head::{AwaitHead, HeadFailed, HeadFuture, Unanswered};
 use super::connection::Connection;
-use super::endpoint::{EndpointStatus, Member, Ready, Seat};
+use super::endpoint::{EndpointStatus, Seat};
 use super::error::{BoxError, Failure};
 use super::exchange::{Ending, Exchange};
-use super::http2::{self, Lease, Pump};
+use super::http2::{self, Lease, NoLease, Pump};
+use super::kept::Kept;
 use super::members::Members;
 use super::pool;
+use super::ready::{Ready, Wanted};
 use super::received::Received;
 use super::response_body::ResponseBody;
 use super::settings::{HostHeader, Protocol, Settings};
@@ -32,8 +34,11 @@ use super::upload::{Progress, Upload};
 /// An upstream and its endpoints. `B` is the type of request bodies.
 #[derive(Debug)]
 pub struct Upstream<B> {
-    settings: Settings,
-    members: Arc<Members<B>>,
+    pub(super) settings: Settings,
+    pub(super) members: Arc<Members<B>>,
+    pub(super) kept: Kept,
+    /// Those whose place it takes, until it is in force.
+    replaced: Mutex<Option<Arc<Members<B>>>>,
     workers: usize,
 }
 
@@ -46,6 +51,15 @@ pub struct How {
     pub ending: Ending,
     /// Whether what is held stands for one of the upstream's [slots](Upstream::slots).
     pub slot: bool,
+}
+
+/// What is told of a request on its way.
+#[derive(Debug, Clone, Copy)]
+pub enum Step<'a> {
+    /// It goes to this endpoint.
+    To(&'a Arc<str>),
+    /// There is a connection for it, which was not there before.
+    Connected,
 }
 
 /// A request that is on its way.
@@ -80,25 +94,35 @@ where
 {
     /// An upstream without connections, for `workers` workers.
     pub fn new(settings: Settings, workers: usize) -> Self {
-        let upstream = Upstream { settings, members: Arc::new(Members::new()), workers };
+        let (members, kept) = (Arc::new(Members::new()), Kept::new(workers));
+        let upstream = Upstream { settings, members, kept, replaced: Mutex::default(), workers };
         upstream.put_in_force();
         upstream
     }
 
     /// The same upstream with other settings, once they are [in force](Upstream::put_in_force). Its endpoints are one list
     /// for both, so that what is under way counts for both, unless they do not even speak the same protocol.
-    pub fn with(&self, settings: Settings) -> Self {
+    pub fn with(&self, mut settings: Settings) -> Self {
         if settings.protocol != self.settings.protocol {
-            return Upstream::new(settings, self.workers);
+            let (members, kept) = (Arc::new(Members::new()), self.kept.clone());
+            let replaced = Mutex::new(Some(self.members.clone()));
+            let upstream = Upstream { settings, members, kept, replaced, workers: self.workers };
+            upstream.members.drain_as(&self.members);
+            return upstream;
         }
-        Upstream { settings, members: self.members.clone(), workers: self.workers }
+        if settings.tls == self.settings.tls {
+            // The connections go on, and their files are looked after where the settings in force have them.
+            settings.tls = self.settings.tls.clone();
+        }
+        let (members, kept) = (self.members.clone(), self.kept.clone());
+        Upstream { settings, members, kept, replaced: Mutex::default(), workers: self.workers }
     }
 
     /// Makes the endpoints of its settings the ones that requests go to, those included that came before.
     pub fn put_in_force(&self) {
-        let slots = self.settings.slots.iter().copied().map(Some).chain(std::iter::repeat(None));
-        let endpoints: Vec<_> = self.settings.endpoints.iter().cloned().zip(slots).collect();
-        self.members.put(&self.settings, &endpoints, self.workers);
+        self.members.put(&self.settings, self.workers);
+        let replaced = self.replaced.lock().unwrap_or_else(PoisonError::into_inner).take();
+        replaced.iter().for_each(|members| members.retire());
     }
 
     /// How many requests may have a slot, at least one: the slots of the endpoints that get requests, and what still runs
@@ -129,7 +153,7 @@ where
     }
 
     /// Sends `request`, and holds `held` until the exchange has ended. `told` hears which endpoint it goes to,
-    /// each time that it is sent.
+    /// each time that it is sent, and whether it took a new connection.
     ///
     /// The request is sent as it is, its fields ready for the upstream: its target in origin form, or with `h2c` in
     /// absolute form. With TLS it is a request of HTTP/1.1 whose `Host` a URL can have, and becomes one of HTTP/2 where the
@@ -146,7 +170,7 @@ where
         how: How,
         request: Request<B>,
         mut held: H,
-        told: impl Fn(&Arc<str>) + Send,
+        told: impl Fn(Step<'_>) + Send,
     ) -> Result<Answer<B, H>, Failure> {
         let How { worker, ending, slot } = how;
         let idempotent = request.method().is_idempotent();
@@ -154,25 +178,45 @@ where
         let mut body = (!body.is_end_stream()).then(|| Source::new(body));
         let bodiless = body.is_none();
         let mut again = Again::new(self.settings.retries);
+        self.kept.budget.earn(worker);
         loop {
             // HTTP/2 has no upgrades.
             let upgrades = parts.headers.contains_key(UPGRADE);
-            let seat = self.members.seat(self.settings.balance, &again.tried, slot).ok_or_else(nowhere)?;
-            told(seat.endpoint());
-            let ready = match seat.ready(&self.settings, worker, idempotent, upgrades).await {
+            let seat = self.members.seat(self.settings.balance, &again.tried, slot).ok_or(Failure::NoEndpoint)?;
+            told(Step::To(seat.endpoint()));
+            let ready = match seat
+                .ready(Wanted {
+                    settings: &self.settings,
+                    room: &self.kept.room,
+                    worker,
+                    idempotent,
+                    upgrades,
+                    fresh: again.fresh,
+                })
+                .await
+            {
                 Ok(ready) => ready,
                 // Nothing was sent, and another endpoint may be reached.
-                Err(failure) => {
-                    seat.failed(self.settings.eject);
+                Err(NoLease { failure, news }) => {
+                    if news {
+                        seat.failed(self.settings.eject);
+                    }
+                    if let Failure::NoRoom = failure {
+                        return Err(failure);
+                    }
                     again.tried.push(seat.member().clone());
                     if !again.may_detour() || !self.members.has_untried(&again.tried) {
                         return Err(failure);
                     }
                     again.count(true);
+                    self.kept.budget.sent_again();
                     continue;
                 }
             };
             let reused = ready.reused();
+            if !reused {
+                told(Step::Connected);
+            }
             // What may be done about what comes of it:
             //
             // | what came of it | sent again                                                                     |
@@ -182,9 +226,9 @@ where
             // | Ended           | never: the upstream may be working on it, or has had its say                   |
             // | Abandoned       | never: the exchange goes on without us, and has the permit                     |
             //
-            // All of that at most `retries` times, and with the one permit. A connection that ended before the upstream
-            // had looked at the request is no word on the request and no work for the upstream: it costs no retry until
-            // there have been many.
+            // All of that at most `retries` times, within the budget, and with the one permit. A connection that ended
+            // before the upstream had looked at the request is no word on the request and no work for the upstream: it
+            // costs no retry until there have been many, and nothing of the budget.
             let retry = again.retries < again.most && ready.may_turn_away();
             let resend = retry && reused && idempotent && bodiless;
             let spare = (retry && ready.takes_the_head(resend)).then(|| parts.clone());
@@ -198,7 +242,14 @@ where
                 }
             };
             let detour = matches!(failed, Unanswered::Unprocessed { refused: false, .. });
-            (parts, body) = match (failed, spare) {
+            let costs = match &failed {
+                Unanswered::Unprocessed { refused, .. } => retry && *refused,
+                Unanswered::Closed(_) => resend,
+                Unanswered::Ended(_) => false,
+            };
+            let unaffordable = costs && !self.kept.budget.spend();
+            let (retry, resend) = (retry && !unaffordable, resend && !unaffordable);
+            (parts, body) = match (failed, spare.filter(|_| retry)) {
                 (Unanswered::Unprocessed { parts: Some(unsent), body, .. }, _) if retry => (*unsent, body),
                 (Unanswered::Unprocessed { parts: None, body, .. }, Some(spare)) => (spare, body),
                 (Unanswered::Closed(_), Some(spare)) if resend => (spare, None),
@@ -208,7 +259,9 @@ where
                 ) => return Err(failure),
             };
             again.tried.extend(member);
+            again.fresh |= reused;
             again.count(detour);
+            self.kept.budget.sent_again();
         }
     }
 
@@ -234,7 +287,8 @@ where
                 Err(unsent) => return Err(HeadFailed::Unanswered(Box::new(unsent), held)),
             },
         };
-        let exchange = Exchange { connection, upload, ending, upgrade, seat, held };
+        let faults = self.kept.faults.clone();
+        let exchange = Exchange { connection, upload, ending, upgrade, faults, seat, held };
         let (mut response, mut exchange) =
             AwaitHead::new(head, exchange, self.settings.response_timeout, self.settings.eject).await?;
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
@@ -249,6 +303,9 @@ where
             && self.settings.idle_timeout.is_none()
         {
             connection.learn_idle_timeout(response.headers());
+        }
+        if let Some(most) = self.settings.respect_retry_after {
+            exchange.seat.heed(most, response.status(), response.headers());
         }
         let idle_timeout = self.settings.read_idle_timeout;
         // RFC 9110 §6.4.1. Over HTTP/2 the end of such an answer may come in a frame of its own.
@@ -329,43 +386,6 @@ where
     Ok((Connection::Stream(begun.stream), progress, begun.response.head(source)))
 }
 
-/// How often a request was sent again.
-#[derive(Debug)]
-struct Again<B> {
-    retries: u32,
-    most: u32,
-    detours: u32,
-    /// Where it was sent, or was to be sent, in vain.
-    tried: Vec<Arc<Member<B>>>,
-}
-
-impl<B> Again<B> {
-    fn new(most: u32) -> Self {
-        Again { retries: 0, most, detours: 0, tried: Vec::new() }
-    }
-
-    fn may_detour(&self) -> bool {
-        self.detours < DETOURS || self.retries < self.most
-    }
-
-    fn times(&self) -> u32 {
-        self.retries + self.detours
-    }
-
-    fn count(&mut self, detour: bool) {
-        if detour && self.detours < DETOURS {
-            self.detours += 1;
-        } else {
-            self.retries += 1;
-        }
-    }
-}
-
-/// There is no endpoint at all.
-fn nowhere() -> Failure {
-    Failure::Connect(io::Error::new(io::ErrorKind::NotFound, "there is no endpoint"))
-}
-
 /// Has the upstream see its endpoint's own name for its host.
 fn name_host(parts: &mut Parts, authority: &HeaderValue) {
     if parts.uri.authority().is_none() {
@@ -376,7 +396,3 @@ fn name_host(parts: &mut Parts, authority: &HeaderValue) {
     uri.authority = Some(Authority::try_from(authority.as_bytes()).expect("a host and port"));
     parts.uri = Uri::from_parts(uri).expect("one authority is as good as another");
 }
-
-/// How many connections may end under one request, or not be made. An upstream that takes a hundred requests on each, of which fifty come
-/// at once, ends two in a row now and then.
-const DETOURS: u32 = 3;

@@ -6,24 +6,39 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
+use tokio::sync::watch;
 
 use super::balance::{Balance, choose};
 use super::endpoint::{EndpointStatus, Member, Seat};
+use super::line::Line;
 use super::load::{Load, Out};
-use super::settings::{Endpoint, Settings};
+use super::pause::first_back;
+use super::roster::Roster;
 
 /// All endpoints that there are. The list is swapped as a whole; whoever has a seat at one that is gone goes on, and until
 /// nobody has, it stays on the list as one that is leaving.
 #[derive(Debug)]
 pub(super) struct Members<B> {
-    list: ArcSwap<List<B>>,
+    pub(super) list: ArcSwap<List<B>>,
     /// How many choices there were, where that matters.
     turn: AtomicU32,
-    /// Whoever changes the list or tells the sum of the slots has this lock, so that what is told last is true.
-    teller: Mutex<Teller>,
+    /// Each time that the list has changed.
+    pub(super) calls: watch::Sender<()>,
+    /// Those who wait until one gets requests.
+    pub(super) line: Line,
+    /// Whoever changes the list, or whether an endpoint gets requests, has this lock, so that what is told last is true.
+    state: Mutex<State>,
 }
 
-type List<B> = Vec<Arc<Member<B>>>;
+pub(super) type List<B> = Vec<Arc<Member<B>>>;
+
+/// What changes are made by.
+#[derive(Debug, Default)]
+pub(super) struct State {
+    teller: Teller,
+    /// Who belongs on the list.
+    pub(super) roster: Roster,
+}
 
 /// Who is told how many slots there are.
 #[derive(Default)]
@@ -35,54 +50,44 @@ pub(super) type Tell = Box<dyn Fn(NonZeroU32) + Send + Sync>;
 impl<B> Members<B> {
     /// None at all.
     pub(super) fn new() -> Self {
-        Members { list: ArcSwap::default(), turn: AtomicU32::new(0), teller: Mutex::default() }
-    }
-
-    /// From now on there are these endpoints, with so many slots each. What is at the same address goes on being counted.
-    pub(super) fn put(
-        self: &Arc<Self>,
-        settings: &Settings,
-        wanted: &[(Endpoint, Option<NonZeroU32>)],
-        workers: usize,
-    ) {
-        let teller = self.lock();
-        let before = self.list.load_full();
-        let stays = |member: &&Arc<Member<B>>| wanted.iter().any(|(endpoint, _)| member.is_at(endpoint));
-        let mut list: List<B> = Vec::with_capacity(wanted.len());
-        for (endpoint, slots) in wanted {
-            let before = before.iter().find(|member| member.is_at(endpoint)).map(|member| member.load().clone());
-            let load = before.unwrap_or_default();
-            load.set(Out::Leaving, false);
-            let members = Arc::downgrade(self);
-            list.push(Arc::new(Member::new(settings, endpoint, *slots, load, members, workers)));
+        Members {
+            list: ArcSwap::default(),
+            turn: AtomicU32::new(0),
+            calls: watch::Sender::new(()),
+            line: Line::default(),
+            state: Mutex::default(),
         }
-        for member in before.iter().filter(|member| !stays(member)) {
-            member.load().set(Out::Leaving, true);
-            list.push(member.clone());
-        }
-        self.list.store(Arc::new(list));
-        self.tell(&teller);
     }
 
     /// From now on `tell` hears the sum of the slots.
     pub(super) fn tell_slots(&self, tell: Tell) {
-        let mut teller = self.lock();
-        *teller = Teller(Some(tell));
-        self.tell(&teller);
+        let mut state = self.lock();
+        state.teller = Teller(Some(tell));
+        self.changed(&mut state);
     }
 
     /// An endpoint that gets nothing has one running request less, or the like.
     pub(super) fn recount(&self) {
-        self.tell(&self.lock());
+        self.changed(&mut self.lock());
+    }
+
+    /// Has an endpoint get no more requests for this reason, or takes that back. Whether that has changed anything.
+    pub(super) fn set(&self, load: &Load, why: Out, out: bool) -> bool {
+        let mut state = self.lock();
+        let changed = load.set(why, out);
+        if changed {
+            self.changed(&mut state);
+        }
+        changed
     }
 
     /// Has an endpoint get no more requests, unless it is the last that gets any. Whether that has changed anything.
     pub(super) fn take_out_unless_last(&self, load: &Arc<Load>, why: Out) -> bool {
-        let teller = self.lock();
+        let mut state = self.lock();
         let others = |member: &Arc<Member<B>>| !Arc::ptr_eq(member.load(), load) && !member.load().is_out();
         let changed = self.list.load().iter().any(others) && load.set(why, true);
         if changed {
-            self.tell(&teller);
+            self.changed(&mut state);
         }
         changed
     }
@@ -94,8 +99,18 @@ impl<B> Members<B> {
         list.iter().map(|member| member.counted_slots()).fold(0, u32::saturating_add)
     }
 
-    fn tell(&self, teller: &MutexGuard<'_, Teller>) {
-        if let Some(tell) = &teller.0 {
+    /// Tells everybody what has changed.
+    pub(super) fn changed(&self, state: &mut State) {
+        let list = self.list.load();
+        let back = first_back(&list);
+        if back.is_none() && list.iter().all(|member| member.load().is_out()) {
+            // What failed now and then is better than nothing, but not than one that is soon back.
+            for member in list.iter().filter(|member| member.load().is_only(Out::Ejected)) {
+                member.load().set(Out::Ejected, false);
+            }
+        }
+        self.line.set(list.iter().any(|member| !member.load().is_out()), back);
+        if let Some(tell) = &state.teller.0 {
             // Where no endpoint gets anything, one request after the other is let in to hear so.
             tell(NonZeroU32::new(self.slots()).unwrap_or(NonZeroU32::MIN));
         }
@@ -103,11 +118,13 @@ impl<B> Members<B> {
 
     /// A seat at the endpoint that is next, if possible at none of those that were `tried`. With `slot`, which somebody
     /// else has counted, at one that has a slot free. `None` where no endpoint gets requests.
+    ///
+    /// Where all that could are paused, whoever comes so far was on its way before that, and goes.
     pub(super) fn seat(&self, balance: Balance, tried: &[Arc<Member<B>>], slot: bool) -> Option<Seat<B>> {
         let list = self.list.load();
         // There is nothing to choose, and nothing to be spent on it.
         if let [only] = &list[..]
-            && !only.load().is_out()
+            && !only.load().is_out_but_for(Out::Paused)
         {
             return Some(Seat::try_take(only, slot).unwrap_or_else(|| Seat::force(only, slot)));
         }
@@ -120,14 +137,16 @@ impl<B> Members<B> {
             choose(balance, list.len(), dice, load).map(|at| &list[at])
         };
         let up = |member: &Arc<Member<B>>| !member.load().is_out();
+        let well = |member: &Arc<Member<B>>| !member.load().is_out_but_for(Out::Paused);
         let free = |member: &Arc<Member<B>>| !slot || member.has_free_slot();
         let given_back = || list.iter().map(|member| member.load().given_back()).fold(0, u64::wrapping_add);
         loop {
             let before = if slot { given_back() } else { 0 };
             let member = pick(&|member| up(member) && free(member) && is_untried(member, tried))
                 .or_else(|| pick(&|member| up(member) && free(member)))
+                .or_else(|| pick(&|member| well(member) && free(member)))
                 // It was let in for a slot of an endpoint that has been taken out since.
-                .or_else(|| pick(&|member| slot && member.has_free_slot()));
+                .or_else(|| pick(&|member| slot && list.iter().any(well) && member.is_slotted_and_free()));
             match member.map(|member| Seat::try_take(member, slot)) {
                 Some(Some(seat)) => return Some(seat),
                 // Somebody was faster; there is another one.
@@ -138,7 +157,7 @@ impl<B> Members<B> {
             }
         }
         // More were let in than there are slots: an operator has said so, or nobody counts but for show.
-        pick(&up).map(|member| Seat::force(member, slot))
+        pick(&up).or_else(|| pick(&well)).map(|member| Seat::force(member, slot))
     }
 
     /// Whether a request can go elsewhere.
@@ -152,7 +171,19 @@ impl<B> Members<B> {
     }
 
     pub(super) fn status(&self) -> Vec<EndpointStatus> {
-        self.list.load().iter().map(|member| member.status()).collect()
+        let state = self.lock();
+        let drained = &state.roster.drained;
+        self.list.load().iter().map(|member| member.status(drained.by(member.name()))).collect()
+    }
+
+    /// Closes a connection that idles, wherever there is one.
+    pub(super) fn close_idle(&self) -> bool {
+        self.list.load().iter().any(|member| member.close_idle())
+    }
+
+    /// How many connections idle.
+    pub(super) fn idle(&self) -> usize {
+        self.list.load().iter().map(|member| member.idle()).sum()
     }
 
     /// Closes what has idled for too long, and forgets endpoints that have left.
@@ -160,19 +191,20 @@ impl<B> Members<B> {
         let list = self.list.load_full();
         list.iter().for_each(|member| member.prune(worker));
         if list.iter().any(|member| member.has_left()) {
-            let _teller = self.lock();
+            let _state = self.lock();
             let list = self.list.load_full();
             self.list.store(Arc::new(list.iter().filter(|member| !member.has_left()).cloned().collect()));
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Teller> {
-        self.teller.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 fn is_untried<B>(member: &Arc<Member<B>>, tried: &[Arc<Member<B>>]) -> bool {
-    !tried.iter().any(|other| Arc::ptr_eq(member, other))
+    // A reload makes another of it, and it is the same server.
+    !tried.iter().any(|other| Arc::ptr_eq(member.load(), other.load()))
 }
 
 impl fmt::Debug for Teller {
@@ -182,87 +214,4 @@ impl fmt::Debug for Teller {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::atomic::AtomicU64;
-    use std::thread;
-
-    use bytes::Bytes;
-    use http_body_util::Empty;
-
-    use super::*;
-
-    /// Lets through as many as it was told: `[limit: 32 | in flight: 32]`.
-    #[derive(Default)]
-    struct Gate(AtomicU64);
-
-    impl Gate {
-        fn enter(&self) -> bool {
-            let more = |word: u64| ((word as u32) < (word >> 32) as u32).then_some(word + 1);
-            self.0.fetch_update(Ordering::SeqCst, Ordering::SeqCst, more).is_ok()
-        }
-
-        fn leave(&self) {
-            self.0.fetch_sub(1, Ordering::SeqCst);
-        }
-
-        fn set_limit(&self, limit: u32) {
-            let set = |word: u64| Some(u64::from(word as u32) | u64::from(limit) << 32);
-            let _ = self.0.fetch_update(Ordering::SeqCst, Ordering::SeqCst, set);
-        }
-
-        fn limit(&self) -> u32 {
-            (self.0.load(Ordering::SeqCst) >> 32) as u32
-        }
-    }
-
-    #[test]
-    fn whoever_was_let_in_finds_a_slot_also_while_endpoints_come_and_go() {
-        const SLOTS: [u32; 3] = [1, 2, 3];
-        let endpoints = ["a", "b", "c"].map(|host| Endpoint { host: host.to_owned(), port: 1 });
-        let wanted: Vec<_> = endpoints.iter().cloned().zip(SLOTS.map(NonZeroU32::new)).collect();
-        let settings = Settings::new("u", endpoints[0].clone());
-        let members = Arc::new(Members::<Empty<Bytes>>::new());
-        members.put(&settings, &wanted, 1);
-        let gate = Arc::new(Gate::default());
-        let told = gate.clone();
-        members.tell_slots(Box::new(move |slots| told.set_limit(slots.get())));
-        assert_eq!(gate.limit(), 6);
-        thread::scope(|scope| {
-            for _ in 0..4 {
-                scope.spawn(|| {
-                    for _ in 0..20_000 {
-                        if !gate.enter() {
-                            thread::yield_now();
-                            continue;
-                        }
-                        let seat = members.seat(Balance::LeastInFlight, &[], true).expect("one is up");
-                        let at = endpoints.iter().position(|endpoint| seat.member().is_at(endpoint)).unwrap();
-                        assert!(seat.member().load().taken() <= SLOTS[at], "one too many");
-                        drop(seat);
-                        gate.leave();
-                    }
-                });
-            }
-            scope.spawn(|| {
-                for round in 0..2_000 {
-                    let load = members.list.load()[round % 2].load().clone();
-                    assert!(members.take_out_unless_last(&load, Out::Ejected));
-                    thread::yield_now();
-                    load.set(Out::Ejected, false);
-                    members.recount();
-                }
-            });
-        });
-        assert_eq!(gate.limit(), 6);
-        assert!(members.list.load().iter().all(|member| (member.load().taken(), member.load().in_flight()) == (0, 0)));
-    }
-
-    #[test]
-    fn the_last_endpoint_stays() {
-        let endpoint = Endpoint { host: "a".to_owned(), port: 1 };
-        let members = Arc::new(Members::<Empty<Bytes>>::new());
-        members.put(&Settings::new("u", endpoint.clone()), &[(endpoint, None)], 1);
-        let load = members.list.load()[0].load().clone();
-        assert!(!members.take_out_unless_last(&load, Out::Ejected) && !load.is_out());
-    }
-}
+mod tests;

@@ -134,6 +134,7 @@ where
                 // The connection or the stream is gone, and the exchange with it.
                 this.body = None;
                 if let Some(exchange) = this.exchange.take() {
+                    exchange.faults.count(&failure);
                     exchange.stop();
                 }
                 Poll::Ready(Some(Err(failure)))
@@ -144,6 +145,7 @@ where
                     return Poll::Ready(Some(Err(Failure::RequestBody(error))));
                 }
                 std::task::ready!(this.poll_idle(cx));
+                this.exchange.iter().for_each(|exchange| exchange.faults.count(&Failure::Timeout));
                 this.abandon();
                 Poll::Ready(Some(Err(Failure::Timeout)))
             }

@@ -3,23 +3,17 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-use arc_swap::ArcSwap;
 use http::{HeaderName, HeaderValue};
+
+use crate::files::FromFiles;
 
 /// A field whose value is in a file. It can be read again at any time, and no log shows it.
 #[derive(Clone)]
 pub struct SecretHeader {
     name: HeaderName,
     file: PathBuf,
-    state: Arc<State>,
-}
-
-struct State {
-    value: ArcSwap<HeaderValue>,
-    /// Whether the file could not be used the last time.
-    failing: AtomicBool,
+    value: Arc<FromFiles<HeaderValue>>,
 }
 
 /// Why a file holds no value.
@@ -43,8 +37,8 @@ impl SecretHeader {
     /// When the file can't be read, is empty, or holds more than one line.
     pub fn read(name: HeaderName, file: impl Into<PathBuf>) -> Result<Self, SecretError> {
         let file = file.into();
-        let value = ArcSwap::from_pointee(value_in(&file)?);
-        Ok(SecretHeader { name, file, state: Arc::new(State { value, failing: AtomicBool::new(false) }) })
+        let value = Arc::new(FromFiles::try_new(vec![file.clone()], || value_in(&file))?);
+        Ok(SecretHeader { name, file, value })
     }
 
     /// The name of the field.
@@ -54,38 +48,13 @@ impl SecretHeader {
 
     /// Its value, which its `Debug` does not show.
     pub fn value(&self) -> HeaderValue {
-        HeaderValue::clone(&self.state.value.load())
+        HeaderValue::clone(&self.value.load())
     }
 
-    /// Reads the file again. What is wrong with it is logged once, and the value that was there stays.
-    pub fn refresh(&self) {
-        match value_in(&self.file) {
-            Ok(value) => {
-                let again = self.state.failing.swap(false, Relaxed);
-                if self.set(value) || again {
-                    tracing::info!(header = %self.name, file = %self.file.display(), "a secret has changed");
-                }
-            }
-            Err(error) if !self.state.failing.swap(true, Relaxed) => {
-                let (error, file) = (&error as &dyn std::error::Error, self.file.display());
-                tracing::error!(header = %self.name, %file, error, "the secret was refused; the one before it stays");
-            }
-            Err(_) => {}
-        }
-    }
-
-    /// Takes over what another has read for the same field.
-    pub fn adopt(&self, other: &SecretHeader) {
-        self.set(other.value());
-    }
-
-    /// Whether it was another one before.
-    fn set(&self, value: HeaderValue) -> bool {
-        let changed = **self.state.value.load() != value;
-        if changed {
-            self.state.value.store(Arc::new(value));
-        }
-        changed
+    /// Reads the file again if it has changed. What is wrong with it is logged and counted, and the value that was there
+    /// stays. It blocks on the file system.
+    pub fn check(&self) {
+        self.value.check(|| value_in(&self.file));
     }
 }
 
@@ -156,13 +125,13 @@ mod tests {
         let file = File::new("stays");
         let secret = file.read(b"first").unwrap();
         std::fs::write(&file.0, "").unwrap();
-        secret.refresh();
+        secret.check();
         assert_eq!(secret.value(), "first");
         std::fs::write(&file.0, "second\n").unwrap();
-        secret.refresh();
+        secret.check();
         assert_eq!(secret.value(), "second");
         std::fs::remove_file(&file.0).unwrap();
-        secret.refresh();
+        secret.check();
         assert_eq!(secret.value(), "second");
     }
 

@@ -8,6 +8,8 @@ use http::{HeaderName, HeaderValue};
 
 use super::balance::Balance;
 use super::eject::Eject;
+use super::health::Health;
+use super::resolve::Resolve;
 use super::secret::SecretHeader;
 use crate::tls;
 
@@ -42,8 +44,19 @@ pub struct Settings {
     /// How long an idle connection may be reused. `None`: the upstream's `Keep-Alive: timeout` less a
     /// second, else 4 s; with HTTP/2 or TLS 55 s. Zero: connections are not reused.
     pub idle_timeout: Option<Duration>,
+    /// How many connections there may be, to all of its endpoints and from all workers. Default: as many as the limits in
+    /// front of it let requests through.
+    pub max_connections: MaxConnections,
     /// When an endpoint that fails gets no requests for a while. `None`: never.
     pub eject: Option<Eject>,
+    /// How endpoints are asked how they are. `None`: they are not.
+    pub health: Option<Health>,
+    /// How long requests wait where no endpoint gets any. Default: not at all.
+    pub wait_for_endpoint: Duration,
+    /// For how long at most an endpoint is left alone that asks for it by `Retry-After`. `None`, the default: it is not.
+    pub respect_retry_after: Option<Duration>,
+    /// How often the names of endpoints are looked up. Default: every 30 s.
+    pub resolve: Resolve,
     /// How often a request may be sent again (only where that is safe). Default 1.
     pub retries: u32,
     /// Fields that every request gets, in place of the client's of the same name.
@@ -73,7 +86,12 @@ impl Settings {
             read_idle_timeout: Duration::from_secs(60),
             upgrade_idle_timeout: Duration::from_secs(3600),
             idle_timeout: None,
+            max_connections: MaxConnections::default(),
             eject: Some(Eject::default()),
+            health: None,
+            wait_for_endpoint: Duration::ZERO,
+            respect_retry_after: None,
+            resolve: Resolve::default(),
             retries: 1,
             set_headers: Vec::new(),
             secret_headers: Vec::new(),
@@ -91,6 +109,16 @@ impl Settings {
             None => format!("{}://{all}{}", self.protocol.scheme(), self.base_path),
         }
     }
+}
+
+/// How many connections there may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum MaxConnections {
+    /// As many as requests can need, or any number where no limit bounds those.
+    #[default]
+    Limit,
+    /// So many. Requests beyond that wait for a connection.
+    Fixed(NonZeroU32),
 }
 
 /// What is spoken with an upstream.

@@ -2,6 +2,7 @@
 
 mod commands;
 mod dashboard;
+mod endpoints;
 mod fleets;
 mod metrics;
 mod openapi;
@@ -9,6 +10,8 @@ mod overrides;
 mod protection;
 mod queues;
 mod reload;
+mod requests;
+mod traffic;
 mod watching;
 
 use crate::support::sluicegate::Sluicegate;

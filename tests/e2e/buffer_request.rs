@@ -242,3 +242,29 @@ async fn a_call_of_grpc_is_not_read_ahead() {
     soon("the call", upstream.next()).await.respond(200, "").await;
     assert_eq!(call.answer().await.head.status(), 200);
 }
+
+#[tokio::test]
+async fn what_all_of_them_have_sent_is_bounded_and_who_finds_no_room_goes_on_at_once() {
+    let mut upstream = Upstream::start().await;
+    let gate = Sluicegate::with_limit(4).queue(1).route("buffer_request = \"1MiB\"\nqueue_bytes = \"256KiB\"");
+    let gate = gate.in_front_of(&upstream).await;
+    let uploader = async || {
+        let mut client = gate.client().await;
+        client.send(head_of("POST", "/", &["Content-Length: 1000000"])).await;
+        // A buffer is at most twice as large as what is in it: one has room, and three have not.
+        client.send(vec![b'x'; 100_000]).await;
+        client.settled().await;
+        client
+    };
+    let mut uploaders = vec![uploader().await];
+    assert!(nothing_comes(upstream.next()).await, "there is room for one");
+    uploaders.push(uploader().await);
+    uploaders.push(uploader().await);
+    soon("one for which there is no room", upstream.next()).await;
+    for uploader in uploaders {
+        uploader.leave();
+    }
+    permits_are_all_back(&gate, &mut upstream, 4).await;
+    let _next = uploader().await;
+    assert!(nothing_comes(upstream.next()).await, "the room has come back");
+}

@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 
 use crate::support::tools::times;
 use crate::support::wire::Wire;
-use crate::support::{Client, Sluicegate, Upstream, until};
+use crate::support::{Client, Http2Upstream, Sluicegate, Upstream, soon, until};
 
 /// An address that nobody listens on.
 async fn nowhere() -> SocketAddr {
@@ -78,6 +78,41 @@ async fn resets_before_the_head_count_and_answers_of_any_status_do_not() {
     );
 }
 
+#[tokio::test]
+async fn a_dial_that_many_wait_for_fails_once() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut other = Http2Upstream::start().await;
+    let lines = "eject = { failures = 2 }\nbalance = \"round_robin\"\nconnect_timeout = \"1m\"";
+    let setup = Sluicegate::with_limit(9).admin().upstream(lines);
+    let gate = setup.in_front_of_all([format!("h2c://{address}"), other.url()]).await;
+    let mut clients = Vec::new();
+    let mut calls = Vec::new();
+    for _ in 0..3 {
+        clients.push(gate.get("/").await);
+        clients.push(gate.get("/").await);
+        calls.push(soon("one of the two", other.next()).await);
+    }
+    // It says nothing of HTTP/2, and goes, while three wait for it.
+    let (stream, _) = soon("the dial", listener.accept()).await.unwrap();
+    let in_flight = async || {
+        let list = gate.ask_admin("GET /api/v1/upstreams", "").await.json();
+        list["upstreams"][0]["endpoints"][0]["in_flight"].as_u64()
+    };
+    until("three to wait", async || in_flight().await == Some(3)).await;
+    drop((stream, listener));
+    for _ in 0..3 {
+        calls.push(soon("one that went elsewhere", other.next()).await);
+    }
+    assert_eq!(state_of(&gate, address).await, "up");
+    for call in calls {
+        call.respond(200, "").await;
+    }
+    for mut client in clients {
+        assert_eq!(client.answer().await.status, 200);
+    }
+}
+
 const LIMIT: usize = 16;
 
 /// How many requests the test of restarts sends, unless `SLUICEGATE_RESTARTS` says otherwise.
@@ -139,6 +174,7 @@ struct Inside {
 struct Restarted {
     address: SocketAddr,
     accepting: tokio::task::JoinHandle<()>,
+    stop: oneshot::Sender<()>,
     killed: watch::Sender<bool>,
 }
 
@@ -148,20 +184,31 @@ impl Restarted {
         let listener = TcpListener::bind(wanted).await.expect("the address is free");
         let address = listener.local_addr().unwrap();
         let (killed, death) = watch::channel(false);
+        let (stop, mut stopped) = oneshot::channel();
         let inside = inside.clone();
         let accepting = tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(serve(stream, death.clone(), inside.clone()));
+            let serve = |stream| drop(tokio::spawn(serve(stream, death.clone(), inside.clone())));
+            loop {
+                tokio::select! {
+                    accepted = listener.accept() => serve(accepted.expect("a connection").0),
+                    _ = &mut stopped => break,
+                }
+            }
+            // Whoever has connected is served: the kernel would reset it, whatever it has sent.
+            let listener = listener.into_std().unwrap();
+            while let Ok((stream, _)) = listener.accept() {
+                stream.set_nonblocking(true).unwrap();
+                serve(TcpStream::from_std(stream).unwrap());
             }
         });
-        Restarted { address, accepting, killed }
+        Restarted { address, accepting, stop, killed }
     }
 
     /// First nobody listens any more, then all connections end. One that has not carried anything ends with its first
     /// answer: what is lost on it would be lost with a proxy's best intentions.
     async fn kill(self) -> SocketAddr {
-        self.accepting.abort();
-        let _ = self.accepting.await;
+        drop(self.stop);
+        self.accepting.await.expect("it accepts until then");
         self.killed.send_replace(true);
         self.killed.closed().await;
         self.address

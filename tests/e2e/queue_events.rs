@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::support::http2::Http2;
 use crate::support::message::{Framing, Head};
-use crate::support::{Call, Client, Setup, Sluicegate, Upstream, permits_are_all_back, soon};
+use crate::support::{AccessLog, Call, Client, Setup, Sluicegate, Upstream, permits_are_all_back, soon};
 
 const ACCEPT: &str = "Accept: text/event-stream";
 const EVENTS: (&str, &str) = ("Content-Type", "text/event-stream");
@@ -259,4 +259,27 @@ async fn an_upload_that_stalls_after_its_events_have_begun_gives_its_permit_back
     let call = soon("the request", upstream.next()).await;
     permits_are_all_back(&gate, &mut upstream, 1).await;
     drop((call, body));
+}
+
+#[tokio::test]
+async fn what_has_begun_is_logged_with_the_status_that_its_client_has_seen() {
+    let log = AccessLog::new("queue-events");
+    let full = Full::start(telling().route("queue_timeout = \"6s\"").server(&log.table())).await;
+    let mut leaves = full.gate.client().await;
+    leaves.request("GET", "/leaves", &[ACCEPT]).await;
+    let mut waits = full.gate.client().await;
+    waits.request("GET", "/waits", &[ACCEPT]).await;
+    is_begun(&leaves.head().await);
+    leaves.leave();
+    is_begun(&waits.head().await);
+    waits.body(&mut Framing::Chunked).await.unwrap();
+    for (path, reason, outcome) in
+        [("/leaves", "client_closed", "client_gone"), ("/waits", "queue_timeout", "rejected")]
+    {
+        let line = &log.about(path, 1).await[0];
+        let said = (&line["status"], &line["reason"], &line["outcome"]);
+        assert_eq!(said, (&200.into(), &reason.into(), &outcome.into()), "{line}");
+    }
+    let (gate, mut upstream) = full.release().await;
+    permits_are_all_back(&gate, &mut upstream, 1).await;
 }

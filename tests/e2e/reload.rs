@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::support::random::Random;
+use crate::support::tools::times;
 use crate::support::{Sluicegate, Upstream, nothing_comes, permits_are_all_back, soon};
 
 #[tokio::test]
@@ -74,8 +75,10 @@ async fn routes_come_and_go_and_what_is_under_way_ends_as_it_began() {
     assert_eq!(only.answer().await.body.text(), "only");
 }
 
+/// Twenty seconds and a thousand of them: `RELOADS=1000 cargo test --test e2e many_reloads -- --nocapture`.
 #[tokio::test]
-async fn two_hundred_reloads_under_load_fail_no_request_and_lose_no_permit() {
+async fn many_reloads_under_load_fail_no_request_lose_no_permit_and_leave_no_memory_behind() {
+    let reloads = times("RELOADS", 200);
     let mut upstream = Upstream::that_works_for(Duration::from_millis(2)).await;
     let mut random = Random::announced("reloads");
     let mut gate = Sluicegate::configured(&Sluicegate::with_limit(8).queue(1000).text(&upstream.url())).await;
@@ -96,11 +99,16 @@ async fn two_hundred_reloads_under_load_fail_no_request_and_lose_no_permit() {
             })
         })
         .collect();
-    for n in 0..200 {
+    let mut resident = None;
+    for n in 0..reloads {
+        if n == reloads / 5 {
+            resident = gate.resident();
+        }
         let text = Sluicegate::with_limit(1 + random.below(16) as usize).queue(1000).text(&upstream.url());
         let shared = "[limits.db]\nlimit = 3\nqueue = 1000\n[routes.shared]\npath = \"/shared/*\"\nlimits = [\"db\"]\n";
         let broken = "[routes.shared]\npath = \"/shared/*\"\nlimit = 0\n";
-        let more = [shared, "", broken][n % 3];
+        let another = format!("[routes.r{n}]\npath = \"/r{n}/*\"\nlimit = 3\n");
+        let more = [shared, &another, broken][n % 3];
         gate.reload(&format!("{text}\n{more}")).await;
     }
     stop.store(true, Ordering::Relaxed);
@@ -110,7 +118,44 @@ async fn two_hundred_reloads_under_load_fail_no_request_and_lose_no_permit() {
     }
     println!("{answers} answers");
     assert!(answers > 200);
+    if let (Some(before), Some(after)) = (resident, gate.resident()) {
+        println!("{} KiB after {} reloads, {} KiB after {reloads}", before >> 10, reloads / 5, after >> 10);
+        assert!(after < before + MEMORY_MOST, "{before} bytes, and then {after}");
+    }
     gate.reload(&Sluicegate::with_limit(8).queue(1000).text(&upstream.url())).await;
     upstream.answers_when_told();
     permits_are_all_back(&gate, &mut upstream, 8).await;
+}
+
+/// More than allocators scatter, and less than 200 reloads would leave if each left 20 KiB.
+const MEMORY_MOST: u64 = 4 << 20;
+
+#[tokio::test]
+async fn connections_that_a_reload_replaces_stand_in_nobodys_way() {
+    let mut upstream = Upstream::start().await;
+    let [before, after] = ["90s", "91s"].map(|timeout| {
+        let setup = Sluicegate::with_limit(3).queue(8).upstream(&format!("response_timeout = \"{timeout}\""));
+        setup.text(&upstream.url())
+    });
+    let mut gate = Sluicegate::configured(&before).await;
+    // One answer that goes on for long, and two connections that idle.
+    let mut long = gate.get("/long").await;
+    let mut streaming = soon("the long one", upstream.next()).await;
+    streaming.start_streaming(&[]).await;
+    let (mut one, mut two) = (gate.get("/one").await, gate.get("/two").await);
+    let (first, second) = (soon("one", upstream.next()).await, soon("two", upstream.next()).await);
+    first.respond(200, "").await;
+    second.respond(200, "").await;
+    assert_eq!((one.answer().await.status, two.answer().await.status), (200, 200));
+    gate.reload(&after).await;
+    for _ in 0..4 {
+        let (mut one, mut two) = (gate.get("/one").await, gate.get("/two").await);
+        let (first, second) = (soon("one", upstream.next()).await, soon("two", upstream.next()).await);
+        first.respond(200, "").await;
+        second.respond(200, "").await;
+        assert_eq!((one.answer().await.status, two.answer().await.status), (200, 200));
+    }
+    streaming.chunk("the end").await.unwrap();
+    streaming.respond_raw("0\r\n\r\n").await;
+    assert_eq!(long.answer().await.body.text(), "the end");
 }

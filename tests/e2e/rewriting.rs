@@ -127,7 +127,7 @@ async fn a_secret_is_picked_up_by_itself() {
     let mut upstream = Upstream::start().await;
     let mut gate = open().upstream(&secret.line()).in_front_of(&upstream).await;
     secret.write("second");
-    soon("word of it", gate.said("a secret has changed")).await;
+    soon("word of it", gate.said("files have changed")).await;
     let mut client = gate.get("/").await;
     let call = soon("the request", upstream.next()).await;
     assert_eq!(call.head.all("authorization"), ["second"]);

@@ -17,7 +17,7 @@ use crate::support::{Client, Setup, Sluicegate, Upstream, permits_are_all_back, 
 
 /// One with a plain and a TLS listener, whose `[server] tls` has these keys.
 fn setup(keys: &str) -> Setup {
-    Sluicegate::with_limit(1).queue(5).listen("tls:127.0.0.1:0").server(&format!("tls = {{ {keys} }}"))
+    Sluicegate::with_limit(1).queue(1).listen("tls:127.0.0.1:0").server(&format!("tls = {{ {keys} }}"))
 }
 
 fn pair(ca: &Ca, file: &str) -> String {
@@ -54,8 +54,13 @@ async fn a_client_is_served_over_tls_and_the_upstream_is_told() {
     leaver.get("/leaver").await;
     assert!(leaver.hears_nothing().await);
     leaver.leave();
+    let mut next = gate.waiting_soon("/next").await;
     call.respond(200, "").await;
     client.answer().await;
+    let call = soon("the next in line", upstream.next()).await;
+    assert_eq!(call.path(), "/next");
+    call.respond(200, "").await;
+    next.answer().await;
     permits_are_all_back(&gate, &mut upstream, 1).await;
 }
 

@@ -14,11 +14,13 @@ const AGREE: &str = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n
 #[tokio::test]
 async fn bytes_go_both_ways_and_the_permit_is_held_until_the_tunnel_has_closed() {
     let (upstream, url) = listen().await;
-    let gate = Sluicegate::with_limit(1).queue(4).in_front_of_url(&url).await;
+    let gate = Sluicegate::with_limit(1).queue(4).admin().in_front_of_url(&url).await;
+    let upgrades = async |count: f64| gate.metrics().await["sluicegate_inflight_upgrades{limit=\"default\"}"] == count;
     // What follows the head at once is the tunnel's already.
     let (mut client, mut server) = tunnel(gate.address, &upstream, "early").await;
     exchange(&mut client, b"ping", &mut server).await;
     exchange(&mut server, b"pong", &mut client).await;
+    assert!(upgrades(1.0).await);
 
     let mut next = connect(gate.address, "GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
     assert!(nothing_comes(upstream.accept()).await, "the tunnel holds the only permit");
@@ -30,6 +32,7 @@ async fn bytes_go_both_ways_and_the_permit_is_held_until_the_tunnel_has_closed()
     read_head(&mut served).await;
     served.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await.unwrap();
     assert!(read_head(&mut next).await.starts_with("HTTP/1.1 200"));
+    assert!(upgrades(0.0).await);
 }
 
 #[tokio::test]

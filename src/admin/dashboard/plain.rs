@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::admin::board::{LimitView, Snapshot};
 use crate::admin::context::Context;
+use crate::admission::LIMIT_MAX;
 use crate::duration;
 
 /// A text in which nothing is markup.
@@ -48,9 +49,18 @@ fn write(html: &mut String, snapshot: &Snapshot) -> fmt::Result {
         .iter()
         .flat_map(|upstream| upstream.endpoints.iter().map(move |endpoint| (upstream, endpoint)))
         .collect();
-    table(html, "Upstreams", &["Name", "Endpoint", "State", "In flight"], &endpoints, |html, (upstream, endpoint)| {
+    let names = ["Name", "Endpoint", "State", "In flight", "Latency, ms", "Errors"];
+    table(html, "Upstreams", &names, &endpoints, |html, (upstream, endpoint)| {
         let (name, address) = (Escaped(&upstream.name), Escaped(&endpoint.endpoint));
-        write!(html, "<td>{name}<td>{address}<td>{}<td>{}", endpoint.state, endpoint.in_flight)
+        write!(html, "<td>{name}<td>{address}<td>{}", endpoint.state)?;
+        if let Some(left) = endpoint.paused_for_seconds.filter(|_| endpoint.state == "paused") {
+            write!(html, " for {} s", left.ceil())?;
+        }
+        write!(html, "<td>{}", endpoint.in_flight)?;
+        match endpoint.latency_ms {
+            Some(latency) => write!(html, "<td>{latency:.1}<td>{}", endpoint.errors),
+            None => write!(html, "<td>–<td>{}", endpoint.errors),
+        }
     })?;
     let names = ["At", "Reason", "Route", "Why", "Request id"];
     table(html, "Recent rejections", &names, &snapshot.rejections, |html, rejection| {
@@ -82,7 +92,11 @@ fn table<T>(
 }
 
 fn row(html: &mut String, LimitView { status, pace, .. }: &LimitView) -> fmt::Result {
-    write!(html, "<td>{}<td>{} of {}", Escaped(&status.name), status.in_flight, status.limit)?;
+    write!(html, "<td>{}<td>{}", Escaped(&status.name), status.in_flight)?;
+    match status.limit {
+        LIMIT_MAX => html.write_str(", no limit")?,
+        limit => write!(html, " of {limit}")?,
+    }
     write!(html, "<td>{} of {}", status.queue_length, status.queue)?;
     write!(html, "<td>{}<td>{}", seconds(status.oldest_seconds), seconds(pace.last_minute.wait_p95_seconds))?;
     write!(html, "<td>{:.1}<td>{:.1}", pace.admitted_per_second, pace.rejected_per_second)?;
@@ -90,7 +104,7 @@ fn row(html: &mut String, LimitView { status, pace, .. }: &LimitView) -> fmt::Re
         None => html.write_str("<td>–"),
         Some(over) => {
             let until = over.until.as_deref().unwrap_or("it is taken back");
-            write!(html, "<td>until {until}, by {}", Escaped(&over.by))
+            write!(html, "<td>{}, until {until}, by {}", Escaped(&over.to_string()), Escaped(&over.by))
         }
     }
 }

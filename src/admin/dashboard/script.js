@@ -1,6 +1,9 @@
 "use strict";
 // One page, one stream: a snapshot a second. Elements stay where they are and get new text, so that a form keeps its focus.
 const SECONDS = 300;
+// A limit of so many is none.
+const NONE = 16777215;
+const limitText = (n) => n < NONE ? String(n) : "none";
 const el = (id) => document.getElementById(id);
 const live = { token: sessionStorage.getItem("token"), stop: null, series: new Map(), cards: new Map(), tick: 0, skew: 0 };
 
@@ -49,7 +52,7 @@ function card(name) {
     const root = h("div", { class: "gauge" }, h("div", { class: "name" }, label), h("div", { class: "figure" }, figure, " ", of), h("div", { class: "bar " + kind }, bar));
     return { root, set(value, most) {
       say(figure, count(value));
-      say(of, "of " + count(most));
+      say(of, most < NONE ? "of " + count(most) : "no limit");
       bar.style.width = (most ? Math.min(100, value / most * 100) : 0) + "%";
     } };
   };
@@ -143,7 +146,8 @@ function control(name) {
       return;
     }
     const until = over.until ? `until ${at(over.until)}, ${clock((Date.parse(over.until) - Date.now() - live.skew) / 1000)} left` : "until it is taken back";
-    const what = [over.limit && `limit ${over.limit}`, over.queue != null && `queue ${over.queue}`, over.queue_timeout && `queue timeout ${over.queue_timeout}`];
+    const what = [over.limit && `limit ${limitText(over.limit)}`, over.queue != null && `queue ${over.queue}`, over.queue_timeout && `queue timeout ${over.queue_timeout}`,
+      over.per_key && `per key ${over.per_key}`, ...Object.entries(over.keys || {}).map(([key, n]) => `key ${key} ${n}`), over.dry_run != null && (over.dry_run ? "dry run" : "no dry run")];
     say(changed, `${what.filter(Boolean).join(", ")} ${until}`);
     say(note, `Configured: ${limit.configured.limit}. Changed by ${over.by}.`);
   } };
@@ -174,7 +178,7 @@ function chart(name) {
   function draw() {
     const samples = live.series.get(name) || [];
     if (!inView || !samples.length) return;
-    const most = Math.max(...samples.map((p) => Math.max(p.limit * 1.08, p.inFlight + p.queue)), 1);
+    const most = Math.max(...samples.map((p) => Math.max(p.limit < NONE ? p.limit * 1.08 : 0, p.inFlight + p.queue)), 1);
     const y = (n) => (100 - n / most * 96).toFixed(1);
     const x = (p) => SECONDS - (live.tick - p.tick);
     const line = (value) => samples.map((p, i) => (i ? "L" : "M") + x(p) + " " + y(value(p))).join("");
@@ -193,7 +197,7 @@ function chart(name) {
       cursor.setAttribute("x1", x(p));
       cursor.setAttribute("x2", x(p));
     }
-    say(reading, p ? `${clock(live.tick - p.tick)} ago: ${p.inFlight} of ${p.limit} in flight, ${p.queue} waiting, ${p.admitted} admitted, ${p.rejected} rejected` : "last 5 minutes");
+    say(reading, p ? `${clock(live.tick - p.tick)} ago: ${p.inFlight} of ${limitText(p.limit)} in flight, ${p.queue} waiting, ${p.admitted} admitted, ${p.rejected} rejected` : "last 5 minutes");
   }
   return { root, draw };
 }
@@ -240,7 +244,9 @@ function snapshot(data) {
 function upstreams(list) {
   const columns = [["state", "State"], ["in_flight", "In flight", "n"], ["slots", "Slots", "n"], ["latency_ms", "Latency", "n"], ["errors", "Errors", "n"]]
     .filter(([key]) => list.some((upstream) => upstream.endpoints.some((endpoint) => endpoint[key] != null)));
-  const value = (endpoint, key) => endpoint[key] == null ? "–" : key === "latency_ms" ? time(endpoint[key] / 1000) : String(endpoint[key]);
+  const value = (endpoint, key) => endpoint[key] == null ? "–" : key === "latency_ms" ? time(endpoint[key] / 1000)
+    : key === "state" && endpoint.drained_by ? `${endpoint.state} by ${endpoint.drained_by}`
+    : key === "state" && endpoint.state === "paused" ? `paused for ${Math.ceil(endpoint.paused_for_seconds)} s` : String(endpoint[key]);
   const rows = list.flatMap((upstream) => upstream.endpoints.map((endpoint, i) => h("tr", null,
     h("td", null, i ? "" : upstream.name), h("td", null, endpoint.endpoint),
     ...columns.map(([key, , kind]) => h("td", kind ? { class: kind } : null, value(endpoint, key))),

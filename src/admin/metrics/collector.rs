@@ -10,8 +10,12 @@ use prometheus_client::encoding::{
 use prometheus_client::metrics::MetricType;
 
 use super::endpoints::encode_endpoints;
-use crate::admission::{Counts, Limiter, WAIT_BOUNDS, WaitCounts};
+use super::traffic::encode_traffic;
+use super::upstreams::encode_upstreams;
+use crate::admission::{Counts, Limiter};
 use crate::files::reload_errors;
+use crate::histogram::{BOUNDS, Buckets};
+use crate::proxy::Shared;
 use crate::server::Handle;
 
 /// Reads everything when it is asked to.
@@ -45,12 +49,24 @@ impl collector::Collector for Collector {
         encode_waits(encoder, &limits)?;
         self.encode_routes(encoder)?;
         encode_endpoints(encoder, &proxy)?;
+        encode_upstreams(encoder, &proxy)?;
         let mut connections = family(encoder, "connections", "Open client connections.", MetricType::Gauge)?;
         connections.encode_gauge(&(self.server.connections() as u64))?;
+        let counts = self.server.reloads();
+        let help = "How often a configuration was loaded again, and what became of it.";
+        let mut reloads = family(encoder, "config_reloads", help, MetricType::Counter)?;
+        for (result, count) in [("in_force", counts.in_force), ("refused", counts.refused)] {
+            counter(&mut reloads, &[("result", result)], &count)?;
+        }
+        let help = "Connections that were closed because their PROXY header was missing or broken.";
+        let mut failed = family(encoder, "proxy_protocol_errors", help, MetricType::Counter)?;
+        failed.encode_counter::<NoLabelSet, _, u64>(&self.server.failed_introductions(), None)?;
         let mut errors =
             family(encoder, "file_reload_errors", "Changed files that could not be used.", MetricType::Counter)?;
         errors.encode_counter::<NoLabelSet, _, u64>(&reload_errors(), None)?;
         self.encode_certificates(encoder)?;
+        encode_log(encoder, &proxy)?;
+        encode_traffic(encoder, &proxy)?;
         let mut build = family(encoder, "build", "What is running.", MetricType::Info)?;
         build.encode_info(&[("version", env!("CARGO_PKG_VERSION"))])
     }
@@ -77,6 +93,18 @@ impl Collector {
         }
         Ok(())
     }
+}
+
+fn encode_log(encoder: &mut DescriptorEncoder<'_>, proxy: &Shared) -> Result<(), Error> {
+    let (dropped, suppressed) = proxy.unlogged();
+    for (name, help, count) in [
+        ("log_dropped", "Lines of the access log that its reader was too slow for.", dropped),
+        ("log_suppressed", "Rejections beyond reject_burst, which left no line.", suppressed),
+    ] {
+        let mut lines = family(encoder, name, help, MetricType::Counter)?;
+        lines.encode_counter::<NoLabelSet, _, u64>(&count, None)?;
+    }
+    Ok(())
 }
 
 fn encode_gauges(encoder: &mut DescriptorEncoder<'_>, limits: &[Snapshot<'_>]) -> Result<(), Error> {
@@ -167,7 +195,7 @@ pub(super) fn gauge(
     family.encode_family(labels)?.encode_gauge(value)
 }
 
-fn counter(
+pub(super) fn counter(
     family: &mut MetricEncoder<'_>,
     labels: &impl EncodeLabelSet,
     value: &impl EncodeCounterValue,
@@ -175,8 +203,12 @@ fn counter(
     family.encode_family(labels)?.encode_counter::<NoLabelSet, _, u64>(value, None)
 }
 
-fn histogram(family: &mut MetricEncoder<'_>, labels: &impl EncodeLabelSet, waits: &WaitCounts) -> Result<(), Error> {
-    let bounds = WAIT_BOUNDS.into_iter().chain([f64::INFINITY]);
+pub(super) fn histogram(
+    family: &mut MetricEncoder<'_>,
+    labels: &impl EncodeLabelSet,
+    waits: &Buckets,
+) -> Result<(), Error> {
+    let bounds = BOUNDS.into_iter().chain([f64::INFINITY]);
     let buckets: Vec<_> = bounds.zip(waits.buckets).collect();
     let count = waits.buckets.iter().sum();
     family.encode_family(labels)?.encode_histogram::<NoLabelSet>(waits.sum.as_secs_f64(), count, &buckets, None)

@@ -3,6 +3,8 @@
 mod classic;
 mod collector;
 mod endpoints;
+mod traffic;
+mod upstreams;
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};

@@ -19,7 +19,8 @@ use crate::admission::{
     Admitted, Claim, Error, Key, KeyRule, Keyed, Keys, Level, Limiter, Limits, Reason, Rules, Settings,
 };
 
-const ONE: Claim = Claim { level: crate::admission::Level::Normal, seats: 1, deadline: None, seats_from_client: false };
+const ONE: Claim =
+    Claim { level: crate::admission::Level::Normal, seats: 1, deadline: None, seats_from_client: false, tag: 0 };
 
 fn keyed(limit: u32, queue: u32, rules: Rules<Key>) -> Limiter {
     Limiter::new(Settings { rules: Some(rules), ..settings(limit, queue) })

@@ -167,3 +167,20 @@ async fn a_waiter_rises_a_level_each_five_seconds_also_where_the_newest_goes_fir
     drop(permit);
     assert!(old.is_woken(), "it has waited for a minute, and has not risen");
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_is_overtaken_a_hundred_times_by_adaptive_lifo_is_told_at_once_that_it_was_pushed_out() {
+    let limiter = ordered(Order::AdaptiveLifo, 10);
+    let mut permit = limiter.acquire().await.unwrap();
+    let mut oldest = waiting(&limiter);
+    advance(Duration::from_millis(300)).await;
+    for turn in 0..100 {
+        assert!(!oldest.is_woken(), "after {turn} turns");
+        let mut newest = waiting(&limiter);
+        drop(permit);
+        permit = assert_ready_ok!(newest.poll());
+    }
+    assert!(oldest.is_woken());
+    assert_eq!(assert_ready_err!(oldest.poll()).reason, Reason::Evicted);
+    assert_eq!((limiter.in_flight(), limiter.queue_len()), (1, 0));
+}

@@ -117,3 +117,14 @@ async fn what_can_never_fit_a_later_limit_pushes_nobody_out_at_an_earlier_one() 
     let reason = first.map(|end| end.unwrap_err().reason);
     assert_eq!(reason, std::task::Poll::Ready(Reason::Cost), "it stands in line, in another's place");
 }
+
+#[tokio::test]
+async fn what_comes_back_is_counted_whatever_came_back_at_once() {
+    let limiter = limiter(1000, 0);
+    let mut admitted = 0;
+    for width in [1, 1, 15, 16, 17, 1, 255, 256, 300, 1, 2, 3].repeat(5) {
+        drop(at_once(&limiter, seats(width), "a").unwrap());
+        admitted += 1;
+        assert_eq!((limiter.counts().admitted, limiter.in_flight(), limiter.limit()), (admitted, 0, 1000));
+    }
+}

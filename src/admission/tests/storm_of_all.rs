@@ -90,7 +90,7 @@ async fn visit(limiter: Limiter, seen: Arc<Seen>, mut random: fastrand::Rng) {
         let seats = if random.u32(0..4) == 0 { random.u32(2..=WIDEST) } else { 1 };
         let deadline = random.bool().then(|| Instant::now() + Duration::from_micros(random.u64(0..4000)));
         let level = Level::ALL[random.usize(0..Level::ALL.len())];
-        let claim = Claim { level, seats, deadline, seats_from_client: random.bool() };
+        let claim = Claim { level, seats, deadline, seats_from_client: random.bool(), tag: 0 };
         let patience = Duration::from_micros(random.u64(0..6000));
         let acquire = limiter.acquire_as(claim, Some(Key::new(KEYS[key])));
         let permit = match tokio::time::timeout(patience, acquire).await {

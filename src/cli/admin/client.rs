@@ -1,5 +1,6 @@
 //! One request to the admin listener, one answer.
 
+use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -43,7 +44,22 @@ impl Client {
 
     /// Sends a request, and returns what it was answered with if that is good news.
     pub(super) fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Vec<u8>, String> {
-        let (status, answer) = self.exchange(method, path, body)?;
+        block_on(self.ask_async(method, path, body))
+    }
+
+    /// The same for an answer in JSON.
+    pub(super) fn ask_json(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Value, String> {
+        block_on(self.ask_json_async(method, path, body))
+    }
+
+    /// The same for who has a runtime. Dropping the future closes the connection.
+    pub(super) async fn ask_json_async(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Value, String> {
+        let answer = self.ask_async(method, path, body).await?;
+        serde_json::from_slice(&answer).map_err(|_| format!("what answers at {} is no sluicegate", self.address))
+    }
+
+    async fn ask_async(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Vec<u8>, String> {
+        let (status, answer) = self.exchange(method, path, body).await?;
         if status.is_success() {
             return Ok(answer);
         }
@@ -57,18 +73,15 @@ impl Client {
         let problems = problem.as_ref().and_then(|problem| problem["problems"].as_array()).into_iter().flatten();
         let detail = problems.filter_map(Value::as_str).fold(detail, |all, each| format!("{all}\n\n{each}"));
         Err(match status {
+            StatusCode::UNAUTHORIZED if self.authorization.is_some() => {
+                format!("the admin listener at {} takes another token than this one", self.address)
+            }
             StatusCode::UNAUTHORIZED => format!("{detail} Say where the token is with --token-file FILE."),
             _ => detail,
         })
     }
 
-    /// The same for an answer in JSON.
-    pub(super) fn ask_json(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Value, String> {
-        let answer = self.ask(method, path, body)?;
-        serde_json::from_slice(&answer).map_err(|_| format!("what answers at {} is no sluicegate", self.address))
-    }
-
-    fn exchange(&self, method: &str, path: &str, body: Option<&Value>) -> Result<(StatusCode, Vec<u8>), String> {
+    async fn exchange(&self, method: &str, path: &str, body: Option<&Value>) -> Result<(StatusCode, Vec<u8>), String> {
         let host = match &self.address {
             Address::Tcp(authority) => authority.as_str(),
             Address::Unix(_) => "localhost",
@@ -83,16 +96,20 @@ impl Client {
         let body = body.map_or_else(Bytes::new, |body| body.to_string().into());
         let request = request.body(Full::new(body)).map_err(|error| error.to_string())?;
         let address = &self.address;
-        block_on(async {
-            match timeout(PATIENCE, exchange(address, request)).await {
-                Ok(Ok(answer)) => Ok(answer),
-                Ok(Err(error)) => Err(format!(
-                    "the admin listener at {address} does not answer ({error}); is sluicegate running? \
-                     Say where it is with --admin URL"
-                )),
-                Err(_) => Err(format!("the admin listener at {address} has not answered within {PATIENCE:?}")),
-            }
-        })
+        match timeout(PATIENCE, exchange(address, request)).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(error)) => Err(format!(
+                "the admin listener at {address} does not answer ({error}); is sluicegate running? \
+                 Say where it is with --admin URL"
+            )),
+            Err(_) => Err(format!("the admin listener at {address} has not answered within {PATIENCE:?}")),
+        }
+    }
+}
+
+impl fmt::Display for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.address.fmt(f)
     }
 }
 

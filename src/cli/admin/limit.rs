@@ -3,23 +3,36 @@
 use clap::Subcommand;
 use serde_json::{Map, Value};
 
-use super::{Reach, member};
+use super::{Reach, member, segment};
+use crate::admission::LIMIT_MAX;
 
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum LimitCommand {
-    /// Change a limit for a while, in place of an earlier change.
+    /// Change a limit for a while. A further change adds to the first, and sets the time of all of it anew.
     Set {
         /// The limit's name; an inline limit has its route's name.
         name: String,
-        /// How many requests may be in flight.
-        #[arg(value_name = "N")]
-        limit: u32,
+        /// How many requests may be in flight, or "none" for as many as come.
+        #[arg(value_name = "N", value_parser = limit)]
+        limit: Option<Value>,
         /// How many requests may wait.
         #[arg(long, value_name = "N")]
         queue: Option<u32>,
         /// How long a request may wait, such as 10s.
         #[arg(long, value_name = "DURATION")]
         queue_timeout: Option<String>,
+        /// How many of each key may be in flight, or with --key of one; for a limit with `key`.
+        #[arg(long, value_name = "N")]
+        per_key: Option<u32>,
+        /// Whose --per-key is meant: a key as it is shown, secrets as sha256:<8 hex>, or _ for all without one.
+        #[arg(long, value_name = "VALUE", requires = "per_key")]
+        key: Option<String>,
+        /// Only count: nobody waits or is rejected. With --dry-run=false, the opposite.
+        #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+        dry_run: Option<bool>,
+        /// Hold the number of an adaptive limit where it is.
+        #[arg(long)]
+        freeze: bool,
         /// How long this is to hold, such as 10m, or "forever": until the process ends.
         #[arg(long = "for", value_name = "DURATION", default_value = "1h")]
         lasts: String,
@@ -45,12 +58,19 @@ pub(in crate::cli) enum LimitCommand {
 /// Does it, and says what holds now.
 pub(super) fn run(command: &LimitCommand) -> Result<String, String> {
     let state = match command {
-        LimitCommand::Set { name, limit, queue, queue_timeout, lasts, reach } => {
-            let mut patch = Map::new();
-            patch.insert("limit".to_owned(), (*limit).into());
-            patch.insert("for".to_owned(), lasts.as_str().into());
-            patch.extend(queue.map(|queue| ("queue".to_owned(), queue.into())));
-            patch.extend(queue_timeout.as_deref().map(|timeout| ("queue_timeout".to_owned(), timeout.into())));
+        LimitCommand::Set { name, limit, queue, queue_timeout, per_key, key, dry_run, freeze, lasts, reach } => {
+            let members = [
+                ("limit", limit.clone()),
+                ("queue", queue.map(Value::from)),
+                ("queue_timeout", queue_timeout.as_deref().map(Value::from)),
+                ("per_key", per_key.map(Value::from)),
+                ("key", key.as_deref().map(Value::from)),
+                ("dry_run", dry_run.map(Value::from)),
+                ("freeze", freeze.then_some(Value::Bool(true))),
+                ("for", Some(lasts.as_str().into())),
+            ];
+            let patch: Map<_, _> =
+                members.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect();
             reach.client()?.ask_json("PATCH", &path(name), Some(&Value::Object(patch)))?
         }
         LimitCommand::Flush { name, reach } => {
@@ -60,6 +80,15 @@ pub(super) fn run(command: &LimitCommand) -> Result<String, String> {
         LimitCommand::Reset { name, reach } => reach.client()?.ask_json("DELETE", &path(name), None)?,
     };
     describe(&state)
+}
+
+/// A number, or "none".
+fn limit(text: &str) -> Result<Value, String> {
+    match (text, text.parse::<u32>()) {
+        ("none", _) => Ok(text.into()),
+        (_, Ok(limit)) => Ok(limit.into()),
+        (_, Err(_)) => Err("it is a whole number from 1 on, or \"none\"".to_owned()),
+    }
 }
 
 fn describe(state: &Value) -> Result<String, String> {
@@ -72,18 +101,50 @@ fn describe(state: &Value) -> Result<String, String> {
         (_, Some(Value::String(until))) => format!(" until {until}"),
         _ => " until the process ends".to_owned(),
     };
-    let (name, limit) = (text("/name")?, text("/limit")?);
+    let (name, limit) = (text("/name")?, shown_limit(member(state, "/limit")?));
     let (queue, queue_timeout) = (text("/queue")?, text("/queue_timeout")?);
-    Ok(format!("{name}: limit {limit}, queue {queue}, queue timeout {queue_timeout}{until}\n"))
+    let mut more = String::new();
+    if let Some(per_key) = state["per_key"].as_u64() {
+        more += &format!(", per key {per_key}");
+    }
+    for (key, per_key) in state["override"]["keys"].as_object().into_iter().flatten() {
+        more += &format!(", key {key} {per_key}");
+    }
+    if state["dry_run"] == true {
+        more += ", dry run";
+    }
+    Ok(format!("{name}: limit {limit}, queue {queue}, queue timeout {queue_timeout}{more}{until}\n"))
+}
+
+/// A limit as people are told of it.
+pub(super) fn shown_limit(limit: &Value) -> String {
+    match limit.as_u64() {
+        Some(limit) if limit == u64::from(LIMIT_MAX) => "none".to_owned(),
+        _ => limit.to_string(),
+    }
+}
+
+/// What of a limit is other than configured, until when, and by whom. Empty for nothing.
+pub(super) fn changes(state: &Value) -> String {
+    let over = &state["override"];
+    if over.is_null() {
+        return String::new();
+    }
+    let mut changes = Vec::new();
+    changes.extend(over.get("limit").map(|limit| format!("limit {}", shown_limit(limit))));
+    changes.extend(over.get("queue").map(|queue| format!("queue {queue}")));
+    changes.extend(over["queue_timeout"].as_str().map(|timeout| format!("queue timeout {timeout}")));
+    changes.extend(over.get("per_key").map(|per_key| format!("per key {per_key}")));
+    let keys = over["keys"].as_object().into_iter().flatten();
+    changes.extend(keys.map(|(key, per_key)| format!("key {key} {per_key}")));
+    changes.extend(over["dry_run"].as_bool().map(|dry_run| if dry_run { "dry run" } else { "no dry run" }.to_owned()));
+    let until = over["until"].as_str().map_or_else(|| "forever".to_owned(), |until| format!("until {until}"));
+    format!("{} {until} by {}", changes.join(", "), over["by"].as_str().unwrap_or("somebody"))
 }
 
 /// The path of a limit, whatever it is called.
 fn path(name: &str) -> String {
-    let encoded = name.bytes().map(|byte| match byte {
-        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b'-' => char::from(byte).to_string(),
-        byte => format!("%{byte:02X}"),
-    });
-    format!("/api/v1/limits/{}", encoded.collect::<String>())
+    format!("/api/v1/limits/{}", segment(name))
 }
 
 #[cfg(test)]
@@ -107,5 +168,28 @@ mod tests {
         state["override"]["until"] = Value::Null;
         assert!(describe(&state).unwrap().ends_with(" until the process ends\n"));
         assert!(describe(&json!({})).is_err());
+        state["limit"] = LIMIT_MAX.into();
+        state["per_key"] = 2.into();
+        state["dry_run"] = true.into();
+        state["override"]["keys"] = json!({"acme": 5});
+        let all =
+            "api: limit none, queue 16, queue timeout 10s, per key 2, key acme 5, dry run until the process ends\n";
+        assert_eq!(describe(&state).unwrap(), all);
+    }
+
+    #[test]
+    fn what_is_other_than_configured_is_said_with_who_and_until_when() {
+        let mut state = json!({"override": null});
+        assert_eq!(changes(&state), "");
+        state["override"] = json!({
+            "limit": LIMIT_MAX, "queue": 0, "queue_timeout": "5s", "per_key": 2, "keys": {"_": 1, "acme": 5},
+            "dry_run": false, "until": null, "by": "127.0.0.1",
+        });
+        assert_eq!(
+            changes(&state),
+            "limit none, queue 0, queue timeout 5s, per key 2, key _ 1, key acme 5, no dry run forever by 127.0.0.1"
+        );
+        state["override"] = json!({"dry_run": true, "until": "2026-03-01T12:00:00Z", "by": "::1"});
+        assert_eq!(changes(&state), "dry run until 2026-03-01T12:00:00Z by ::1");
     }
 }

@@ -1,12 +1,15 @@
 //! The commands that talk to a running sluicegate through its admin listener.
 
 mod client;
+mod endpoint;
 mod health;
 mod limit;
 mod reload;
+mod requests;
 mod status;
 mod table;
 mod target;
+mod watch;
 
 use std::path::PathBuf;
 
@@ -24,6 +27,39 @@ use target::Target;
 pub(super) enum AdminCommand {
     /// Show the limits: who is in flight, who waits, what was rejected.
     Status {
+        /// Show it again each second, until Ctrl-C; on a terminal in place.
+        #[arg(long)]
+        watch: bool,
+        /// Print what the admin listener says, as JSON; with --watch one line each time.
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        reach: Reach,
+    },
+    /// List the requests that run and those that wait, with a line for each of their limits.
+    Ps {
+        /// The limit's name; an inline limit has its route's name [default: all].
+        limit: Option<String>,
+        /// Only those that wait.
+        #[arg(long)]
+        waiting: bool,
+        /// Print what the admin listener says, as JSON.
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        reach: Reach,
+    },
+    /// End a request: one that waits is turned away, one that runs gets no more of its answer.
+    Cancel {
+        /// Its X-Request-Id.
+        request_id: String,
+        #[command(flatten)]
+        reach: Reach,
+    },
+    /// Say why a request was turned away, if it is one of the last thousand.
+    Why {
+        /// Its X-Request-Id.
+        request_id: String,
         /// Print what the admin listener says, as JSON.
         #[arg(long)]
         json: bool,
@@ -33,6 +69,9 @@ pub(super) enum AdminCommand {
     /// Change a limit of the running process for a while, or take that back.
     #[command(subcommand)]
     Limit(limit::LimitCommand),
+    /// Take an endpoint out, or back.
+    #[command(subcommand)]
+    Endpoint(endpoint::EndpointCommand),
     /// Have the running process load its configuration again.
     Reload {
         /// Only look for what is wrong with it.
@@ -89,14 +128,20 @@ impl Reach {
 /// Does it.
 pub(super) fn run(command: &AdminCommand) -> Ending {
     let done = match command {
-        AdminCommand::Status { json, reach } => status::show(reach, *json),
+        AdminCommand::Status { watch: true, json, reach } => watch::watch(reach, *json),
+        AdminCommand::Status { watch: false, json, reach } => status::show(reach, *json),
+        AdminCommand::Ps { limit, waiting, json, reach } => requests::list(reach, limit.as_deref(), *waiting, *json),
+        AdminCommand::Cancel { request_id, reach } => requests::cancel(reach, request_id),
+        AdminCommand::Why { request_id, json, reach } => requests::why(reach, request_id, *json),
         AdminCommand::Limit(command) => limit::run(command),
+        AdminCommand::Endpoint(command) => endpoint::run(command),
         AdminCommand::Reload { dry_run, reach } => reload::reload(reach, *dry_run),
         AdminCommand::Drain { reach } => drain(reach),
         AdminCommand::Health { ready, reach } => health::check(reach, *ready),
     };
-    match done.and_then(|text| print(&text).map_err(|error| error.to_string())) {
-        Ok(()) => Ending::Done,
+    match done.map(|text| print(&text)) {
+        Ok(Ok(())) => Ending::Done,
+        Ok(Err(_)) => Ending::Failed,
         Err(error) => {
             print_error(format_args!("error: {error}"));
             Ending::Failed
@@ -107,6 +152,15 @@ pub(super) fn run(command: &AdminCommand) -> Ending {
 fn drain(reach: &Reach) -> Result<String, String> {
     reach.client()?.ask("POST", "/api/v1/drain", None)?;
     Ok("draining\n".to_owned())
+}
+
+/// A text as one segment of a path, whatever it is.
+fn segment(text: &str) -> String {
+    let encoded = text.bytes().map(|byte| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b'-' => char::from(byte).to_string(),
+        byte => format!("%{byte:02X}"),
+    });
+    encoded.collect()
 }
 
 /// A member that every version of the admin listener has.

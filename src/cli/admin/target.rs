@@ -111,7 +111,10 @@ pub(super) fn token(file: Option<&Path>) -> Result<Option<String>, String> {
         let text = std::fs::read_to_string(file)
             .map_err(|error| format!("cannot read the token: {}: {error}", file.display()))?;
         // Editors end files with a line end; no token has one.
-        Ok(Some(text.trim_end().to_owned()))
+        match text.trim_end() {
+            "" => Err(format!("cannot read the token: {} is empty", file.display())),
+            token => Ok(Some(token.to_owned())),
+        }
     };
     if let Some(file) = file {
         return from(file);

@@ -46,7 +46,7 @@ pub(super) const LIMIT: &[Key] = &[
         name: "queue_bytes",
         kind: Kind::Size(0),
         default: Default::Is("\"64MiB\""),
-        about: "Bytes of bodies that waiting requests may hold in memory, all together.",
+        about: "Bytes of bodies that waiting requests, and those read before admission, may hold in memory, all together.",
     },
     Key {
         name: "reject_status",
@@ -59,7 +59,8 @@ pub(super) const LIMIT: &[Key] = &[
         kind: Kind::Words(&["fifo", "lifo", "adaptive_lifo"]),
         default: Default::Is("\"fifo\""),
         about: "Who goes next, within a key's turn where there is a key. `adaptive_lifo`: newest first once the queue \
-                has stood for 100 ms, with the wait judged on arrival.",
+                has stood for 100 ms, with the wait judged on arrival; once it has stood for 300 ms, who has been overtaken \
+                100 times, and twice for each permit of the limit, is pushed out (`evicted`).",
     },
     Key {
         name: "hold",
@@ -95,7 +96,8 @@ pub(super) const LIMIT: &[Key] = &[
         name: "per_key",
         kind: Kind::Integer(1, LIMIT_MAX),
         default: Default::Nothing,
-        about: "How many permits one key may have at once. A key at its cap blocks no other.",
+        about: "How many permits one key may have at once. A key at its cap blocks no other. A request that takes more \
+                than that by a header goes while its key has no other.",
     },
     Key {
         name: "per_key_queue",

@@ -22,6 +22,13 @@ pub(super) const SERVER: &[Key] = &[
         about: "Silence after which TCP asks whether the client is still there.",
     },
     Key {
+        name: "max_connections",
+        kind: Kind::Integer(1, 10_000_000),
+        default: Default::Is("10000"),
+        about: "How many connections may be open, over all workers. At this many, one more takes the place of the one that \
+                has been idle the longest; if none is idle, it is not accepted until one is or ends.",
+    },
+    Key {
         name: "header_timeout",
         kind: Kind::Duration { zero: false },
         default: Default::Is("\"10s\""),
@@ -52,6 +59,13 @@ pub(super) const SERVER: &[Key] = &[
         about: "Largest request head, up to 16MiB.",
     },
     Key {
+        name: "max_body",
+        kind: Kind::Either(&[Kind::Words(&["unlimited"]), Kind::Size(1)]),
+        default: Default::Is("\"unlimited\""),
+        about: "Largest request body. One that declares more is answered with 413 at once, one that turns out to be more \
+                as soon as it is.",
+    },
+    Key {
         name: "h2_max_streams",
         kind: Kind::Integer(1, 65_536),
         default: Default::Is("128"),
@@ -63,6 +77,22 @@ pub(super) const SERVER: &[Key] = &[
         default: Default::Is("[]"),
         about: "Whose forwarded fields are believed: networks, addresses, or `private` for loopback, RFC 1918 and \
                 unique local addresses.",
+    },
+    Key {
+        name: "proxy_protocol",
+        kind: Kind::Words(&["off", "optional", "required"]),
+        default: Default::Is("\"off\""),
+        about: "Whether connections begin with a header of the PROXY protocol, version 1 or 2, before TLS, that says who \
+                the client is: none do; those of `trusted_proxies` may; all have to, and everybody is believed who can \
+                connect. A connection whose header is missing or broken is closed. `trusted_proxies` then go by the \
+                address in the header.",
+    },
+    Key {
+        name: "health_path",
+        kind: Kind::Either(&[Kind::Words(&["off"]), Kind::Text(&["\"/healthz\""])]),
+        default: Default::Is("\"off\""),
+        about: "Where load balancers ask, with GET or HEAD, whether requests are welcome: 200, or 503 from the first \
+                moment of a drain. Answered before routing and limits, and without a line in the access log.",
     },
     super::tls::OF_SERVER,
     Key {
@@ -131,11 +161,41 @@ pub(super) const LOG: &[Key] = &[
         default: Default::Is("\"auto\""),
         about: "How these lines are written; `auto` is text on a terminal, else JSON.",
     },
+    Key {
+        name: "reject_burst",
+        kind: Kind::Integer(0, 1_000_000),
+        default: Default::Is("100"),
+        about: "So many rejections a second leave a line. What exceeds them is counted, in \
+                `sluicegate_log_suppressed_total`.",
+    },
+    Key {
+        name: "headers",
+        kind: Kind::List(&Kind::Text(&["\"user-agent\"", "\"x-tenant\""])),
+        default: Default::Is("[]"),
+        about: "Fields of requests that their lines have in `headers`. Credentials (`authorization`, \
+                `proxy-authorization`, `cookie`, `set-cookie`) are refused.",
+    },
 ];
 
-pub(super) const RESPONSE_HEADERS: &[Key] = &[Key {
-    name: "cors",
-    kind: Kind::Either(&[Kind::Words(&["off", "*"]), Kind::List(&Kind::Text(&["\"https://app.example.com\""]))]),
-    default: Default::Is("\"off\""),
-    about: "Whose scripts may read answers of our own: those of no origin, of every one, or of these.",
-}];
+pub(super) const RESPONSE_HEADERS: &[Key] = &[
+    Key {
+        name: "queue_position",
+        kind: Kind::Boolean,
+        default: Default::Is("true"),
+        about: "Whether each answer to a request that waited, and each rejection, has `x-sluicegate-queue: \
+                position=7;wait=12.400`: the place in line on arrival, and the seconds spent there.",
+    },
+    Key {
+        name: "ratelimit",
+        kind: Kind::Words(&["keys", "rejected", "off"]),
+        default: Default::Is("\"keys\""),
+        about: "Which answers to requests that a limit counted under a key with a quota (`per_key`, or its own in `keys`) \
+                name that, as `RateLimit-Policy: \"api\";q=5;qu=\"concurrent-requests\"`: all of them, the rejections, or none.",
+    },
+    Key {
+        name: "cors",
+        kind: Kind::Either(&[Kind::Words(&["off", "*"]), Kind::List(&Kind::Text(&["\"https://app.example.com\""]))]),
+        default: Default::Is("\"off\""),
+        about: "Whose scripts may read answers of our own: those of no origin, of every one, or of these.",
+    },
+];

@@ -62,6 +62,34 @@ pub(super) const UPSTREAM: &[Key] = &[
         about: "When an endpoint that fails gets no new requests for a while; the last one always does.",
     },
     Key {
+        name: "health",
+        kind: HEALTH,
+        default: Default::Nothing,
+        about: "Asks each endpoint how it is, on a connection of its own and without a permit. It is taken for healthy at \
+                first; one that is not gets no new requests, and its slots do not count.",
+    },
+    Key {
+        name: "wait_for_endpoint",
+        kind: Kind::Duration { zero: true },
+        default: Default::Is("\"0s\""),
+        about: "How long a request waits where no endpoint takes requests, before it is answered with `no_endpoint`. It \
+                has its permits meanwhile.",
+    },
+    Key {
+        name: "respect_retry_after",
+        kind: Kind::Either(&[Kind::Boolean, Kind::Text(&["\"1ms\"", "\"60s\""])]),
+        default: Default::Is("false"),
+        about: "Whether an endpoint that answers 429 or 503 with `Retry-After` gets no new requests for so long, for 60s or \
+                this duration at most. Where that holds for all of them, requests wait within their `queue_timeout`.",
+    },
+    Key {
+        name: "resolve",
+        kind: Kind::Either(&[Kind::Words(&["once"]), Kind::Duration { zero: false }]),
+        default: Default::Is("\"30s\""),
+        about: "How often names are looked up. Each address that a name stands for is an endpoint, with `slots` of its own; \
+                those that are gone finish what they have, and a look-up that fails changes nothing.",
+    },
+    Key {
         name: "balance",
         kind: Kind::Words(&["least_inflight", "round_robin"]),
         default: Default::Is("\"least_inflight\""),
@@ -104,10 +132,19 @@ pub(super) const UPSTREAM: &[Key] = &[
         about: "How long an idle connection may be reused; `0s`: not at all.",
     },
     Key {
+        name: "max_connections",
+        kind: Kind::Either(&[Kind::Integer(1, LIMIT_MAX), Kind::Words(&["limit"])]),
+        default: Default::Says("\"limit\" where limits bound its requests, else any number"),
+        about: "How many connections there may be, to all of its endpoints together. `limit`: as many as its limits let \
+                requests through. With fewer, a request that has a permit waits for one, at most for `connect_timeout`. \
+                Health checks are not among them.",
+    },
+    Key {
         name: "retries",
         kind: Kind::Integer(0, 10),
         default: Default::Is("1"),
-        about: "How often a request may be sent again, only where that is safe.",
+        about: "How often a request may be sent again, only where that is safe. Of what the upstream may have seen, a \
+                tenth of all requests and ten a second at most.",
     },
     Key {
         name: "set_headers",
@@ -136,3 +173,76 @@ pub(super) const UPSTREAM: &[Key] = &[
     },
     super::tls::OF_UPSTREAM,
 ];
+
+const INTERVAL: Key = Key {
+    name: "interval",
+    kind: Kind::Duration { zero: false },
+    default: Default::Is("\"5s\""),
+    about: "From the end of a check to the next, give or take a tenth.",
+};
+
+const TIMEOUT: Key = Key {
+    name: "timeout",
+    kind: Kind::Duration { zero: false },
+    default: Default::Is("\"1s\""),
+    about: "How long a check may take, connecting included.",
+};
+
+const UP: Key = Key {
+    name: "up",
+    kind: Kind::Integer(1, 1_000),
+    default: Default::Is("2"),
+    about: "After so many good checks in a row the endpoint gets requests again.",
+};
+
+const DOWN: Key = Key {
+    name: "down",
+    kind: Kind::Integer(1, 1_000),
+    default: Default::Is("3"),
+    about: "After so many bad checks in a row it gets none.",
+};
+
+const HEALTH: Kind = Kind::Either(&[
+    Kind::Table(&[
+        Key {
+            name: "path",
+            kind: Kind::Text(&["\"/healthz\""]),
+            default: Default::Required,
+            about: "What is asked for with GET. The path of the URL is not put before it, and redirects are not followed.",
+        },
+        Key {
+            name: "expect",
+            kind: Kind::List(&Kind::Text(&["\"2xx\"", "\"204\"", "\"200-399\""])),
+            default: Default::Is("\"2xx\""),
+            about: "Which statuses are good.",
+        },
+        INTERVAL,
+        TIMEOUT,
+        UP,
+        DOWN,
+    ]),
+    Kind::Table(&[
+        Key {
+            name: "grpc",
+            kind: Kind::Either(&[Kind::Boolean, Kind::Text(&["\"acme.Orders\""])]),
+            default: Default::Required,
+            about: "`grpc.health.v1.Health/Check` of the server as a whole (`true`), or of a service.",
+        },
+        INTERVAL,
+        TIMEOUT,
+        UP,
+        DOWN,
+    ]),
+    Kind::Table(&[
+        Key {
+            name: "tcp",
+            kind: Kind::Boolean,
+            default: Default::Required,
+            about: "Whether a connection can be made, with TLS for `https://`.",
+        },
+        INTERVAL,
+        TIMEOUT,
+        UP,
+        DOWN,
+    ]),
+]);

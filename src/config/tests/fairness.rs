@@ -55,6 +55,18 @@ fn what_can_never_be_right_is_an_error() {
             "but these keys are secrets",
         ),
         ("[routes.a]\nlimit = 9\nkey = \"host\"\nkeys = { a = { rate = 1 } }\n", "or both (there is no `rate` here)"),
+        (
+            "[defaults]\nper_key = 2\n[routes.a]\nlimit = 9\n",
+            "0:6:1 defaults.per_key says nothing: no limit has a `key`",
+        ),
+        (
+            "[routes.a]\nlimit = 9\nkey = \"host\"\nper_key = 2\ncost = 3\n",
+            "a.cost takes 3 permits, and one key may have 2",
+        ),
+        (
+            "[routes.a]\nlimit = 9\nkey = \"host\"\nkeys = { x = { per_key = 2 } }\ncost = 3\n",
+            "a.cost takes 3 permits, and the key \"x\" may have 2 of \"a\"",
+        ),
         ("[routes.a]\nlimit = 9\npriority = \"urgent\"\n", "routes.a.priority must be one of"),
         ("[routes.a]\nlimit = 9\ncost = \"header:a b\"\n", "routes.a.cost must name a header"),
         ("[routes.a]\nlimit = \"none\"\norder = \"lifo\"\n", "routes.a.order says nothing beside limit"),
@@ -68,6 +80,31 @@ fn what_can_never_be_right_is_an_error() {
 fn what_is_hardly_meant_is_a_warning() {
     for (text, message) in [
         ("[routes.a]\nlimit = 9\nkey = \"host\"\nper_key = 10\n", "lets one key have 10 of 9 permits"),
+        (
+            "[defaults]\nper_key = 10\n[routes.a]\nlimit = 9\nkey = \"host\"\n",
+            "0:6:1 routes.a.per_key lets one key have 10 of 9 permits",
+        ),
+        (
+            "[routes.a]\nlimit = 9\nkey = \"host\"\nkeys = { x = { per_key = 50 }, _ = { per_key = 9 } }\n",
+            "a.keys lets the key \"x\" have 50 of 9 permits",
+        ),
+        (
+            "[routes.a]\nlimit = 9\nkey = \"host\"\nunknown_key = \"reject\"\n",
+            "0:8:1 routes.a.unknown_key turns everybody away who has a key: `keys` names none",
+        ),
+        (
+            "[routes.a]\nlimit = 9\nkey = \"host\"\nunknown_key = \"shared\"\n",
+            "a.unknown_key lets all keys share one bucket: `keys` names none",
+        ),
+        (
+            "[defaults]\nqueue_timeout = \"2m\"\n[routes.a]\nlimit = 9\n",
+            "0:6:1 defaults.queue_timeout lets clients wait for 2m",
+        ),
+        (
+            "[limits.b]\nlimit = 9\nqueue_timeout = \"2m\"\n[routes.a]\nlimits = \"b\"\nqueue_events = \"sse\"\n\
+             [routes.c]\npath = \"/c\"\nlimits = \"b\"\n",
+            "limits.b.queue_timeout lets clients wait for 2m",
+        ),
         ("[routes.a]\nlimit = 9\nhold = \"head\"\n", "gives the permit back with the head"),
         ("[routes.a]\nlimit = 9\nkey = \"path:id\"\npath = \"/a/{other}\"\n", "takes {id}, which the path of routes.a"),
     ] {
@@ -77,4 +114,16 @@ fn what_is_hardly_meant_is_a_warning() {
     let behind_nobody = "[upstreams.a]\nurl = \"http://a\"\n[routes.a]\nlimit = 9\nkey = \"client_ip\"\n";
     let warnings = Given::default().file(behind_nobody).warnings();
     assert!(warnings.iter().any(|warning| warning.contains("whoever connects")), "{warnings:#?}");
+}
+
+#[test]
+fn what_holds_for_all_routes_of_a_limit_is_no_cause_for_a_warning() {
+    for text in [
+        "[limits.b]\nlimit = 9\nqueue_timeout = \"2m\"\n[routes.a]\nlimits = \"b\"\nqueue_events = \"sse\"\n",
+        "[defaults]\nqueue_timeout = \"2m\"\nqueue_events = \"sse\"\n[routes.a]\nlimit = 9\n",
+        "[defaults]\nper_key = 2\n[routes.a]\nlimit = 9\n[routes.b]\npath = \"/b\"\nlimit = 9\nkey = \"host\"\n",
+        "[routes.a]\nlimit = 9\nkey = \"host\"\nper_key = 3\ncost = 3\n",
+    ] {
+        assert_eq!(given(text).warnings(), Vec::<String>::new(), "{text}");
+    }
 }

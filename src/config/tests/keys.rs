@@ -62,12 +62,14 @@ token = "s3cret"
 level = "info,sluicegate=debug"
 access = "/var/log/access.log"
 format = "text"
+reject_burst = 7
+headers = ["User-Agent", "x-tenant"]
 "#;
 
 #[test]
 fn every_key_is_read() {
     let given = Given::default().file(WHOLE);
-    let Settings { server, plan, admin, log_level, access_log, log_format } = given.settings();
+    let Settings { server, plan, admin, log_level, access_log, log_format, log_lines } = given.settings();
     assert_eq!(server.listen, ["127.0.0.1:8080", "[::1]:8080"].map(|address| Listen::Tcp(address.parse().unwrap())));
     assert_eq!(server.threads.get(), 3);
     assert_eq!(server.tcp_keepalive, Duration::from_secs(60));
@@ -86,6 +88,10 @@ fn every_key_is_read() {
     assert_eq!(log_level.as_deref(), Some("info,sluicegate=debug"));
     assert_eq!(access_log, AccessLog::File("/var/log/access.log".into()));
     assert_eq!(log_format, LogFormat::Text);
+    assert_eq!(
+        (log_lines.reject_burst, log_lines.headers),
+        (7, vec!["user-agent".parse().unwrap(), "x-tenant".parse().unwrap()])
+    );
 
     let [api, other] = &plan.upstreams[..] else { panic!("{plan:?}") };
     assert_eq!((api.endpoints[0].to_string().as_str(), api.base_path.as_str()), ("api:3000", "/base"));
@@ -190,9 +196,9 @@ fn what_is_probably_not_meant_is_a_warning() {
     );
     let warnings = given.warnings();
     assert_eq!(warnings.len(), 3, "{warnings:?}");
-    assert!(warnings[0].starts_with("0:10:1 routes.a.queue_timeout "), "{warnings:?}");
-    assert!(warnings[1].starts_with("0:6:1 routes.a.queue lets 101 requests wait for 2 permits"), "{warnings:?}");
-    assert!(warnings[2].starts_with("0:3:12 upstreams.b is used by no route"), "{warnings:?}");
+    assert!(warnings[2].starts_with("0:10:1 routes.a.queue_timeout "), "{warnings:?}");
+    assert!(warnings[0].starts_with("0:6:1 routes.a.queue lets 101 requests wait for 2 permits"), "{warnings:?}");
+    assert!(warnings[1].starts_with("0:3:12 upstreams.b is used by no route"), "{warnings:?}");
 }
 
 #[test]

@@ -6,9 +6,10 @@ use super::*;
 
 #[test]
 fn an_upstream_and_a_limit_are_enough() {
-    let Settings { server, plan, admin, log_level, access_log, log_format } = Given::minimal().settings();
+    let Settings { server, plan, admin, log_level, access_log, log_format, log_lines } = Given::minimal().settings();
     assert_eq!(server.listen, [tcp("0.0.0.0:8080")]);
     assert_eq!((log_level, access_log, log_format), (None, AccessLog::Stdout, LogFormat::Auto));
+    assert_eq!(log_lines, crate::access_log::Lines::default());
     assert_eq!((admin.listen, admin.token.is_none()), (Some(admin_tcp("127.0.0.1:9901")), true));
     assert_eq!(plan.upstreams[0].endpoints[0].to_string(), "127.0.0.1:3000");
     let [route] = &plan.routes[..] else { panic!("{plan:?}") };
@@ -33,6 +34,51 @@ fn short_variables_do_as_well_as_flags() {
     assert_eq!((limit.limit.get(), limit.queue, limit.queue_timeout), (7, 9, Duration::from_secs(4)));
     assert_eq!(admin.listen, Some(admin_tcp("127.0.0.1:3")));
     assert_eq!(log_level.as_deref(), Some("debug"));
+}
+
+#[test]
+fn a_dry_run_is_of_all_limits_and_is_asked_for_by_the_flag_or_its_variable() {
+    let file = "[upstreams.a]\nurl = \"http://a\"\nslots = 2\n[limits.db]\nlimit = 3\ndry_run = false\n\
+                [routes.a]\nlimit = 1\ndry_run = false\nlimits = [\"db\"]\n";
+    let runs_dry = |given: Given| {
+        let plan = given.settings().plan;
+        assert_eq!(plan.limits.len(), 3);
+        plan.limits.iter().map(|limit| limit.dry_run).collect::<Vec<_>>()
+    };
+    let given = || Given::default().file(file);
+    assert_eq!(runs_dry(given()), [false; 3]);
+    assert_eq!(runs_dry(given().variable("SLUICEGATE_DRY_RUN", "true")), [true; 3]);
+    assert_eq!(runs_dry(given().variable("SLUICEGATE_DRY_RUN", "false")), [false; 3]);
+    let mut with_flag = given();
+    with_flag.sources.flags.dry_run = true;
+    assert_eq!(runs_dry(with_flag), [true; 3]);
+    let shown = show(&given().variable("SLUICEGATE_DRY_RUN", "true").sources, true).unwrap();
+    let line = "dry_run = true  # environment variable SLUICEGATE_DRY_RUN";
+    assert_eq!(shown.lines().filter(|shown| *shown == line).count(), 2, "{shown}");
+}
+
+#[test]
+fn a_header_is_named_in_a_variable_with_underscores_for_its_hyphens() {
+    let given = Given::minimal()
+        .variable("SLUICEGATE__ROUTES__DEFAULT__SET_HEADERS__X_ONE", "1")
+        .variable("SLUICEGATE__DEFAULTS__SET_RESPONSE_HEADERS__X_TWO", "2")
+        .variable("SLUICEGATE__UPSTREAMS__DEFAULT__SET_HEADERS__X_THREE", "3");
+    let shown = show(&given.sources, false).unwrap();
+    for name in ["x-one", "x-two", "x-three"] {
+        assert!(shown.contains(&format!("{{ \"{name}\" = ")), "{name} in {shown}");
+    }
+}
+
+#[test]
+fn the_files_that_are_read_are_known() {
+    let files = |variables: &[(&str, &str)], flag: Option<&str>| {
+        let environment = variables.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
+        let flags = Flags { upstream: Some("http://a".into()), ..Flags::default() };
+        super::files(&Sources { files: flag.map(PathBuf::from).into_iter().collect(), environment, flags })
+    };
+    assert_eq!(files(&[("SLUICEGATE_CONFIG", "a.toml, b.toml")], None), ["a.toml", "b.toml"].map(PathBuf::from));
+    assert_eq!(files(&[("SLUICEGATE_CONFIG", "a.toml")], Some("c.toml")), [PathBuf::from("c.toml")]);
+    assert!(files(&[], None).is_empty());
 }
 
 #[test]

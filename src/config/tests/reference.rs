@@ -24,7 +24,11 @@ fn everything(more: &str, table: &str) -> Given {
         let new = more.split(" = ").next().unwrap_or_default();
         keys =
             keys.lines().filter(|line| line.split(" = ").next() != Some(new)).map(|line| format!("{line}\n")).collect();
-        let url = if new == "tls" { "\"https://127.0.0.1:3000\"" } else { "\"http://127.0.0.1:3000\"" };
+        let url = match new {
+            "tls" => "\"https://127.0.0.1:3000\"",
+            "health" => "\"h2c://127.0.0.1:3000\"",
+            _ => "\"http://127.0.0.1:3000\"",
+        };
         for (of, key, value) in [
             ("upstreams.api", "url", url),
             ("upstreams.api", "slots", "4"),

@@ -61,7 +61,7 @@ fn mistakes_in_variables_and_flags_are_shown_with_their_values() {
         ),
         (
             Given::minimal().variable("SLUICEGATE_DRY_RUN", "1"),
-            "environment variable SLUICEGATE_DRY_RUN  this variable is not supported by this version",
+            r#"environment variable SLUICEGATE_DRY_RUN  this variable must be true or false, not "1" (did you mean true?)"#,
         ),
         (
             Given::minimal().variable("SLUICEGATE__SERVER__THEADS", "1"),

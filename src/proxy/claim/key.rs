@@ -91,6 +91,20 @@ impl KeyExpression {
         self.0.iter().any(|alternatives| alternatives.0.iter().all(Source::is_secret))
     }
 
+    /// Whether `text` can be one of its values as they are shown; a secret that was written out can't. Where an alternative
+    /// takes any text, nobody can tell.
+    pub fn may_show(&self, text: &str) -> bool {
+        match &self.0[..] {
+            [one] => one.0.iter().any(|source| match source {
+                source if source.is_secret() => Key::is_shown_secret(text),
+                Source::ClientIp => text.parse::<IpAddr>().is_ok(),
+                Source::ClientNetwork(_) => text.split('/').next().is_some_and(|ip| ip.parse::<IpAddr>().is_ok()),
+                _ => true,
+            }),
+            _ => !self.is_secret() || Key::is_shown_secret(text),
+        }
+    }
+
     /// The path parameters that it needs.
     pub fn path_parameters(&self) -> impl Iterator<Item = &str> {
         self.sources().filter_map(|source| match source {

@@ -8,6 +8,8 @@ use http::Request;
 use super::key::{Asking, KeyExpression};
 use crate::admission::{Key, Keyed, Keys, Limits};
 use crate::proxy::client::Client;
+use crate::proxy::quotas::Quotas;
+use crate::proxy::registry::Live;
 use crate::proxy::shared::Route;
 
 /// How a limit tells whose a request is.
@@ -48,7 +50,8 @@ pub enum Unknown {
 }
 
 impl KeyRules {
-    pub(in crate::proxy) fn key_of<B>(&self, asking: &Asking<'_, B>) -> Keyed {
+    /// Whose a request is. `is_named` are the keys that have been given a cap beside the configuration.
+    pub(in crate::proxy) fn key_of<B>(&self, asking: &Asking<'_, B>, is_named: impl FnOnce(&Key) -> bool) -> Keyed {
         let key = match (self.expression.key_of(asking), self.missing) {
             (Some(key), _) => key,
             (None, Missing::Shared) => return Keyed::Shared,
@@ -56,13 +59,11 @@ impl KeyRules {
             // It is nobody's name, so whether it is known is not asked.
             (None, Missing::ClientIp) => return Keyed::Own(Key::new(asking.client_address())),
         };
-        let shown = key.shown();
-        match (self.named.contains(shown), self.unknown) {
-            // Of a secret, the configuration knows only the beginning: that is the key then.
-            (true, _) => Keyed::Own(Key::new(shown)),
-            (false, Unknown::Own) => Keyed::Own(key),
-            (false, Unknown::Shared) => Keyed::Shared,
-            (false, Unknown::Reject) => Keyed::Refused,
+        match self.unknown {
+            Unknown::Own => Keyed::Own(key),
+            _ if self.named.contains(key.shown()) || is_named(&key) => Keyed::Own(key),
+            Unknown::Shared => Keyed::Shared,
+            Unknown::Reject => Keyed::Refused,
         }
     }
 }
@@ -78,6 +79,8 @@ impl KeyRules {
 pub(in crate::proxy) struct RouteKeys {
     pub(in crate::proxy) route: Arc<Route>,
     pub(in crate::proxy) client: Arc<Client>,
+    pub(in crate::proxy) quotas: Quotas,
+    pub(in crate::proxy) live: Option<Arc<Live>>,
 }
 
 impl RouteKeys {
@@ -89,7 +92,8 @@ impl RouteKeys {
         let limiters = self.route.limits.as_ref().map_or(&[][..], Limits::limiters);
         self.route.keys.iter().zip(limiters).position(|(rules, limiter)| {
             let rules = rules.as_ref().filter(|rules| rules.may_refuse() && !limiter.is_dry_run());
-            rules.is_some_and(|rules| rules.key_of(&Asking { request, client: &self.client, path }) == Keyed::Refused)
+            let asking = Asking { request, client: &self.client, path };
+            rules.is_some_and(|rules| rules.key_of(&asking, |key| limiter.names(key)) == Keyed::Refused)
         })
     }
 }
@@ -97,10 +101,19 @@ impl RouteKeys {
 /// None where no limit of the route wants to know.
 impl<B> Keys<B> for Option<RouteKeys> {
     fn key(&self, limit: usize, request: &Request<B>) -> Keyed {
-        let Some(RouteKeys { route, client }) = self else { return Keyed::Shared };
+        let Some(RouteKeys { route, client, quotas, live }) = self else { return Keyed::Shared };
         let Some(Some(rules)) = route.keys.get(limit) else { return Keyed::Shared };
         let path = route.settings.conditions.path.as_ref();
-        rules.key_of(&Asking { request, client, path })
+        let limiter = route.limits.as_ref().map(|limits| &limits.limiters()[limit]);
+        let is_named = |key: &Key| limiter.is_some_and(|limiter| limiter.names(key));
+        let keyed = rules.key_of(&Asking { request, client, path }, is_named);
+        if let Some(live) = live {
+            live.keyed(&keyed);
+        }
+        if let Some(limiter) = limiter {
+            quotas.note(limit, limiter, &keyed);
+        }
+        keyed
     }
 }
 
@@ -115,7 +128,7 @@ mod tests {
             request.headers_mut().insert(*name, value.parse().unwrap());
         }
         let client = Client::new("192.0.2.7".parse().unwrap(), &TrustedProxies::new(Vec::new()));
-        match rules.key_of(&Asking { request: &request, client: &client, path: None }) {
+        match rules.key_of(&Asking { request: &request, client: &client, path: None }, |_| false) {
             Keyed::Own(key) => key.shown().to_owned(),
             Keyed::Shared => "shared".into(),
             Keyed::Refused => "refused".into(),

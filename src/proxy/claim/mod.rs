@@ -88,7 +88,7 @@ impl ClaimRules {
             // Too far away to be a deadline.
             left => left.and_then(|left| Instant::now().checked_add(left)).map(Instant::into_std),
         };
-        Ok(Claim { level, seats, deadline, seats_from_client })
+        Ok(Claim { level, seats, deadline, seats_from_client, tag: 0 })
     }
 }
 

@@ -14,10 +14,12 @@ pub(in crate::proxy) fn asked(headers: &HeaderMap) -> Option<Level> {
     own.or_else(|| headers.get(PRIORITY).and_then(|value| of_urgency(urgency(value.to_str().ok()?)?)))
 }
 
-/// `u` of a dictionary (RFC 8941 §3.2): the last one counts. Other members play no part.
+/// `u` of a dictionary (RFC 9651 §3.2): the last one counts. Other members play no part.
 fn urgency(dictionary: &str) -> Option<u8> {
     let members = dictionary.split(',').map(|member| member.split(';').next().unwrap_or_default().trim());
-    members.filter_map(|member| member.strip_prefix("u=")).next_back()?.parse().ok()
+    let urgency = members.filter_map(|member| member.strip_prefix("u=")).next_back()?;
+    // Integers have no plus sign there (§3.3.1).
+    if urgency.starts_with('+') { None } else { urgency.parse().ok() }
 }
 
 /// Eight urgencies, of which 3 is what everybody has who says nothing.
@@ -49,6 +51,7 @@ mod tests {
             ("priority", "u=3", Some(Level::Normal)),
             ("priority", "u=8", None),
             ("priority", "u=-1", None),
+            ("priority", "u=+1", None),
             ("priority", "i", None),
         ] {
             let mut headers = HeaderMap::new();

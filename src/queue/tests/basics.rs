@@ -29,7 +29,7 @@ fn one_that_leaves_does_not_disturb_the_rest() {
 fn a_verdict_waits_for_its_waiter_and_is_collected_once() {
     let now = Instant::now();
     let mut queue: Queue<(), &str> = Queue::default();
-    let waiter = Waiter { waker: (), key: None, level: Level::Normal, seats: 1, since: now, deadline: now };
+    let waiter = Waiter { waker: (), tag: 0, key: None, level: Level::Normal, seats: 1, since: now, deadline: now };
     let ticket = queue.push(now, waiter);
     assert_eq!(queue.settle(ticket, "rejected"), Some(()));
     assert_eq!(queue.settle(ticket, "again"), None);
@@ -72,9 +72,9 @@ fn the_due_are_found_whatever_their_order_and_none_of_them_goes() {
 #[test]
 fn a_waiter_is_small() {
     use std::task::Waker;
-    assert_eq!(size_of::<nodes::Node<Waker, u16>>(), 56);
+    assert_eq!(size_of::<nodes::Node<Waker, u16>>(), 72);
     assert_eq!(size_of::<(u64, u32)>(), 16);
-    assert_eq!(size_of::<lane::Lane>(), 72);
+    assert_eq!(size_of::<lane::Lane>(), 80);
     assert_eq!(size_of::<flows::Flow<()>>(), 48);
 }
 

@@ -1,5 +1,7 @@
 //! Oldest or newest first, and what that means for a full queue.
 
+use std::collections::HashMap;
+
 use super::*;
 
 #[test]
@@ -76,4 +78,46 @@ fn a_key_that_floods_turns_around_and_the_others_do_not() {
     bench.push(10, of("quiet"));
     bench.push(11, of("quiet"));
     assert_eq!(bench.drain(), [3, 10, 2, 11, 1, 0]);
+}
+
+/// Four seats of a service that takes twenty seconds: one in five seconds comes free, and one comes every four.
+#[test]
+fn who_waits_for_a_slow_service_is_let_go_of_only_after_a_hundred_turns() {
+    let mut bench = Bench::with_order(Order::AdaptiveLifo);
+    let mut numbers = HashMap::new();
+    let mut gone = Vec::new();
+    numbers.insert(bench.push(0, PLAIN), 0);
+    for turn in 1..=101 {
+        numbers.insert(bench.push(turn, PLAIN), turn);
+        bench.pass(5000);
+        assert_eq!(bench.go(), Some(turn));
+        bench.end(1);
+        if let Some(ticket) = bench.queue.next_overtaken(4) {
+            gone.push((turn, numbers[&ticket]));
+            bench.queue.settle(ticket, ());
+            bench.queue.remove(ticket);
+        }
+    }
+    assert_eq!(gone, [(100, 0)]);
+}
+
+#[test]
+fn of_a_large_limit_one_is_overtaken_twice_for_each_seat_and_in_the_other_orders_never_let_go_of() {
+    for (order, limit, expected) in
+        [(Order::AdaptiveLifo, 4, 100), (Order::AdaptiveLifo, 80, 160), (Order::Lifo, 4, 500), (Order::Fifo, 4, 500)]
+    {
+        let mut bench = Bench::with_order(order);
+        bench.push(0, PLAIN);
+        bench.push(1, PLAIN);
+        bench.pass(300);
+        let overtaken = (2..502).take_while(|waiter| {
+            bench.push(*waiter, PLAIN);
+            bench.go();
+            bench.end(1);
+            bench.queue.next_overtaken(limit).is_none()
+        });
+        let turns = overtaken.count();
+        // The last of those turns is the one after which it is let go of.
+        assert_eq!(turns + usize::from(turns < 500), expected, "{order:?}");
+    }
 }

@@ -29,6 +29,8 @@ pub(super) struct Class {
     pub(super) peak: f64,
     /// From when to when there is one.
     pub(super) surge: Option<(f64, f64)>,
+    /// How long its work takes on average.
+    pub(super) work: f64,
 }
 
 pub(super) struct Setup {
@@ -62,10 +64,14 @@ pub(super) struct Outcome {
     /// Waits that lasted for the whole timeout, and the most that one of them lasted longer.
     pub(super) expired: u32,
     pub(super) latest_notice: f64,
+    /// Waits that ended because too many others had gone first.
+    pub(super) overtaken: u32,
     pub(super) longest_queue: u32,
     /// Work finished in time, whenever the request came, over what could have been: all that the server can do, or all
     /// that was offered where that was less.
     pub(super) goodput: f64,
+    /// The same over all that the server could have done.
+    pub(super) use_of_capacity: f64,
 }
 
 #[derive(Clone, Copy)]
@@ -111,8 +117,10 @@ impl Simulation {
             bins: vec![(0.0, 0.0); (setup.measured.1 * 2.0) as usize + 1],
             expired: 0,
             latest_notice: 0.0,
+            overtaken: 0,
             longest_queue: 0,
             goodput: 0.0,
+            use_of_capacity: 0.0,
         };
         let mut simulation = Simulation {
             random: fastrand::Rng::with_seed(setup.seed),
@@ -130,6 +138,7 @@ impl Simulation {
         simulation.at(TICK, Event::Tick);
         simulation.go();
         let (from, to) = simulation.setup.measured;
+        simulation.outcome.use_of_capacity = simulation.outcome.goodput / f64::from(CAPACITY) / (to - from);
         let bins = &simulation.outcome.bins[(from * 2.0) as usize..(to * 2.0) as usize];
         simulation.outcome.goodput /=
             bins.iter().map(|(offered, _)| offered.min(f64::from(CAPACITY) / 2.0)).sum::<f64>();
@@ -171,20 +180,20 @@ impl Simulation {
     }
 
     fn plan_arrival(&mut self, class: usize) {
-        let Class { like, peak, .. } = self.setup.classes[class];
-        let rate = peak * f64::from(CAPACITY) / WORK / f64::from(like.seats);
+        let Class { like, peak, work, .. } = self.setup.classes[class];
+        let rate = peak * f64::from(CAPACITY) / work / f64::from(like.seats);
         let after = self.exponential(1.0 / rate);
         self.at(after, Event::Arrival(class));
     }
 
     fn arrival(&mut self, class: usize) {
         self.plan_arrival(class);
-        let Class { like, load, peak, surge } = self.setup.classes[class];
+        let Class { like, load, peak, surge, work } = self.setup.classes[class];
         let load = if surge.is_some_and(|(from, to)| (from..to).contains(&self.now)) { peak } else { load };
         if self.random.f64() > load / peak || self.now > self.setup.measured.1 {
             return;
         }
-        let work = self.exponential(WORK);
+        let work = self.exponential(work);
         self.requests.push(Request { class, work, first: self.now, came: 0.0, tries: 0, waits: None, gone: false });
         let seat_work = work * f64::from(like.seats);
         self.outcome.bins[(self.now * 2.0) as usize].0 += seat_work;
@@ -244,8 +253,18 @@ impl Simulation {
                     let id = self.bench.queue.grant(choice, ()).expect("it was waiting");
                     self.bench.queue.remove(ticket);
                     self.start(id as usize);
+                    self.push_out_overtaken();
                 }
             }
+        }
+    }
+
+    fn push_out_overtaken(&mut self) {
+        while let Some(ticket) = self.bench.queue.next_overtaken(CAPACITY) {
+            self.outcome.overtaken += 1;
+            let id = self.bench.queue.settle(ticket, ()).expect("it was waiting") as usize;
+            self.bench.queue.remove(ticket);
+            self.fail(id);
         }
     }
 

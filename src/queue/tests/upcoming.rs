@@ -24,8 +24,7 @@ proptest! {
         bench.queue.set_order(order);
         let mut numbers = HashMap::new();
         for (number, (key, level, seats, pause, kind)) in (0..).zip(steps) {
-            // Newest first, nobody is shown to have risen by age: nobody has here.
-            bench.pass(if order == Order::Fifo { pause } else { pause / 2 });
+            bench.pass(pause * 10);
             // Some go before, so that turns have been had, and others leave from the middle.
             if kind == 0 {
                 bench.room = Room { limit: 1, in_flight: 0 };
@@ -50,7 +49,7 @@ fn who_waits_is_shown_with_what_it_asks() {
     let ticket = bench.push(1, Like { level: Level::High, seats: 2, ..of("a") });
     let now = bench.now;
     let first = bench.queue.upcoming(now).next().unwrap();
-    assert_eq!(first, Standing { ticket, key: Some(&"a"), level: Level::High, seats: 2, since: now });
+    assert_eq!(first, Standing { ticket, tag: 0, key: Some(&"a"), level: Level::High, seats: 2, since: now });
     assert_eq!(bench.queue.upcoming(now).count(), 2);
 }
 

@@ -20,7 +20,6 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use h2::Reason;
 use h2::server::{Builder, Handshake};
-use tokio::time::Instant;
 
 use self::stream::Stream;
 use self::streams::Streams;
@@ -152,7 +151,16 @@ impl Connection {
                 (0, _) => Some(settings.idle_timeout.min(DRAIN_IDLE)),
                 _ => None,
             };
-            self.timer.set(patience.and_then(|patience| Instant::now().checked_add(patience)));
+            let idle = driver.streams.open() == 0 && !self.signals.is_write_blocked();
+            self.wait_for(patience, idle);
+        }
+        if self.signals.is_asked_to_go() {
+            if self.signals.idle_since() == 0 {
+                // Also while it goes: a stream that it has begun meanwhile may last, and another connection can make room.
+                self.worker.control.crowd.note_busy(&self.signals);
+            } else if driver.leaving == Leaving::No {
+                return Poll::Ready(());
+            }
         }
         self.timer.poll(cx)
     }

@@ -66,13 +66,17 @@ impl Stream {
         let (parts, data) = request.into_parts();
         let (body, upload) = RequestBody::http2(data, length, settings.body_idle_timeout, is_grpc(&parts.headers));
         let mut continues = (expects && !body.is_end_stream()).then(|| upload.clone());
-        let mut request = Request::from_parts(parts, body);
+        let mut request = Request::from_parts(parts, body.at_most(settings.max_body));
         let verdict = request::accept(&mut request, settings.max_header_bytes);
-        let (proxy, client, respond) = (&self.worker.proxy, &self.client, &mut self.respond);
+        let (worker, client, respond) = (&self.worker, &self.client, &mut self.respond);
         let mut answer = pin!(async move {
-            match verdict {
-                Ok(()) => proxy.handle(client, request).await,
-                Err(refusal) => proxy.refuse_request(client, &request, refusal),
+            let at_once = match verdict {
+                Ok(()) => worker.answer_at_once(client, &request),
+                Err(refusal) => Some(worker.proxy.refuse_request(client, &request, refusal)),
+            };
+            match at_once {
+                Some(response) => response,
+                None => worker.proxy.handle(client, request).await,
             }
         });
         let answer = poll_fn(|cx| {

@@ -88,6 +88,11 @@ impl Wire {
         }
     }
 
+    /// Begins with bytes that were read before it.
+    pub(crate) fn hold(&mut self, read: &[u8]) {
+        self.held.extend_from_slice(read);
+    }
+
     /// After hyper has finished: bytes were sent to us that nobody has read. Closing now would reset the connection,
     /// and the client might never see the answer.
     pub(crate) fn has_unread(&self) -> bool {

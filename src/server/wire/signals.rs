@@ -1,6 +1,6 @@
 //! What the wire and the connection's own task tell each other.
 
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::task::AtomicWaker;
@@ -40,11 +40,19 @@ pub(crate) struct Signals {
     hung_up: AtomicBool,
     /// What we wait for has not come in time.
     overdue: AtomicBool,
+    /// Since when the connection has been idle, as the crowd counts it; zero if it is not.
+    idle_since: AtomicU64,
+    /// Whether it has been asked to make room for another.
+    asked: AtomicU8,
     refused: AtomicBool,
     refusal: Mutex<Option<Refusal>>,
     /// Wakes the connection's task. It is registered once: a task's waker does not change.
     pub(crate) task: AtomicWaker,
 }
+
+const NOT_ASKED: u8 = 0;
+const ASKED: u8 = 1;
+const GONE: u8 = 2;
 
 /// What we are waiting for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -180,6 +188,39 @@ impl Signals {
 
     pub(super) fn take_overdue(&self) -> bool {
         self.overdue.swap(false, Relaxed)
+    }
+
+    /// Since when nothing has been asked for on the connection.
+    pub(crate) fn set_idle_since(&self, moment: u64) {
+        self.idle_since.store(moment, SeqCst);
+    }
+
+    pub(crate) fn set_busy(&self) {
+        self.idle_since.store(0, Relaxed);
+    }
+
+    /// Zero if it is busy.
+    pub(crate) fn idle_since(&self) -> u64 {
+        self.idle_since.load(SeqCst)
+    }
+
+    /// Asks the connection to go, if it has not been and is there. Its task is to be woken.
+    pub(crate) fn ask_to_go(&self) -> bool {
+        self.asked.compare_exchange(NOT_ASKED, ASKED, SeqCst, SeqCst).is_ok()
+    }
+
+    pub(crate) fn is_asked_to_go(&self) -> bool {
+        self.asked.load(Relaxed) == ASKED
+    }
+
+    /// It does not go. True if it was asked to.
+    pub(crate) fn stay(&self) -> bool {
+        self.asked.compare_exchange(ASKED, NOT_ASKED, SeqCst, SeqCst).is_ok()
+    }
+
+    /// It is gone. True if it was asked to go.
+    pub(crate) fn go(&self) -> bool {
+        self.asked.swap(GONE, SeqCst) == ASKED
     }
 
     pub(super) fn refuse(&self, refusal: Refusal) {

@@ -16,7 +16,9 @@ use super::watched::Watched;
 use crate::socket::Socket;
 use crate::upstream::connect::{dial, too_slow};
 use crate::upstream::error::Failure;
-use crate::upstream::settings::{Endpoint, Protocol, Settings};
+use crate::upstream::room::Spot;
+use crate::upstream::settings::{Protocol, Settings};
+use crate::upstream::site::Site;
 
 /// Why there is no connection. Everybody who waited for it gets it.
 #[derive(Debug, Clone)]
@@ -52,11 +54,17 @@ const SMALL_FRAMES: usize = 16 << 20;
 
 /// Connects, and starts the task that drives the connection on this worker. All of it within `connect_timeout`, the
 /// peer's settings included: before them nobody knows how many streams there may be.
-pub(super) async fn connect(settings: &Settings, endpoint: &Endpoint) -> Result<Connection, NoConnection> {
-    let connected = async { handshake(dial(settings, endpoint, true).await?, settings).await };
+/// `spot` is the connection's own until it has closed.
+pub(super) async fn connect(settings: &Settings, site: &Site, spot: Spot) -> Result<Connection, NoConnection> {
+    let room = spot.room().clone();
+    let connected = async move {
+        let mut socket = dial(settings, site, true).await?;
+        socket.hold(spot);
+        handshake(socket, settings).await
+    };
     let connected = timeout(settings.connect_timeout, connected);
     let (sender, driver) = connected.await.unwrap_or_else(|_| Err(too_slow(settings).into()))?;
-    let connection = Connection::new(sender, driver.state());
+    let connection = Connection::new(sender, driver.state(), room);
     tokio::spawn(driver);
     Ok(connection)
 }

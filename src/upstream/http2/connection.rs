@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::watched::{Seen, Watched};
 use crate::socket::Socket;
+use crate::upstream::room::Room;
 
 /// Streams at once on one connection, if the peer allows as many: what servers commonly allow (RFC 9113 §6.5.2 asks
 /// for no fewer). The connection's window is this many times a stream's.
@@ -24,6 +25,7 @@ const FIRST_USE: Duration = Duration::from_secs(1);
 pub(super) struct Connection {
     sender: SendRequest<Bytes>,
     state: Arc<State>,
+    room: Room,
 }
 
 /// What the pool, the streams and the driving task know of each other.
@@ -62,8 +64,8 @@ pub(super) struct Place {
 }
 
 impl Connection {
-    pub(super) fn new(sender: SendRequest<Bytes>, state: Arc<State>) -> Self {
-        Connection { sender, state }
+    pub(super) fn new(sender: SendRequest<Bytes>, state: Arc<State>, room: Room) -> Self {
+        Connection { sender, state, room }
     }
 
     /// A place on it, if there is one. A connection that has idled for too long is retired by being asked.
@@ -100,6 +102,19 @@ impl Connection {
     pub(super) fn is_usable(&self, idle_timeout: Duration) -> bool {
         let usage = self.state.lock();
         !usage.retired && !usage.has_idled_for(idle_timeout)
+    }
+
+    /// Takes no stream any more if it has none, and somebody has had the time to begin one. Whether that has changed.
+    pub(super) fn retire_if_idle(&self) -> bool {
+        let mut usage = self.state.lock();
+        let idle = !usage.retired && usage.open == 0 && (usage.used || usage.has_idled_for(FIRST_USE));
+        usage.retired |= idle;
+        idle
+    }
+
+    /// Whether it has no stream.
+    pub(super) fn is_idle(&self) -> bool {
+        self.state.lock().open == 0
     }
 
     pub(super) fn is_retired(&self) -> bool {
@@ -185,7 +200,8 @@ impl Drop for Place {
         let mut usage = state.lock();
         usage.open -= 1;
         if usage.open > 0 {
-            return;
+            drop(usage);
+            return self.connection.room.freed();
         }
         usage.idle_since = Instant::now();
         let left_behind = usage.is_left_behind(&state.seen);
@@ -193,5 +209,6 @@ impl Drop for Place {
         if left_behind {
             state.driver.wake();
         }
+        self.connection.room.freed();
     }
 }

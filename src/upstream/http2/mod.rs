@@ -25,6 +25,6 @@ mod watched;
 pub(super) use body::Body;
 pub(super) use connection::Lease;
 pub(super) use head::from_http1;
-pub(super) use pool::Pool;
+pub(super) use pool::{NoLease, Pool};
 pub(super) use pump::Pump;
 pub(super) use stream::{Stream, begin};

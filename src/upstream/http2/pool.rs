@@ -10,7 +10,9 @@ use tokio::sync::watch;
 use super::connect::{NoConnection, connect};
 use super::connection::{Connection, Lease, MAX_STREAMS};
 use crate::upstream::error::Failure;
-use crate::upstream::settings::{Endpoint, Settings};
+use crate::upstream::room::{Room, Spot};
+use crate::upstream::settings::Settings;
+use crate::upstream::site::Site;
 
 /// The connections of every worker to one endpoint.
 ///
@@ -23,7 +25,7 @@ pub(in crate::upstream) struct Pool(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     settings: Settings,
-    endpoint: Endpoint,
+    site: Site,
     idle_timeout: Duration,
     workers: Box<[Mutex<Vec<Arc<Connection>>>]>,
     dials: Mutex<Dials>,
@@ -44,16 +46,32 @@ struct Dials {
 pub(super) const ROUNDS: usize = 5;
 
 /// What came of dialling; `None` while it goes on.
-type Outcome = Option<Result<(), NoConnection>>;
+type Outcome = Option<Result<(), Undone>>;
+
+/// A connection that could not be made. Many may hear of it, and it has happened once.
+#[derive(Debug)]
+struct Undone {
+    error: NoConnection,
+    /// Whether somebody has heard of it.
+    told: AtomicBool,
+}
+
+/// Why there is no place.
+#[derive(Debug)]
+pub(in crate::upstream) struct NoLease {
+    pub(in crate::upstream) failure: Failure,
+    /// Whether it says something about the endpoint that nobody has been told yet.
+    pub(in crate::upstream) news: bool,
+}
 
 /// How long an idle connection is kept: servers commonly close after 60 s.
 const IDLE: Duration = Duration::from_secs(55);
 
 impl Pool {
-    pub(in crate::upstream) fn new(settings: &Settings, endpoint: &Endpoint, workers: usize) -> Self {
+    pub(in crate::upstream) fn new(settings: &Settings, site: &Site, workers: usize) -> Self {
         Pool(Arc::new(Inner {
             settings: settings.clone(),
-            endpoint: endpoint.clone(),
+            site: site.clone(),
             idle_timeout: settings.idle_timeout.unwrap_or(IDLE),
             workers: (0..workers.max(1)).map(|_| Mutex::default()).collect(),
             dials: Mutex::new(Dials { under_way: Vec::new(), room: MAX_STREAMS }),
@@ -61,32 +79,57 @@ impl Pool {
         }))
     }
 
-    /// A place for one stream. It waits for a connection to be made, if it has to, and for nothing else.
+    /// A place for one stream. It waits for a connection to be made, if it has to, or for one to have a place, where there is
+    /// no room for another; `make_room` may close one that idles elsewhere.
     ///
     /// # Errors
-    /// Why the connection that it waited for could not be made, or that each of them was gone or full at once.
+    /// Why the connection that it waited for could not be made, or that each of them was gone or full at once, or that there
+    /// was none for too long.
     ///
     /// # Cancel safety
     /// Dropping it leaves the dialling to those who come next.
-    pub(in crate::upstream) async fn lease(&self, worker: usize) -> Result<Lease, Failure> {
+    pub(in crate::upstream) async fn lease(
+        &self,
+        worker: usize,
+        room: &Room,
+        make_room: impl Fn(),
+    ) -> Result<Lease, NoLease> {
+        let patience = self.0.settings.connect_timeout;
         if self.0.idle_timeout.is_zero() {
             // It is in no pool, and closes with its one stream.
-            let connection = Arc::new(self.0.connect().await?);
-            return connection.lease(Duration::MAX).ok_or_else(gone);
+            let spot = match (!room.is_crowded()).then(|| room.try_enter()).flatten() {
+                Some(spot) => spot,
+                None => room.wait(patience, || room.try_enter(), make_room).await.map_err(|_| no_room())?,
+            };
+            let connection =
+                self.0.connect(spot).await.map_err(|error| NoLease { failure: error.into(), news: true })?;
+            return Arc::new(connection).lease(Duration::MAX).ok_or_else(gone);
         }
         for _ in 0..ROUNDS {
-            if let Some(lease) = self.take(worker) {
-                return Ok(lease);
-            }
-            let mut outcome = match self.join_or_dial(worker) {
+            let joined = match (!room.is_crowded()).then(|| self.join_or_dial(worker, room)).flatten() {
+                Some(joined) => joined,
+                None => {
+                    let join = || self.join_or_dial(worker, room);
+                    room.wait(patience, join, &make_room).await.map_err(|_| no_room())?
+                }
+            };
+            let mut outcome = match joined {
                 Ok(lease) => return Ok(lease),
                 Err(outcome) => outcome,
             };
             match outcome.wait_for(Option::is_some).await.as_deref() {
                 // A place may have been given back meanwhile.
-                Ok(Some(Err(error))) => return self.take(worker).ok_or_else(|| error.clone().into()),
-                // It is there. Others may have been faster; then the next one is for us.
-                Ok(_) => {}
+                Ok(Some(Err(Undone { error, told }))) => {
+                    let news = || !told.swap(true, Relaxed);
+                    return self.take(worker).ok_or_else(|| NoLease { failure: error.clone().into(), news: news() });
+                }
+                // It is there, and ours before theirs who have come to no dial. Others may have been faster all the same; then
+                // the next one is for us.
+                Ok(_) => {
+                    if let Some(lease) = self.take(worker) {
+                        return Ok(lease);
+                    }
+                }
                 Err(_) => return Err(gone()),
             }
         }
@@ -105,6 +148,34 @@ impl Pool {
         self.connections(worker).retain(|connection| connection.is_usable(self.0.idle_timeout));
     }
 
+    /// Closes a connection that idles, if there is one.
+    pub(in crate::upstream) fn close_idle(&self) -> bool {
+        (0..self.0.workers.len()).any(|worker| {
+            let mut connections = self.connections(worker);
+            let idle = connections.iter().position(|connection| connection.retire_if_idle());
+            let closed = idle.map(|at| connections.remove(at));
+            drop(connections);
+            closed.is_some()
+        })
+    }
+
+    /// How many idle.
+    pub(in crate::upstream) fn idle(&self) -> usize {
+        let workers = 0..self.0.workers.len();
+        workers.map(|worker| self.connections(worker).iter().filter(|connection| connection.is_idle()).count()).sum()
+    }
+
+    /// Closes what idles, and each of the others once its last stream has ended.
+    pub(in crate::upstream) fn close(&self, worker: usize) {
+        let worker = worker % self.0.workers.len();
+        self.connections(worker).clear();
+    }
+
+    /// The same, for every worker.
+    pub(in crate::upstream) fn close_all(&self) {
+        (0..self.0.workers.len()).for_each(|worker| self.close(worker));
+    }
+
     fn take(&self, worker: usize) -> Option<Lease> {
         let workers = self.0.workers.len();
         (0..workers).find_map(|step| {
@@ -117,21 +188,26 @@ impl Pool {
         })
     }
 
-    /// Joins those who wait for a connection, or has one made. Meanwhile there may be a place after all.
-    fn join_or_dial(&self, worker: usize) -> Result<Lease, watch::Receiver<Outcome>> {
-        let mut dials = self.dials();
+    /// A place, or one among those who wait for a connection that is being made; has one made where there is room.
+    fn join_or_dial(&self, worker: usize, room: &Room) -> Option<Result<Lease, watch::Receiver<Outcome>>> {
         if let Some(lease) = self.take(worker) {
-            return Ok(lease);
+            return Some(Ok(lease));
         }
-        let room = dials.room;
-        if let Some(dial) = dials.under_way.iter().find(|dial| dial.receiver_count() < room) {
-            return Err(dial.subscribe());
+        let mut dials = self.dials();
+        // Meanwhile there may be a place after all.
+        if let Some(lease) = self.take(worker) {
+            return Some(Ok(lease));
         }
+        let places = dials.room;
+        if let Some(dial) = dials.under_way.iter().find(|dial| dial.receiver_count() < places) {
+            return Some(Err(dial.subscribe()));
+        }
+        let spot = room.try_enter()?;
         let (sender, receiver) = watch::channel(None);
         let dial = Arc::new(sender);
         dials.under_way.push(dial.clone());
-        tokio::spawn(UnderWay { pool: self.clone(), dial }.run(worker));
-        Err(receiver)
+        tokio::spawn(UnderWay { pool: self.clone(), dial }.run(worker, spot));
+        Some(Err(receiver))
     }
 
     fn connections(&self, worker: usize) -> MutexGuard<'_, Vec<Arc<Connection>>> {
@@ -144,8 +220,8 @@ impl Pool {
 }
 
 impl Inner {
-    async fn connect(&self) -> Result<Connection, NoConnection> {
-        let connected = connect(&self.settings, &self.endpoint).await;
+    async fn connect(&self, spot: Spot) -> Result<Connection, NoConnection> {
+        let connected = connect(&self.settings, &self.site, spot).await;
         if let Err(NoConnection::Http1) = &connected {
             self.chose_http1.store(true, Relaxed);
         }
@@ -160,8 +236,9 @@ struct UnderWay {
 }
 
 impl UnderWay {
-    async fn run(self, worker: usize) {
-        let outcome = self.pool.0.connect().await.map(|connection| {
+    async fn run(self, worker: usize, spot: Spot) {
+        let room = spot.room().clone();
+        let outcome = self.pool.0.connect(spot).await.map_err(Undone::new).map(|connection| {
             self.pool.dials().room = connection.room().max(1);
             let worker = worker % self.pool.0.workers.len();
             self.pool.connections(worker).push(Arc::new(connection));
@@ -169,6 +246,8 @@ impl UnderWay {
         // Whoever comes now finds the connection and does not wait for it, or makes an attempt of its own.
         self.leave();
         self.dial.send_replace(Some(outcome));
+        // It may have more places than they need who waited for it.
+        room.freed();
     }
 
     fn leave(&self) {
@@ -183,6 +262,18 @@ impl Drop for UnderWay {
 }
 
 /// There were connections, but none to be used.
-fn gone() -> Failure {
-    Failure::Connect(io::Error::new(io::ErrorKind::ConnectionAborted, "the connection was gone or full at once"))
+fn gone() -> NoLease {
+    let error = io::Error::new(io::ErrorKind::ConnectionAborted, "the connection was gone or full at once");
+    NoLease { failure: Failure::Connect(error), news: true }
+}
+
+/// That is ours, and says nothing about the endpoint.
+fn no_room() -> NoLease {
+    NoLease { failure: Failure::NoRoom, news: false }
+}
+
+impl Undone {
+    fn new(error: NoConnection) -> Self {
+        Undone { error, told: AtomicBool::new(false) }
+    }
 }

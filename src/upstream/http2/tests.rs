@@ -14,17 +14,19 @@ use tokio::time::{Instant, pause, resume, sleep, timeout};
 
 use super::*;
 use crate::upstream::await_head::HeadFuture;
+use crate::upstream::room::Room;
+use crate::upstream::site::Site;
 use crate::upstream::{Ending, Endpoint, Failure, How, OnClientGone, Protocol, Settings, Upstream};
 
 #[tokio::test]
 async fn a_peer_that_is_silent_is_waited_for_and_gets_no_ping() {
     let (settings, mut peer) = silent().await;
-    let pool = Pool::new(&settings, &settings.endpoints[0], 1);
+    let pool = Pool::new(&settings, &Site::new(&settings.endpoints[0]), 1);
     let (_stream, head) = open(&pool).await;
     pause();
     assert!(timeout(Duration::from_secs(600), head).await.is_err(), "it was given up");
     assert_eq!(peer.pings(), 0);
-    assert!(pool.lease(0).await.unwrap().reused());
+    assert!(lease(&pool).await.unwrap().reused());
 }
 
 #[tokio::test]
@@ -84,7 +86,7 @@ async fn a_connection_without_streams_whose_peer_reads_nothing_is_reset() {
 async fn an_upstream_that_greets_and_goes_is_dialled_a_few_times_only() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let settings = settings(&listener);
-    let pool = Pool::new(&settings, &settings.endpoints[0], 1);
+    let pool = Pool::new(&settings, &Site::new(&settings.endpoints[0]), 1);
     let connections = Arc::<AtomicUsize>::default();
     let count = connections.clone();
     tokio::spawn(async move {
@@ -96,9 +98,9 @@ async fn an_upstream_that_greets_and_goes_is_dialled_a_few_times_only() {
         }
     });
     for n in 1..=3 {
-        let lease = timeout(Duration::from_secs(10), pool.lease(0)).await.expect("it ends");
+        let lease = timeout(Duration::from_secs(10), lease(&pool)).await.expect("it ends");
         if let Err(failure) = lease {
-            assert!(matches!(failure, Failure::Connect(_)), "{failure:?}");
+            assert!(matches!(failure.failure, Failure::Connect(_)), "{failure:?}");
         }
         assert!(connections.load(Ordering::Relaxed) <= pool::ROUNDS * n);
     }
@@ -107,8 +109,12 @@ async fn an_upstream_that_greets_and_goes_is_dialled_a_few_times_only() {
 const ENDING: Ending = Ending { on_client_gone: OnClientGone::Abort, abort_grace: Duration::from_secs(30) };
 const HOW: How = How { worker: 0, ending: ENDING, slot: false };
 
+async fn lease(pool: &Pool) -> Result<Lease, NoLease> {
+    pool.lease(0, &Room::new(), || ()).await
+}
+
 async fn open(pool: &Pool) -> (Stream, HeadFuture<()>) {
-    let lease = pool.lease(0).await.unwrap();
+    let lease = lease(pool).await.unwrap();
     let (parts, ()) = Request::get("http://a/").body(()).unwrap().into_parts();
     let begun = begin(lease, parts, true).unwrap();
     (begun.stream, begun.response.head(None))

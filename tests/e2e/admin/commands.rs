@@ -14,10 +14,12 @@ async fn limit_set_and_reset_change_what_status_shows() {
     let status = gate.command(&["status"]).await;
     assert_eq!(status.code, Some(0));
     let lines: Vec<_> = status.stdout.lines().collect();
-    assert!(lines[0].starts_with("LIMIT ") && lines[0].ends_with("OVERRIDE UNTIL"), "{}", status.stdout);
+    assert!(lines[0].starts_with("LIMIT ") && lines[0].ends_with(" OVERRIDE"), "{}", status.stdout);
     let cells: Vec<_> = lines[1].split_whitespace().collect();
     assert_eq!(cells[..6], ["default", "0/8", "0/5", "-", "0", "0"], "{}", status.stdout);
-    assert!(cells[6].ends_with('Z') && cells.len() == 7, "{}", status.stdout);
+    let change = cells[6..].join(" ");
+    assert!(change.starts_with("limit 8, queue 5, queue timeout 2s until 2"), "{change}");
+    assert!(change.ends_with("Z by 127.0.0.1"), "{change}");
     let json: serde_json::Value = serde_json::from_str(&gate.command(&["status", "--json"]).await.stdout).unwrap();
     assert_eq!(json["limits"][0]["override"]["limit"], 8);
 
@@ -38,6 +40,9 @@ async fn what_goes_wrong_is_exit_1_and_one_line_that_says_what_to_do() {
         (&["limit", "set", "defalt", "8"][..], "Did you mean `default`?"),
         (&["limit", "set", "default", "0"], "from 1 to 16777215"),
         (&["limit", "set", "default", "8", "--for", "soon"], "forever"),
+        (&["limit", "set", "default"], "At least one of"),
+        (&["limit", "set", "default", "--per-key", "2"], "`default` has no `key`"),
+        (&["limit", "set", "default", "--freeze"], "adaptive limit"),
         (&["limit", "reset", "de/fault?"], "There is no limit `de/fault?`"),
         (&["status", "--admin", "http://127.0.0.1:1"], "--admin"),
         (&["status", "--admin", "https://127.0.0.1:1"], "no TLS"),
@@ -50,6 +55,27 @@ async fn what_goes_wrong_is_exit_1_and_one_line_that_says_what_to_do() {
         assert_eq!(failed.stderr.lines().count(), 1, "{args:?}: {failed:?}");
     }
     assert_eq!(gate.limit_status().await["limit"], 3);
+}
+
+#[tokio::test]
+async fn a_wrong_token_and_an_empty_one_are_told_as_such() {
+    let upstream = Upstream::start().await;
+    let gate = Sluicegate::with_limit(3).open_admin(Some("a-secret-that-is-right")).in_front_of(&upstream).await;
+    // From loopback it takes no token.
+    let Some(address) = super::protection::outward_address() else { return };
+    let url = format!("http://{address}:{}", gate.admin_address().port());
+    for (token, code, said) in [
+        ("another-secret-altogether", 1, "takes another token than this one"),
+        ("\n", 1, "is empty"),
+        ("a-secret-that-is-right\n", 0, ""),
+    ] {
+        let file = crate::support::sluicegate::write_config(token);
+        let path = file.to_str().expect("a path in UTF-8");
+        let status = command(&["status", "--admin", &url, "--token-file", path], &[]).await;
+        assert_eq!(status.code, Some(code), "{status:?}");
+        assert!(status.stderr.contains(said) && !status.stderr.contains("secret"), "{status:?}");
+        let _ = std::fs::remove_file(file);
+    }
 }
 
 #[tokio::test]

@@ -25,7 +25,8 @@ async fn each_path_has_the_methods_of_the_document_and_no_other() {
     let document = document(&gate).await;
     for (path, item) in document["paths"].as_object().expect("paths") {
         let described: BTreeSet<&str> = METHODS.into_iter().filter(|method| item.get(method).is_some()).collect();
-        let unknown = gate.ask_admin(&format!("TRACE {}", path.replace("{name}", "default")), "").await;
+        let path_of_one = path.replace("{name}", "default").replace("{endpoint}", "ENDPOINT").replace("{id}", "one");
+        let unknown = gate.ask_admin(&format!("TRACE {path_of_one}"), "").await;
         assert_eq!(unknown.status, 405, "{path}");
         let allowed = unknown.head.field("allow").unwrap_or_default().to_ascii_lowercase();
         // HEAD comes with GET.
@@ -39,7 +40,8 @@ async fn answers_have_the_members_of_the_document() {
     let mut upstream = Upstream::start().await;
     let setup = Sluicegate::with_limit(1).queue(1).route("key = \"header:x-tenant\"").admin();
     let gate = setup.in_front_of(&upstream).await;
-    let _running = gate.get("/runs").await;
+    let mut running = gate.client().await;
+    running.request("GET", "/runs", &["X-Request-Id: the-one"]).await;
     let _call = soon("the request", upstream.next()).await;
     let _waiting = gate.waiting("/waits").await;
     gate.get("/too-many").await.answer().await;
@@ -54,11 +56,13 @@ async fn answers_have_the_members_of_the_document() {
             // A drain would be the end.
             let Some(schema) = schema("200") else { continue };
             let body = if method == "patch" { r#"{"limit":1,"queue":1,"queue_timeout":"9s"}"# } else { "" };
-            let start = format!("{} {}", method.to_ascii_uppercase(), path.replace("{name}", "default"));
+            let endpoint = upstream.address.to_string();
+            let path = path.replace("{name}", "default").replace("{endpoint}", &endpoint).replace("{id}", "the-one");
+            let start = format!("{} {path}", method.to_ascii_uppercase());
             let answer = gate.ask_admin(&start, body).await;
             assert_eq!(answer.status, 200, "{start}");
             let mut wrong = Vec::new();
-            check(&document, schema, &answer.json(), path, &mut wrong);
+            check(&document, schema, &answer.json(), &path, &mut wrong);
             assert!(wrong.is_empty(), "{start}: {wrong:#?}");
             checked += 1;
         }

@@ -3,8 +3,10 @@
 //! Tests wait for gates (a request has reached the upstream, a peer has closed) and not for time. Where an absence is
 //! claimed ("nothing arrives"), it is watched for [`A_MOMENT`].
 
+pub mod access_log;
 pub mod admin;
 pub mod bridge;
+pub mod census;
 pub mod certificates;
 pub mod client;
 pub mod http2;
@@ -21,6 +23,7 @@ pub mod wire;
 use std::future::Future;
 use std::time::{Duration, Instant};
 
+pub use access_log::AccessLog;
 pub use client::{Answer, Client};
 pub use http2_upstream::{Http2Upstream, StreamCall};
 pub use sluicegate::{Setup, Sluicegate};

@@ -50,7 +50,7 @@ impl Sluicegate {
     }
 
     /// The same with further flags and variables.
-    async fn configured_with(text: &str, flags: &[&str], variables: &[(&str, &str)]) -> Self {
+    pub async fn configured_with(text: &str, flags: &[&str], variables: &[(&str, &str)]) -> Self {
         let file = write_config(text);
         let args = [&["-c", file.to_str().expect("a path in UTF-8")], flags].concat();
         let mut this = Self::run_with(&args, variables).await;
@@ -327,7 +327,7 @@ pub fn write_config(text: &str) -> PathBuf {
 }
 
 /// The binary, without the variables of whoever runs the tests.
-pub(super) fn binary() -> Command {
+pub fn binary() -> Command {
     of_us(Command::new(env!("CARGO_BIN_EXE_sluicegate")))
 }
 

@@ -20,10 +20,10 @@ fn setup(order: Order, classes: Vec<Class>) -> Setup {
 }
 
 fn steady(like: Like, load: f64) -> Class {
-    Class { like, load, peak: load, surge: None }
+    Class { like, load, peak: load, surge: None, work: WORK }
 }
 
-const OVERLOADS: [f64; 4] = [1.2, 2.0, 5.0, 10.0];
+const OVERLOADS: [f64; 5] = [1.2, 2.0, 3.0, 5.0, 10.0];
 
 #[test]
 fn overload_costs_no_goodput_and_oldest_first_no_more_time_than_the_queue() {
@@ -37,19 +37,50 @@ fn overload_costs_no_goodput_and_oldest_first_no_more_time_than_the_queue() {
     }
 }
 
-/// With a queue timeout of two and a half times the work. With one that is long beside the work, newest first costs time
-/// where there is little overload: who has been pushed down is served in a lull (p99 at 1.2x is then twice the
-/// uncontended).
+/// Whether the queue timeout is two and a half times the work or as long as can be.
 #[test]
 fn overload_costs_no_goodput_and_newest_first_no_time() {
-    for load in OVERLOADS {
-        let short = Setup { queue_timeout: 0.05, ..setup(Order::AdaptiveLifo, vec![steady(PLAIN, load)]) };
-        let outcome = Simulation::run(short);
-        let p99 = outcome.classes[0].p99();
-        println!("adaptive_lifo {load}x: goodput {:.4}, p99 {p99:.4}", outcome.goodput);
-        assert!(outcome.goodput >= 0.99);
-        assert!(p99 <= 1.25 * UNCONTENDED_P99);
+    for queue_timeout in [0.05, 10.0] {
+        for (load, seed) in OVERLOADS.into_iter().flat_map(|load| [(load, 1), (load, 2), (load, 3)]) {
+            let setup = setup(Order::AdaptiveLifo, vec![steady(PLAIN, load)]);
+            let outcome = Simulation::run(Setup { seed, queue_timeout, measured: (1.0, 11.0), ..setup });
+            let p99 = outcome.classes[0].p99();
+            println!("adaptive_lifo {load}x, {queue_timeout} s: goodput {:.4}, p99 {p99:.4}", outcome.goodput);
+            assert!(outcome.goodput >= 0.99);
+            assert!(p99 <= 1.25 * UNCONTENDED_P99);
+        }
     }
+}
+
+/// Thirty-two seats of a service that takes ten seconds: three come free in a second.
+#[test]
+fn of_a_slow_service_nobody_is_let_go_of_for_having_waited_for_seconds() {
+    let slow = setup(Order::AdaptiveLifo, vec![Class { work: 10.0, ..steady(PLAIN, 1.2) }]);
+    let slow = Setup { queue_timeout: 60.0, patience: 300.0, measured: (100.0, 1100.0), ..slow };
+    let Outcome { use_of_capacity, overtaken, .. } = Simulation::run(slow);
+    println!("use of capacity {use_of_capacity:.4}, {overtaken} let go of");
+    // As many more come as can be served.
+    assert!(use_of_capacity >= 0.97 && overtaken <= 3 * 200);
+}
+
+/// Half of the capacity is wanted, and three times the capacity for 150 ms of each second: 0.88 in all.
+#[test]
+fn a_burst_that_the_queue_has_room_for_is_absorbed_for_the_most_part() {
+    let burst = |second: u32| Class {
+        surge: Some((f64::from(second), f64::from(second) + 0.15)),
+        ..Class { load: 0.0, peak: 2.5, ..steady(PLAIN, 0.0) }
+    };
+    let loss = |order| {
+        let classes = std::iter::once(steady(PLAIN, 0.5)).chain((1..11).map(burst)).collect();
+        let outcome = Simulation::run(Setup { queue: 1000, measured: (1.0, 11.0), ..setup(order, classes) });
+        let (good, offered) =
+            outcome.classes.iter().fold((0, 0), |(good, offered), fate| (good + fate.good, offered + fate.offered));
+        println!("{order:?}: {good} of {offered}, {} let go of", outcome.overtaken);
+        1.0 - f64::from(good) / f64::from(offered)
+    };
+    assert_eq!(loss(Order::Fifo), 0.0);
+    // Until it is over, three come for each that goes.
+    assert!(loss(Order::AdaptiveLifo) <= 0.25);
 }
 
 #[test]
@@ -76,7 +107,7 @@ fn a_timeout_is_noticed_within_twenty_milliseconds() {
 fn after_a_surge_with_retries_all_is_well_within_three_seconds() {
     for order in [Order::Fifo, Order::AdaptiveLifo] {
         for seed in 1..=3 {
-            let surging = Class { like: PLAIN, load: 0.85, peak: 3.0, surge: Some((3.0, 13.0)) };
+            let surging = Class { peak: 3.0, surge: Some((3.0, 13.0)), ..steady(PLAIN, 0.85) };
             let setup = setup(order, vec![surging]);
             let outcome = Simulation::run(Setup { seed, patience: 0.25, retries: 3, measured: (1.0, 20.0), ..setup });
             let well = |bin: usize| {

@@ -1,0 +1,384 @@
+//! Who is under way: what operators are shown, and what they can end.
+//!
+//! A request is entered when it arrives, in the shard of its worker, whose lock nobody else takes but who looks on. It is
+//! there until its client has had its answer and its exchange has ended, whichever is later: both hold it, and the last
+//! one takes it out. Nobody is entered before somebody [can look](Registry::open).
+
+mod phase;
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use http::HeaderValue;
+use tokio::time::Instant;
+
+pub use phase::Phase;
+
+use super::shared::Route;
+use super::traffic::{Counts, Traffic, TrafficCounts};
+use crate::access_log::Outcome;
+use crate::admission::{Hold, Keyed, Limiter, Limits};
+
+/// All requests that are under way.
+#[derive(Debug)]
+pub struct Registry {
+    shards: Box<[Arc<Shard>]>,
+    open: AtomicBool,
+}
+
+/// Those of one worker.
+#[derive(Debug, Default)]
+struct Shard {
+    slots: Mutex<Slots>,
+    /// What has become of those that no route took.
+    unrouted: Counts,
+}
+
+#[derive(Debug, Default)]
+struct Slots {
+    slots: Vec<Weak<Live>>,
+    free: Vec<usize>,
+    /// How many there have been.
+    count: u64,
+}
+
+/// A request that is under way.
+#[derive(Debug)]
+pub struct Live {
+    id: HeaderValue,
+    /// Nobody else's, ever. Not zero.
+    tag: u64,
+    start: Instant,
+    route: OnceLock<Arc<Route>>,
+    phase: AtomicU8,
+    /// Whether the head of its answer has come: a limit may hold until then and no longer.
+    headed: AtomicBool,
+    cancelled: AtomicBool,
+    seen: Mutex<Seen>,
+    /// Microseconds from the start to its admission; none while it has not been admitted.
+    admitted: AtomicU64,
+    /// What its client has been told: 499 as long as that is nothing.
+    status: AtomicU16,
+    /// Whether its client has had a head, whatever becomes of the request.
+    begun: AtomicBool,
+    /// One of [`Outcome::ALL`]: what will have become of it if nothing else happens.
+    outcome: AtomicU8,
+    shard: Arc<Shard>,
+    worker: usize,
+    slot: usize,
+}
+
+#[derive(Debug, Default)]
+struct Seen {
+    key: Option<Arc<str>>,
+    endpoint: Option<Arc<str>>,
+    /// Whoever polls it, to be woken when it is cancelled.
+    waker: Option<Waker>,
+}
+
+/// In place of a time.
+const NEVER: u64 = u64::MAX;
+
+/// What can be said of a request.
+#[derive(Debug, Clone)]
+pub struct LiveView {
+    /// Its id, the client's or ours.
+    pub request_id: HeaderValue,
+    /// What [`Waiter::tag`](crate::admission::Waiter::tag) finds it by.
+    pub tag: u64,
+    /// Since its arrival.
+    pub age: Duration,
+    /// How far it has come.
+    pub phase: Phase,
+    /// Its route, once it has been found.
+    pub route: Option<Arc<str>>,
+    /// What may be shown of its key, where somebody had to know it: who finds a permit is only asked where keys have caps.
+    pub key: Option<Arc<str>>,
+    /// Where it was sent to.
+    pub endpoint: Option<Arc<str>>,
+}
+
+impl Registry {
+    pub(super) fn new(workers: usize) -> Self {
+        Registry { shards: (0..workers).map(|_| Arc::default()).collect(), open: AtomicBool::new(false) }
+    }
+
+    /// From now on, whoever comes is entered.
+    pub fn open(&self) {
+        self.open.store(true, Relaxed);
+    }
+
+    /// Enters a request, if anybody can look.
+    pub(super) fn enter(&self, worker: usize, id: &HeaderValue) -> Option<Arc<Live>> {
+        if !self.open.load(Relaxed) {
+            return None;
+        }
+        let shard = &self.shards[worker];
+        let mut slots = shard.lock();
+        slots.count += 1;
+        // Those of one worker are this far apart.
+        let tag = (slots.count - 1) * self.shards.len() as u64 + worker as u64 + 1;
+        let slot = slots.free.pop().unwrap_or(slots.slots.len());
+        let live = Arc::new(Live {
+            id: id.clone(),
+            tag,
+            start: Instant::now(),
+            route: OnceLock::new(),
+            phase: AtomicU8::new(Phase::Queued as u8),
+            headed: AtomicBool::new(false),
+            cancelled: AtomicBool::new(false),
+            seen: Mutex::default(),
+            admitted: AtomicU64::new(NEVER),
+            status: AtomicU16::new(499),
+            begun: AtomicBool::new(false),
+            outcome: AtomicU8::new(Outcome::ClientGone as u8),
+            shard: shard.clone(),
+            worker,
+            slot,
+        });
+        match slots.slots.get_mut(slot) {
+            Some(free) => *free = Arc::downgrade(&live),
+            None => slots.slots.push(Arc::downgrade(&live)),
+        }
+        Some(live)
+    }
+
+    /// All of them, the oldest first.
+    fn all(&self) -> Vec<Arc<Live>> {
+        let mut all = Vec::new();
+        for shard in &self.shards {
+            // Nobody is dropped under the lock: that takes it.
+            all.extend(shard.lock().slots.iter().filter_map(Weak::upgrade));
+        }
+        all.sort_by_key(|live| (live.start, live.tag));
+        all
+    }
+
+    /// What has become of those that no route took.
+    pub(super) fn unrouted(&self) -> TrafficCounts {
+        Traffic::read_all(self.shards.iter().map(|shard| &shard.unrouted))
+    }
+
+    /// How many of a phase there are on each route, by its name.
+    pub(super) fn count(&self, phase: Phase) -> HashMap<Arc<str>, u64> {
+        let mut counts = HashMap::new();
+        for live in self.all().iter().filter(|live| live.phase() == phase) {
+            if let Some(route) = live.route() {
+                *counts.entry(route.names.route.clone()).or_default() += 1;
+            }
+        }
+        counts
+    }
+
+    /// Those that hold permits of `limiter`, the oldest first.
+    pub fn in_flight(&self, limiter: &Limiter) -> Vec<LiveView> {
+        let mut lines = HashMap::new();
+        self.all().iter().filter(|live| live.holds(limiter, &mut lines)).map(|live| live.view()).collect()
+    }
+
+    /// Those of these tags, by tag.
+    pub fn waiting(&self, tags: impl IntoIterator<Item = u64>) -> HashMap<u64, LiveView> {
+        let all: HashMap<u64, Arc<Live>> = self.all().into_iter().map(|live| (live.tag, live)).collect();
+        tags.into_iter().filter_map(|tag| Some((tag, all.get(&tag)?.view()))).collect()
+    }
+
+    /// Ends all requests of this id. Who waits is turned away as if its queue had been emptied; whoever is further gets no
+    /// more of an answer, and its exchange is abandoned. Returns them as they were.
+    pub fn cancel(&self, request_id: &str) -> Vec<LiveView> {
+        let all = self.all();
+        let these = all.iter().filter(|live| live.id.as_bytes() == request_id.as_bytes());
+        these
+            .map(|live| {
+                let view = live.view();
+                live.cancel();
+                view
+            })
+            .collect()
+    }
+}
+
+impl Shard {
+    fn lock(&self) -> MutexGuard<'_, Slots> {
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Who waits at a limit, by its name.
+type Lines = HashMap<String, Vec<u64>>;
+
+impl Live {
+    pub(super) fn tag(&self) -> u64 {
+        self.tag
+    }
+
+    pub(super) fn routed(&self, route: &Arc<Route>) {
+        let _ = self.route.set(route.clone());
+    }
+
+    pub(super) fn route(&self) -> Option<&Arc<Route>> {
+        self.route.get()
+    }
+
+    pub(super) fn is_in(&self, phase: Phase) {
+        if phase == Phase::Response || phase == Phase::Upgraded {
+            self.headed.store(true, Relaxed);
+        }
+        self.phase.store(phase as u8, Relaxed);
+    }
+
+    pub(super) fn admitted(&self, now: Instant) {
+        self.is_in(Phase::Upstream);
+        let micros = now.saturating_duration_since(self.start).as_micros();
+        self.admitted.store(u64::try_from(micros).unwrap_or(NEVER), Relaxed);
+    }
+
+    pub(super) fn headed(&self, status: u16, now: Instant) {
+        self.is_in(Phase::Response);
+        self.has_status(status);
+        if let Some(after) = self.since_admission(now) {
+            self.counts().headed(after);
+        }
+    }
+
+    /// Its permits have come back.
+    pub(super) fn released(&self) {
+        if let Some(after) = self.since_admission(Instant::now()) {
+            self.counts().released(after);
+        }
+    }
+
+    fn since_admission(&self, now: Instant) -> Option<Duration> {
+        let micros = Some(self.admitted.load(Relaxed)).filter(|micros| *micros != NEVER)?;
+        Some(now.saturating_duration_since(self.start).saturating_sub(Duration::from_micros(micros)))
+    }
+
+    pub(super) fn has_status(&self, status: u16) {
+        if !self.begun.load(Relaxed) {
+            self.status.store(status, Relaxed);
+        }
+    }
+
+    /// Its client has had a head with this status, whatever becomes of it.
+    pub(super) fn begun(&self, status: u16) {
+        self.has_status(status);
+        self.begun.store(true, Relaxed);
+    }
+
+    pub(super) fn ends(&self, outcome: Outcome) {
+        self.outcome.store(outcome as u8, Relaxed);
+    }
+
+    /// Its client has had all of its answer. If that was one of ours, it is known by now what that was.
+    pub(super) fn completed(&self) {
+        let (gone, completed) = (Outcome::ClientGone as u8, Outcome::Completed as u8);
+        let _ = self.outcome.compare_exchange(gone, completed, Relaxed, Relaxed);
+    }
+
+    /// Its client has had what there was for it, or has left.
+    pub(super) fn ended(&self) {
+        let outcome = Outcome::ALL[usize::from(self.outcome.load(Relaxed))];
+        let counts = self.counts();
+        if outcome == Outcome::ClientGone {
+            counts.aborted(self.phase());
+        }
+        counts.ended(self.status.load(Relaxed), outcome, self.start.elapsed());
+        self.is_in(Phase::Abandoned);
+    }
+
+    fn counts(&self) -> &Counts {
+        self.route().map_or(&self.shard.unrouted, |route| route.traffic.of(self.worker))
+    }
+
+    pub(super) fn keyed(&self, keyed: &Keyed) {
+        if let Keyed::Own(key) = keyed {
+            self.seen().key = Some(key.shown().into());
+        }
+    }
+
+    pub(super) fn sent_to(&self, endpoint: &Arc<str>) {
+        self.seen().endpoint = Some(endpoint.clone());
+    }
+
+    /// Resolves once it has been cancelled.
+    pub(super) fn poll_cancelled(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut seen = self.seen();
+        if self.is_cancelled() {
+            return Poll::Ready(());
+        }
+        match &mut seen.waker {
+            Some(waker) => waker.clone_from(cx.waker()),
+            None => seen.waker = Some(cx.waker().clone()),
+        }
+        Poll::Pending
+    }
+
+    pub(super) fn is_cancelled(&self) -> bool {
+        self.cancelled.load(Relaxed)
+    }
+
+    fn cancel(&self) {
+        let limits = self.route().and_then(|route| route.limits.as_ref());
+        if limits.is_some_and(|limits| limits.limiters().iter().any(|limiter| limiter.flush_one(self.tag))) {
+            return;
+        }
+        let waker = {
+            let mut seen = self.seen();
+            self.cancelled.store(true, Relaxed);
+            seen.waker.take()
+        };
+        waker.into_iter().for_each(Waker::wake);
+    }
+
+    pub(super) fn phase(&self) -> Phase {
+        const ALL: [Phase; 5] = [Phase::Queued, Phase::Upstream, Phase::Response, Phase::Upgraded, Phase::Abandoned];
+        ALL[usize::from(self.phase.load(Relaxed))]
+    }
+
+    /// Whether it holds permits of a limit: of all of its route once it has been admitted, and of those before the one
+    /// where it waits.
+    fn holds(&self, limiter: &Limiter, lines: &mut Lines) -> bool {
+        let Some(route) = self.route() else { return false };
+        let limiters = route.limits.as_ref().map_or(&[][..], Limits::limiters);
+        let Some(at) = limiters.iter().position(|other| other.name() == limiter.name()) else { return false };
+        match self.phase() {
+            Phase::Queued => limiters[at + 1..].iter().any(|later| {
+                let line = || later.line(usize::MAX).into_iter().map(|waiter| waiter.tag).collect();
+                lines.entry(later.name().to_owned()).or_insert_with(line).contains(&self.tag)
+            }),
+            // It has a place of its own then.
+            Phase::Upgraded if route.upgrades().is_some() => false,
+            _ => !(self.headed.load(Relaxed) && limiter.settings().hold == Hold::Head),
+        }
+    }
+
+    fn view(&self) -> LiveView {
+        let seen = self.seen();
+        LiveView {
+            request_id: self.id.clone(),
+            tag: self.tag,
+            age: self.start.elapsed(),
+            phase: self.phase(),
+            route: self.route().map(|route| route.names.route.clone()),
+            key: seen.key.clone(),
+            endpoint: seen.endpoint.clone(),
+        }
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        let mut slots = self.shard.lock();
+        slots.slots[self.slot] = Weak::new();
+        slots.free.push(self.slot);
+    }
+}
+
+#[cfg(test)]
+mod tests;
