@@ -38,11 +38,13 @@ pub enum Reason {
     Rescaled,
     /// An operator has frozen it.
     Frozen,
+    /// An operator has set another limit, which is in force.
+    Pinned,
 }
 
 impl Reason {
     /// All, in the order of the enum.
-    pub const ALL: [Reason; 13] = [
+    pub const ALL: [Reason; 14] = [
         Reason::Gathering,
         Reason::Unused,
         Reason::Steady,
@@ -56,6 +58,7 @@ impl Reason {
         Reason::Confirmed,
         Reason::Rescaled,
         Reason::Frozen,
+        Reason::Pinned,
     ];
 
     /// The stable word.
@@ -74,6 +77,7 @@ impl Reason {
             Reason::Confirmed => "confirmed",
             Reason::Rescaled => "rescaled",
             Reason::Frozen => "frozen",
+            Reason::Pinned => "pinned",
         }
     }
 }

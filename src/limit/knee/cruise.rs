@@ -27,13 +27,15 @@ impl Knee {
         let error = level.times.error_of_difference(&baseline);
         let excess = level.times.mean - baseline.mean - self.target();
         let significant = excess > 3.0 * error && excess > SMALL * self.steepness;
-        if significant || (level.lost > FAILING && self.until_less <= 0.0) {
+        let failing = self.is_failing(level.lost);
+        if significant || (failing && self.tolerant <= 0.0) {
             return self.cut(level, 1.0);
         }
         self.here = self.here.pooled(&level, 4.0 * self.samples());
         // Weighed by what the window is worth.
         let worth = (NOISE * NOISE * level.times.count / level.times.variance).min(1.0);
-        let step = (GAIN * worth * excess / self.steepness).clamp(-0.1, 0.1);
+        let least = if failing { 0.0 } else { -0.1 };
+        let step = (GAIN * worth * excess / self.steepness).clamp(least, 0.1);
         self.limit = self.settings.clamp(self.limit * (-step).exp());
         self.try_something()
     }
@@ -48,6 +50,11 @@ impl Knee {
                 || (seconds >= 2.0 * long && count >= 8.0))
     }
 
+    /// Whether so many more fail than always do.
+    pub(super) fn is_failing(&self, lost: f64) -> bool {
+        lost > self.usually_lost + FAILING
+    }
+
     /// Keeps account of how windows vary, and of a service that got faster.
     fn note(&mut self, level: &Level, baseline: Estimate) -> Estimate {
         let (here, times) = (&self.here.times, &level.times);
@@ -55,6 +62,7 @@ impl Knee {
             let surprise = self.dispersion * ((times.mean - here.mean) / times.error_of_difference(here)).powi(2);
             self.dispersion = (self.dispersion + 0.05 * (surprise.min(9.0) - self.dispersion)).clamp(1.0, 6.0);
         }
+        self.usually_lost = self.usually_lost.min(level.lost);
         let difference = times.mean - baseline.mean;
         if difference < -3.5 * times.error_of_difference(&baseline) {
             self.baseline = Some(*times);
@@ -123,7 +131,7 @@ impl Knee {
         }
         let excess = self.baseline.map_or(0.0, |baseline| before.times.mean - baseline.mean - self.target());
         let by_times = excess / self.steepness;
-        let by_loss = if level.lost > FAILING { -(1.0 - level.lost).max(0.5).ln() } else { 0.0 };
+        let by_loss = if self.is_failing(level.lost) { -(1.0 - level.lost).max(0.5).ln() } else { 0.0 };
         let step = (weight * by_times).max(by_loss).clamp(-LESS.ln(), std::f64::consts::LN_2);
         self.evidence = Evidence::default();
         if !self.begin_at(self.limit * (-step).exp(), Kind::Less, before, 0) {

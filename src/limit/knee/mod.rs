@@ -32,9 +32,13 @@
 
 mod cruise;
 mod level;
+#[cfg(test)]
+mod tests;
 mod trial;
 
 pub use level::Estimate;
+
+use std::num::NonZeroU32;
 
 use self::level::{Evidence, Level};
 use self::trial::Trial;
@@ -72,6 +76,10 @@ pub struct Knee {
     dispersion: f64,
     /// By which power times rise with concurrency beyond the knee: 1 where all only take turns.
     steepness: f64,
+    /// The share that fails however few there are.
+    usually_lost: f64,
+    /// Failures call for nothing for so many seconds.
+    tolerant: f64,
     random: u64,
     frozen: bool,
 }
@@ -119,6 +127,8 @@ impl Knee {
             variance: baseline.map_or(1.0, |baseline| baseline.variance),
             dispersion: 1.0,
             steepness: 1.2,
+            usually_lost: 0.0,
+            tolerant: 0.0,
             random: settings.seed,
             frozen: false,
         }
@@ -149,7 +159,7 @@ impl Knee {
     }
 
     /// Other bounds, as after a reload; where it starts is not asked again. Takes effect at once.
-    pub fn set_bounds(&mut self, min: std::num::NonZeroU32, max: std::num::NonZeroU32) {
+    pub fn set_bounds(&mut self, min: NonZeroU32, max: NonZeroU32) {
         (self.settings.min, self.settings.max) = (min, max);
         let limit = self.settings.clamp(self.limit);
         if limit != self.limit {
@@ -161,6 +171,7 @@ impl Knee {
         let seconds = window.duration.as_secs_f64();
         self.until_more -= seconds;
         self.until_less -= seconds;
+        self.tolerant -= seconds;
         if let Phase::Trial(trial) = &mut self.phase {
             trial.seconds += seconds;
         }

@@ -72,7 +72,7 @@ impl Knee {
         let needed = self.needed(apart);
         let certain = count >= 25.0 && seconds >= self.typical.max(0.03) && (slope - 0.5).abs() > CERTAIN * doubt;
         let enough = count >= needed && seconds >= (2.0 * self.typical).max(0.05);
-        let failing = kind != Kind::More && level.lost > FAILING && self.evidence.ended() >= 30.0;
+        let failing = kind != Kind::More && self.is_failing(level.lost) && self.evidence.ended() >= 30.0;
         let collapsed = kind == Kind::More && self.falls_short(&before);
         if patient && !certain && !enough && !collapsed && !failing {
             return Reason::Gathering;
@@ -99,6 +99,11 @@ impl Knee {
             self.steepness += 0.3 * (slope.clamp(1.0, 4.0) - self.steepness);
         }
         match (kind, slope > 0.5) {
+            (Kind::More, false) if level.lost > before.lost + 0.5 * FAILING => {
+                self.go_back(before);
+                self.pace(kind, trial.seconds, level.lost);
+                Reason::NoGain
+            }
             (Kind::More, false) => {
                 self.anchor = self.limit;
                 self.here = level;
@@ -163,11 +168,14 @@ impl Knee {
             // No fewer are allowed.
             self.phase = Phase::Cruise;
             if failing {
-                self.until_less = self.until_less.max(PAUSE);
-            } else {
-                self.learn(level.times);
-                self.proven = true;
+                // However few there are, as many fail: it is not load.
+                self.usually_lost = level.lost;
+                self.go_back(trial.top);
+                self.tolerant = PAUSE;
+                return Reason::Confirmed;
             }
+            self.learn(level.times);
+            self.proven = true;
         }
         Reason::Crowded
     }
@@ -229,7 +237,7 @@ impl Knee {
     }
 }
 
-/// Seconds until less is tried again if all fail however few there are.
+/// Seconds until failures count again, where as many fail however few there are.
 const PAUSE: f64 = 30.0;
 /// How far a climb goes at once: a trial, and after each that was kept.
 const MORE: [f64; 3] = [1.25, 1.5, 2.0];

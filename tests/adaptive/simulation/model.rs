@@ -253,7 +253,8 @@ impl Model<'_> {
             Entry::Refused(_) => return self.refuse(id),
         }
         let deadline = now + Duration::from_secs_f64(self.setup.queue_timeout);
-        let waiter = Waiter { waker: id, key: None, level: Level::Normal, seats: 1, since: now, deadline };
+        let waiter =
+            Waiter { waker: id, tag: id.into(), key: None, level: Level::Normal, seats: 1, since: now, deadline };
         self.requests[id as usize].place = Where::Waiting(self.queue.push(now, waiter));
         self.hand_over();
     }
