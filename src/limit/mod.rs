@@ -9,11 +9,15 @@
 
 mod decision;
 mod knee;
+mod level;
+mod observer;
 mod settings;
 mod window;
 
 pub use decision::{Decision, Reason};
-pub use knee::{Estimate, Knee};
+pub use knee::Knee;
+pub use level::Estimate;
+pub use observer::Observer;
 pub use settings::{INITIAL, Memory, Settings, Start};
 pub use window::{Moments, Window};
 

@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU32;
 
-use super::knee::Estimate;
+use super::level::Estimate;
 
 /// The bounds of an adaptive limit, and where it begins.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -1,9 +1,9 @@
 //! Near the knee: small corrections, and from time to time a trial.
 
-use super::level::{Evidence, Level};
 use super::trial::{Kind, LESS};
 use super::{Estimate, Knee, NOISE};
 use crate::limit::decision::Reason;
+use crate::limit::level::{Evidence, Level};
 
 impl Knee {
     pub(super) fn cruise(&mut self) -> Reason {
@@ -133,7 +133,7 @@ impl Knee {
         let by_times = excess / self.steepness;
         let by_loss = if self.is_failing(level.lost) { -(1.0 - level.lost).max(0.5).ln() } else { 0.0 };
         let step = (weight * by_times).max(by_loss).clamp(-LESS.ln(), std::f64::consts::LN_2);
-        self.evidence = Evidence::default();
+        (self.evidence, self.closed) = (Evidence::default(), level.times);
         if !self.begin_at(self.limit * (-step).exp(), Kind::Less, before, 0) {
             return Reason::Steady;
         }

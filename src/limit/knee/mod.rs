@@ -31,19 +31,16 @@
 //! few seconds, slow and small ones every minute, without a setting.
 
 mod cruise;
-mod level;
 #[cfg(test)]
 mod tests;
 mod trial;
 
-pub use level::Estimate;
-
 use std::num::NonZeroU32;
 
-use self::level::{Evidence, Level};
 use self::trial::Trial;
 use super::LimitAlgorithm;
 use super::decision::{Decision, Reason};
+use super::level::{Estimate, Evidence, Level};
 use super::settings::{Memory, Settings, Start};
 use super::window::Window;
 
@@ -62,6 +59,8 @@ pub struct Knee {
     settling: f64,
     /// Nor does that end before no more are in flight than the limit, for at most so many seconds.
     draining: f64,
+    /// The last window that was closed.
+    closed: Estimate,
     /// Windows at this limit, together.
     here: Level,
     /// The limit when the last trial ended.
@@ -119,6 +118,7 @@ impl Knee {
             evidence: Evidence::default(),
             settling: 0.0,
             draining: 0.0,
+            closed: Estimate::default(),
             here: Level::default(),
             anchor: limit,
             until_more: 0.0,
@@ -147,6 +147,11 @@ impl Knee {
     /// What requests take when they are not crowded, in seconds: a geometric mean. `None` until something was seen.
     pub fn baseline(&self) -> Option<f64> {
         self.baseline.map(|baseline| baseline.seconds())
+    }
+
+    /// What the last decision rests on that was not for want of evidence.
+    pub fn evidence(&self) -> Estimate {
+        self.closed
     }
 
     /// Holds the limit where it is, or lets go of it again. What is seen meanwhile is not looked at, since trials are part
@@ -215,6 +220,7 @@ impl Knee {
         let level = self.measured();
         let evidence = std::mem::take(&mut self.evidence);
         let count = level.times.count;
+        self.closed = level.times;
         if count > 0.0 {
             self.typical = level.times.seconds();
             self.variance += (count / (count + 500.0)) * (evidence.times().variance() - self.variance);

@@ -1,9 +1,9 @@
 //! Trials: another limit for a moment, to see what it does.
 
 use super::cruise::FAILING;
-use super::level::Level;
 use super::{Estimate, Knee, Phase};
 use crate::limit::decision::Reason;
+use crate::limit::level::Level;
 
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Trial {

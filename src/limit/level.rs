@@ -1,6 +1,6 @@
 //! What was measured at a limit.
 
-use crate::limit::window::{Moments, Window};
+use super::window::{Moments, Window};
 
 /// A mean of logarithms of seconds, with the variance of one sample and how many it rests on.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -14,8 +14,8 @@ pub struct Estimate {
 }
 
 impl Estimate {
-    /// The variance of the mean.
-    fn error(&self) -> f64 {
+    /// The squared standard error of the mean.
+    pub fn error(&self) -> f64 {
         self.variance / self.count.max(1.0)
     }
 
@@ -35,7 +35,7 @@ impl Estimate {
     }
 
     /// The typical time, in seconds: the geometric mean.
-    pub(super) fn seconds(&self) -> f64 {
+    pub fn seconds(&self) -> f64 {
         self.mean.exp()
     }
 }
@@ -82,7 +82,7 @@ pub(super) struct Evidence {
     constrained: u64,
     /// Permits taken, times seconds.
     occupied: f64,
-    in_flight_max: u32,
+    pub(super) in_flight_max: u32,
 }
 
 impl Evidence {
