@@ -8,6 +8,7 @@
 //! and refuses a foreign `Host` or `Origin`, since the browser of somebody on this machine is such a peer too. Every
 //! change is logged with its peer.
 
+mod adaptive;
 mod board;
 mod configuration;
 mod context;
@@ -33,6 +34,7 @@ mod router;
 mod routes;
 mod settings;
 mod status;
+mod suggest;
 mod timestamp;
 mod upstreams;
 

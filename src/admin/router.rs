@@ -21,7 +21,7 @@ use super::context::{Connection, Context};
 use super::problem::Problem;
 use super::{
     configuration, dashboard, endpoints, events, limits, metrics, openapi, probes, protection, rejections, reload,
-    requests, routes, status, upstreams,
+    requests, routes, status, suggest, upstreams,
 };
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -48,6 +48,7 @@ pub(super) fn router(context: Context, dashboard: bool) -> Router {
         .route("/api/v1/limits/{name}/queue", get(limits::queue))
         .route("/api/v1/limits/{name}/inflight", get(requests::in_flight))
         .route("/api/v1/limits/{name}/history", get(limits::history))
+        .route("/api/v1/suggest", get(suggest::show))
         .route("/api/v1/routes", get(routes::list))
         .route("/api/v1/upstreams", get(upstreams::list))
         .route("/api/v1/upstreams/{name}/endpoints/{endpoint}/drain", post(endpoints::drain))

@@ -7,10 +7,10 @@ use clap::Args;
 use http::{HeaderName, HeaderValue, Method, Request, Uri};
 
 use super::{Ending, misused, print, print_error, print_warnings};
-use crate::admission::{self, Claim, Keyed, Order};
+use crate::admission::{self, AdaptiveSettings, Claim, Keyed, Order};
 use crate::config::{self, Flags, Loaded, Settings, Sources};
 use crate::duration::show;
-use crate::proxy::{Client, Cost, Explanation, Preflight, RouteSettings, Taken, Upgrade, WhyNot};
+use crate::proxy::{Client, Cost, Explanation, Plan, Preflight, RouteSettings, Taken, Upgrade, WhyNot};
 use crate::upstream::OnClientGone;
 
 #[derive(Debug, Args)]
@@ -108,7 +108,7 @@ fn text(explanation: &Explanation<'_>, settings: &Settings, request: &Request<()
     }
     let upstream = &settings.plan.upstreams[taken.route.upstream];
     line("upstream", format!("{}, {}", upstream.name, upstream.url()));
-    limits(taken, &mut line);
+    limits(taken, &settings.plan, &mut line);
     claim(taken, settings, request, &mut line);
     let duration = |duration: Option<_>| duration.map_or_else(|| "none".to_owned(), show);
     let handling = &taken.route.handling;
@@ -185,7 +185,7 @@ fn why_not(route: &RouteSettings, why: Option<&WhyNot>) -> String {
     }
 }
 
-fn limits(taken: &Taken<'_>, line: &mut impl FnMut(&str, String)) {
+fn limits(taken: &Taken<'_>, plan: &Plan, line: &mut impl FnMut(&str, String)) {
     if taken.limits.is_empty() {
         let why = match taken.preflight {
             Some(Preflight::Exempt) => "none: a CORS preflight takes no permit here",
@@ -206,13 +206,21 @@ fn limits(taken: &Taken<'_>, line: &mut impl FnMut(&str, String)) {
             Some(Keyed::Refused) => ", no key that it takes: 429 key_limit".to_owned(),
         };
         let dry_run = if limit.dry_run { ", only counted (dry_run)" } else { "" };
-        let text = format!(
-            "{}. {}: {} permits, queue {}, {order}{key}{dry_run}",
-            at + 1,
-            limit.name,
-            limit.limit,
-            limit.queue
-        );
+        let index = plan.limits.iter().position(|other| other.name == limit.name).unwrap_or_default();
+        let (permits, adaptive) = (plan.permits(index), plan.adaptive_of(index));
+        let queue = match adaptive {
+            Some(AdaptiveSettings { queue_follows: true, .. }) => "four for each".to_owned(),
+            _ => limit.queue.to_string(),
+        };
+        let adaptive = match adaptive {
+            None => String::new(),
+            Some(AdaptiveSettings { shadow: false, .. }) => {
+                format!(" (it finds the number itself, beginning at {})", limit.limit)
+            }
+            Some(AdaptiveSettings { min, max, .. }) => format!(" (with a shadow from {min} to {max})"),
+        };
+        let text =
+            format!("{}. {}: {permits} permits{adaptive}, queue {queue}, {order}{key}{dry_run}", at + 1, limit.name);
         line(if at == 0 { "limits" } else { "" }, text);
     }
     // One budget for all of them.

@@ -128,12 +128,12 @@ fn summary(plan: &Plan) -> String {
 }
 
 fn limits(route: &RouteSettings, plan: &Plan) -> String {
-    let limits = route.limits.iter().map(|index| &plan.limits[*index]);
-    match &limits.collect::<Vec<_>>()[..] {
+    match &route.limits[..] {
         [] => "no limit".to_owned(),
-        [limit] => format!("limit {}, queue {}", limit.limit, limit.queue),
+        [limit] => format!("limit {}, queue {}", plan.permits(*limit), plan.limits[*limit].queue),
         several => {
-            let several: Vec<String> = several.iter().map(|limit| format!("{} {}", limit.name, limit.limit)).collect();
+            let one = |limit: &usize| format!("{} {}", plan.limits[*limit].name, plan.permits(*limit));
+            let several: Vec<String> = several.iter().map(one).collect();
             format!("limits {}", several.join(" and "))
         }
     }

@@ -7,6 +7,7 @@
 //! What comes out cannot be wrong: [`load`] either returns settings that can be used as they are, or every problem of
 //! the configuration at once, each with its place and key. Beyond this module nobody knows that there was a file.
 
+mod adaptive;
 mod address;
 mod admin;
 mod claims;

@@ -149,6 +149,10 @@ impl Page<'_> {
         }
         let plan = &self.settings.plan;
         let Some(index) = plan.limits.iter().position(|limit| Some(limit.name.as_str()) == name) else { return false };
+        let is_fixed = plan.limits[index].limit_max.is_none() && plan.measured.iter().all(|one| one.limit != index);
+        if key.name == "shadow" && !is_fixed {
+            return false;
+        }
         let about_keys = super::fairness::Fairness::NAMES.contains(&key.name) && key.name != "key";
         !about_keys || plan.keys[index].is_some()
     }
@@ -159,8 +163,9 @@ impl Page<'_> {
         match (table.name, key.name) {
             ("routes" | "limits", "queue") => {
                 let index = plan.limits.iter().position(|limit| Some(limit.name.as_str()) == name)?;
-                // One that follows its upstream's slots has no number of its own.
-                let follows = plan.measured.iter().any(|measured| measured.limit == index && measured.queue_follows);
+                // One that follows its upstream's slots, or what is found, has no number of its own.
+                let follows = plan.measured.iter().any(|measured| measured.limit == index && measured.queue_follows)
+                    || plan.adaptive_of(index).is_some_and(|adaptive| adaptive.queue_follows);
                 (!follows).then(|| plan.limits[index].queue.to_string())
             }
             ("routes", "upstream") => {

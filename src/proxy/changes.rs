@@ -44,10 +44,12 @@ impl Plan {
 
     fn named_limits(&self) -> impl Iterator<Item = (&str, impl PartialEq)> {
         let measured: HashMap<_, _> = self.measured.iter().map(|each| (each.limit, each)).collect();
+        let adaptive: HashMap<_, _> = self.adaptive.iter().map(|each| (each.limit, each.settings)).collect();
         self.limits.iter().enumerate().map(move |(index, limit)| {
             let measured = measured.get(&index);
+            let adaptive = adaptive.get(&index).copied();
             let measured = measured.map(|each| (&*self.upstreams[each.upstream].name, each.queue_follows));
-            (&*limit.name, (limit, self.keys.get(index), measured))
+            (&*limit.name, (limit, self.keys.get(index), measured, adaptive))
         })
     }
 

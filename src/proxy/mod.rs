@@ -4,6 +4,7 @@
 //! upstream. Whatever goes wrong becomes an answer here: nothing that the server sees is an error. The permit goes with
 //! the exchange, not with the client: see [`upstream`](crate::upstream).
 
+mod adaptive;
 mod body;
 mod changes;
 mod claim;
@@ -36,15 +37,18 @@ mod reply;
 mod request_ahead;
 mod request_body;
 mod rewrite;
+mod sampling;
 mod seldom;
 mod settings;
 mod shared;
+mod target;
 mod tending;
 mod traffic;
 mod trusted;
 mod tunnel;
 mod wants_events;
 
+pub use adaptive::AdaptiveLimit;
 pub use body::Body;
 pub use changes::{Changes, Difference};
 pub use claim::{

@@ -4,6 +4,7 @@
 
 mod abandoned;
 mod access_log;
+mod adaptive;
 mod admin;
 mod bodies;
 mod bounds;

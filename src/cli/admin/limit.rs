@@ -124,6 +124,9 @@ fn describe(state: &Value) -> Result<String, String> {
     if state["dry_run"] == true {
         more += ", dry run";
     }
+    if state["override"]["freeze"] == true {
+        more += ", frozen";
+    }
     Ok(format!("{name}: limit {limit}, queue {queue}, queue timeout {queue_timeout}{more}{until}\n"))
 }
 
@@ -149,6 +152,7 @@ pub(super) fn changes(state: &Value) -> String {
     let keys = over["keys"].as_object().into_iter().flatten();
     changes.extend(keys.map(|(key, per_key)| format!("key {key} {per_key}")));
     changes.extend(over["dry_run"].as_bool().map(|dry_run| if dry_run { "dry run" } else { "no dry run" }.to_owned()));
+    changes.extend(over["freeze"].as_bool().filter(|freeze| *freeze).map(|_| "frozen".to_owned()));
     let until = over["until"].as_str().map_or_else(|| "forever".to_owned(), |until| format!("until {until}"));
     format!("{} {until} by {}", changes.join(", "), over["by"].as_str().unwrap_or("somebody"))
 }

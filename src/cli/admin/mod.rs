@@ -7,6 +7,7 @@ mod limit;
 mod reload;
 mod requests;
 mod status;
+mod suggest;
 mod table;
 mod target;
 mod watch;
@@ -60,6 +61,14 @@ pub(super) enum AdminCommand {
     Why {
         /// Its X-Request-Id.
         request_id: String,
+        /// Print what the admin listener says, as JSON.
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        reach: Reach,
+    },
+    /// Say which number Little's law suggests for each limit, by the last five minutes.
+    Suggest {
         /// Print what the admin listener says, as JSON.
         #[arg(long)]
         json: bool,
@@ -148,6 +157,7 @@ pub(super) fn run(command: &AdminCommand) -> Ending {
         AdminCommand::Ps { limit, waiting, json, reach } => requests::list(reach, limit.as_deref(), *waiting, *json),
         AdminCommand::Cancel { request_id, reach } => requests::cancel(reach, request_id),
         AdminCommand::Why { request_id, json, reach } => requests::why(reach, request_id, *json),
+        AdminCommand::Suggest { json, reach } => suggest::suggest(reach, *json),
         AdminCommand::Limit(command) => limit::run(command),
         AdminCommand::Endpoint(command) => endpoint::run(command),
         AdminCommand::Reload { dry_run, reach } => reload::reload(reach, *dry_run),

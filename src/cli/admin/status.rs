@@ -40,6 +40,10 @@ pub(super) fn describe(status: &Value, before: Option<&Value>, room: Option<usiz
     if endpoints.len() > 1 {
         text = format!("{text}\n{}", fitted(&endpoints, room));
     }
+    let adaptive: String = limits.iter().filter_map(adaptive).collect();
+    if !adaptive.is_empty() {
+        text = format!("{text}\n{adaptive}");
+    }
     let only_count: Vec<&str> =
         limits.iter().filter(|limit| limit["dry_run"] == true).filter_map(|limit| limit["name"].as_str()).collect();
     if !only_count.is_empty() {
@@ -95,6 +99,21 @@ fn row(limit: &Value, since: Option<&Since<'_>>) -> Result<Vec<String>, String> 
         count(&rejected),
         member(limit, "/override").map(|_| changes(limit))?,
     ])
+}
+
+/// What a limit that finds itself has found, and why.
+fn adaptive(limit: &Value) -> Option<String> {
+    let found = limit.get("adaptive").filter(|adaptive| !adaptive.is_null())?;
+    let name = limit["name"].as_str()?;
+    let what = if found["shadow"] == true { "its shadow" } else { "adaptive" };
+    let baseline = match found["baseline_seconds"].as_f64() {
+        Some(seconds) => format!("{:.1} ms where there are few", seconds * 1e3),
+        None => "no answers yet".to_owned(),
+    };
+    let (number, min, max) = (&found["limit"], &found["min"], &found["max"]);
+    let reason = found["reason"].as_str().unwrap_or_default();
+    let ago = found["decided_seconds_ago"].as_f64().unwrap_or_default();
+    Some(format!("{name}: {what} is {number} of {min} to {max}: {reason}, {ago:.0}s ago; {baseline}\n"))
 }
 
 fn endpoints(status: &Value) -> Result<Vec<Vec<String>>, String> {

@@ -97,7 +97,12 @@ fn samples(kind: &Kind) -> (Vec<String>, Vec<String>) {
             let beside = |key: &Key| {
                 let others =
                     keys.iter().filter(|other| matches!(other.default, Said::Required) && other.name != key.name);
-                others.map(|other| format!(", {} = {}", other.name, samples(&other.kind).0[0])).collect::<String>()
+                let of = |other: &Key| match samples(&other.kind).0 {
+                    // Whatever the others are, they are not above it.
+                    allowed if other.name == "max" => allowed.last().cloned(),
+                    allowed => allowed.first().cloned(),
+                };
+                others.map(|other| format!(", {} = {}", other.name, of(other).unwrap())).collect::<String>()
             };
             let inner = |key: &Key, value: &String| format!("{{ {} = {value}{} }}", key.name, beside(key));
             let each = keys.iter().map(|key| (key, samples(&key.kind)));
