@@ -140,7 +140,7 @@ impl Knee {
         let Some(baseline) = self.baseline.filter(|_| self.proven) else { return true };
         let Trial { before, top, .. } = trial;
         let in_all = (top.times.mean - level.times.mean) / (top.in_flight / level.in_flight).ln();
-        let faster = level.times.mean - baseline.mean < -1.5 * level.times.error_of_difference(&baseline);
+        let faster = level.times.mean - baseline.mean < -SURELY * level.times.error_of_difference(&baseline);
         in_all > 0.5 && (before.times.mean - baseline.mean > self.target() || faster)
     }
 
@@ -151,7 +151,7 @@ impl Knee {
         self.phase = Phase::Cruise;
         let known = self.baseline.unwrap_or(level.times);
         let error = level.times.error_of_difference(&known);
-        let faster = level.times.mean - known.mean < -1.5 * error;
+        let faster = level.times.mean - known.mean < -SURELY * error;
         if !failing && (faster || !self.proven) {
             self.baseline = Some(level.times);
         }
@@ -245,6 +245,8 @@ const MORE: [f64; 3] = [1.25, 1.5, 2.0];
 pub(super) const LESS: f64 = 0.8;
 /// So many standard errors end a trial early.
 const CERTAIN: f64 = 2.5;
+/// So many standard errors below the baseline are shorter times, not luck: trials end when they look decided, and luck does.
+const SURELY: f64 = 2.5;
 /// Otherwise it goes on until the slope has a standard error of a third, the threshold being a half from both answers.
 const TOLD_APART: f64 = 3.0;
 /// Seconds between trials with more, over the root of their cost in seconds of full throughput: right if the capacity
