@@ -1,6 +1,6 @@
 //! Trials: another limit for a moment, to see what it does.
 
-use super::cruise::FAILING;
+use super::cruise::{FAILING, FAILURES};
 use super::{Estimate, Knee, Phase};
 use crate::limit::decision::Reason;
 use crate::limit::level::Level;
@@ -72,8 +72,8 @@ impl Knee {
         let needed = self.needed(apart);
         let certain = count >= 25.0 && seconds >= self.typical.max(0.03) && (slope - 0.5).abs() > CERTAIN * doubt;
         let enough = count >= needed && seconds >= (2.0 * self.typical).max(0.05);
-        let failing = kind != Kind::More && self.is_failing(level.lost) && self.evidence.ended() >= 30.0;
-        let collapsed = kind == Kind::More && self.falls_short(&before);
+        let failing = self.is_failing(level.lost) && self.evidence.ended() >= FAILURES;
+        let collapsed = kind == Kind::More && (self.falls_short(&before) || failing && !self.is_failing(before.lost));
         if patient && !certain && !enough && !collapsed && !failing {
             return Reason::Gathering;
         }
@@ -83,9 +83,15 @@ impl Knee {
             return Reason::NoGain;
         }
         self.close();
-        if failing {
+        if failing && kind != Kind::More {
             // Times of what is lost say nothing, and there is nothing to lose.
             return self.descend(trial, level, true);
+        }
+        if kind == Kind::Less && self.is_failing(before.lost) && count >= 20.0 {
+            // Fewer do not fail. How many more would not, a trial with more says.
+            (self.here, self.anchor, self.phase) = (level, self.limit, Phase::Cruise);
+            self.until_more = self.until_more.min(0.5);
+            return Reason::Crowded;
         }
         let tried = (self.limit / before.limit).ln();
         if count < 20.0 || apart / tried < 0.3 {
