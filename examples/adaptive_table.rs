@@ -85,7 +85,7 @@ fn steps() {
     let bounds = [0.0, 1.0, 2.0, 5.0, 10.0, 20.0, ENDS - DOUBLES];
     let columns: Vec<String> =
         bounds.windows(2).map(|pair| format!("{:>7}", format!("{}-{} s", pair[0], pair[1]))).collect();
-    println!("\n{:16} {}   {}", format!("{SEEDS} seeds, 3x"), format!("{:56}", "after 32 to 16"), "after 16 to 32");
+    println!("\n{SEEDS} seeds, 3x     after 32 to 16 {:41}   after 16 to 32", "");
     println!("{:16} {}   {}", "", columns.join("  "), columns.join("  "));
     for (name, make) in CONTROLLERS {
         let outcomes = outcomes(&setup, make);
