@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use tokio::task::{AbortHandle, JoinSet};
 
-use super::request_ahead::ForwardedBody;
 use super::shared::Shared;
 use crate::upstream::Upstream;
 
@@ -12,7 +11,7 @@ use crate::upstream::Upstream;
 #[derive(Debug, Default)]
 pub struct Tending {
     tasks: JoinSet<()>,
-    of: Vec<(Arc<Upstream<ForwardedBody>>, AbortHandle)>,
+    of: Vec<(Arc<Upstream>, AbortHandle)>,
 }
 
 impl Tending {
