@@ -12,4 +12,4 @@ mod writer;
 
 pub use entry::{Entry, Left, Open, Outcome};
 pub use settings::{AccessLog, Lines, LogFormat};
-pub use writer::{Log, OpenError, Writer};
+pub use writer::{Log, OpenError, Output, Writer};

@@ -3,9 +3,9 @@
 use std::fs::OpenOptions;
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -23,11 +23,17 @@ pub struct Log {
     shared: Arc<Shared>,
 }
 
-/// What all handles share.
+/// What all handles of one configuration share.
 #[derive(Debug)]
 struct Shared {
     lines: Lines,
     burst: Burst,
+    counts: Arc<Counts>,
+}
+
+/// What becomes of lines that are not written, under all configurations.
+#[derive(Debug, Default)]
+struct Counts {
     dropped: AtomicU64,
     suppressed: AtomicU64,
 }
@@ -36,8 +42,17 @@ struct Shared {
 #[derive(Debug)]
 pub struct Writer {
     log: Log,
+    /// Where it is to write from now on.
+    next: Arc<Mutex<Option<Output>>>,
     /// Hears of the thread's end.
     ended: Receiver<()>,
+}
+
+/// Where lines go, and how they look.
+pub struct Output {
+    out: Box<dyn Write + Send>,
+    /// For people.
+    text: bool,
 }
 
 #[derive(Debug)]
@@ -62,18 +77,18 @@ const LAST_LINES: Duration = Duration::from_secs(1);
 /// How many bytes are written at once, at the most.
 const BATCH: usize = 64 << 10;
 
-impl Writer {
-    /// Opens the log, and starts its thread. `None` if there is to be none.
+impl Output {
+    /// Opens the log; a file is appended to, and made if it is not there. `None` if there is to be none.
     ///
     /// # Errors
     /// When a file can't be opened for appending.
-    pub fn start(settings: AccessLog, format: LogFormat, lines: Lines) -> Result<Option<Self>, OpenError> {
+    pub fn open(settings: &AccessLog, format: LogFormat) -> Result<Option<Self>, OpenError> {
         let (out, terminal): (Box<dyn Write + Send>, bool) = match settings {
             AccessLog::Off => return Ok(None),
             AccessLog::Stdout => (Box::new(io::stdout()), io::stdout().is_terminal()),
-            AccessLog::File(path) => match OpenOptions::new().create(true).append(true).open(&path) {
+            AccessLog::File(path) => match OpenOptions::new().create(true).append(true).open(path) {
                 Ok(file) => (Box::new(file), false),
-                Err(source) => return Err(OpenError { path, source }),
+                Err(source) => return Err(OpenError { path: path.clone(), source }),
             },
         };
         let text = match format {
@@ -81,17 +96,40 @@ impl Writer {
             LogFormat::Json => false,
             LogFormat::Text => true,
         };
+        Ok(Some(Output { out, text }))
+    }
+}
+
+impl std::fmt::Debug for Output {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Output").field("text", &self.text).finish_non_exhaustive()
+    }
+}
+
+impl Writer {
+    /// Starts the thread that writes to `output`.
+    pub fn start(output: Output, lines: Lines) -> Self {
         let (sender, messages) = sync_channel(QUEUE);
-        let burst = Burst::new(lines.reject_burst);
-        let (dropped, suppressed) = (AtomicU64::new(0), AtomicU64::new(0));
-        let log = Log { messages: sender, shared: Arc::new(Shared { lines, burst, dropped, suppressed }) };
-        let shared = log.shared.clone();
+        let counts = Arc::<Counts>::default();
+        let log = Log::new(sender, lines, counts.clone());
         let (end, ended) = sync_channel(1);
+        let next = Arc::<Mutex<Option<Output>>>::default();
+        let given = next.clone();
         thread::spawn(move || {
-            write(&messages, out, text, &shared.dropped);
+            write(&messages, output, &given, &counts.dropped);
             let _ = end.send(());
         });
-        Ok(Some(Writer { log, ended }))
+        Writer { log, next, ended }
+    }
+
+    /// A handle whose lines have other things in them. Entries that are open go on as they began.
+    pub fn with_lines(&self, lines: Lines) -> Log {
+        Log::new(self.log.messages.clone(), lines, self.log.shared.counts.clone())
+    }
+
+    /// Writes elsewhere from the next batch on, and closes where it has written.
+    pub fn write_to(&self, output: Output) {
+        *self.next.lock().unwrap_or_else(PoisonError::into_inner) = Some(output);
     }
 
     /// A handle for those who have something to log.
@@ -113,6 +151,11 @@ impl Writer {
 }
 
 impl Log {
+    fn new(messages: SyncSender<Message>, lines: Lines, counts: Arc<Counts>) -> Self {
+        let burst = Burst::new(lines.reject_burst);
+        Log { messages, shared: Arc::new(Shared { lines, burst, counts }) }
+    }
+
     /// Begins an entry, which is written when it is dropped.
     pub fn open(&self, entry: Entry) -> Open {
         Open::new(self.clone(), entry)
@@ -120,12 +163,12 @@ impl Log {
 
     /// Lines that were not written because the reader was too slow, or gone.
     pub fn dropped(&self) -> u64 {
-        self.shared.dropped.load(Relaxed)
+        self.shared.counts.dropped.load(Relaxed)
     }
 
     /// Rejections that were not written because there were too many of them.
     pub fn suppressed(&self) -> u64 {
-        self.shared.suppressed.load(Relaxed)
+        self.shared.counts.suppressed.load(Relaxed)
     }
 
     /// Fields of requests that lines have.
@@ -136,26 +179,30 @@ impl Log {
     pub(super) fn write(&self, entry: Box<Entry>) {
         let rejected = entry.outcome == Outcome::Rejected;
         if rejected && !entry.end.is_none_or(|now| self.shared.burst.may_write(now.into_std())) {
-            self.shared.suppressed.fetch_add(1, Relaxed);
+            self.shared.counts.suppressed.fetch_add(1, Relaxed);
             return;
         }
         if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) =
             self.messages.try_send(Message::Entry(entry))
         {
-            self.shared.dropped.fetch_add(1, Relaxed);
+            self.shared.counts.dropped.fetch_add(1, Relaxed);
         }
     }
 }
 
 /// Writes entries in batches: as many as are there, up to a size. A failing reader costs the batch, not the thread.
-fn write(messages: &Receiver<Message>, mut out: Box<dyn Write + Send>, text: bool, dropped: &AtomicU64) {
-    let format = if text { write_text } else { write_json };
+fn write(messages: &Receiver<Message>, output: Output, next: &Mutex<Option<Output>>, dropped: &AtomicU64) {
+    let Output { mut out, mut text } = output;
     let mut batch = Vec::with_capacity(BATCH);
     let mut stopped = false;
     while !stopped && let Ok(first) = messages.recv() {
+        if let Some(given) = next.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            Output { out, text } = given;
+        }
+        let format = if text { write_text } else { write_json };
         let mut lines = 0;
-        let mut next = Some(first);
-        while let Some(message) = next {
+        let mut waiting = Some(first);
+        while let Some(message) = waiting {
             match message {
                 Message::Entry(entry) => {
                     format(&entry, &mut batch);
@@ -163,7 +210,7 @@ fn write(messages: &Receiver<Message>, mut out: Box<dyn Write + Send>, text: boo
                 }
                 Message::Stop => stopped = true,
             }
-            next = (batch.len() < BATCH && !stopped).then(|| messages.try_recv().ok()).flatten();
+            waiting = (batch.len() < BATCH && !stopped).then(|| messages.try_recv().ok()).flatten();
         }
         if out.write_all(&batch).and_then(|()| out.flush()).is_err() {
             dropped.fetch_add(lines, Relaxed);

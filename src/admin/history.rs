@@ -25,17 +25,18 @@ struct Series {
     details: VecDeque<Detail>,
 }
 
+/// A sample.
 #[derive(Debug, Clone, Copy)]
-struct Second {
-    in_flight: u32,
+pub(super) struct Second {
+    pub(super) in_flight: u32,
     /// The most that were in flight at once since the sample before.
-    peak: u32,
-    limit: u32,
-    waiting: u32,
+    pub(super) peak: u32,
+    pub(super) limit: u32,
+    pub(super) waiting: u32,
     /// Since the sample before.
-    admitted: u32,
-    rejected: u32,
-    lasted: f32,
+    pub(super) admitted: u32,
+    pub(super) rejected: u32,
+    pub(super) lasted: f32,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -120,6 +121,11 @@ impl History {
             columns.rejected.push(second.rejected);
         }
         Some(columns)
+    }
+
+    /// The samples of a limit, the oldest first.
+    pub(super) fn seconds(&self, name: &str) -> Vec<Second> {
+        self.series.get(name).map(|series| series.seconds.iter().copied().collect()).unwrap_or_default()
     }
 
     /// All of them.
