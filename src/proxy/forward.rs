@@ -174,12 +174,7 @@ impl Forward {
     }
 
     /// Agrees to another protocol. The tunnel goes with the answer; the server runs it.
-    fn tunnel(
-        self,
-        upgraded: Upgraded<ForwardedBody, Held>,
-        deadline: Option<Instant>,
-        waited: Option<Waited>,
-    ) -> Response<Body> {
+    fn tunnel(self, upgraded: Upgraded<Held>, deadline: Option<Instant>, waited: Option<Waited>) -> Response<Body> {
         let Route { upstream, settings, .. } = &*self.route;
         let Upgraded { head, io, mut seat, mut held } = upgraded;
         let held = held.permit.take();

@@ -15,7 +15,6 @@ use super::connections::Needed;
 use super::preflight::Preflight;
 use super::recent::Recent;
 use super::registry::{Phase, Registry};
-use super::request_ahead::ForwardedBody;
 use super::sampling::Sampled;
 use super::seldom::Seldom;
 use super::settings::{Measured, Plan, ResponseHeaders, RouteSettings, Upgrade};
@@ -38,7 +37,7 @@ pub struct Shared {
     pub(super) adaptive: Vec<Adaptive>,
     /// Limits of earlier plans that are not done with: a plan that brings one back must not begin it at zero.
     pub(super) retired: Vec<Limiter>,
-    pub(super) upstreams: Vec<Arc<Upstream<ForwardedBody>>>,
+    pub(super) upstreams: Vec<Arc<Upstream>>,
     pub(super) preflight: Preflight,
     pub(super) response_headers: ResponseHeaders,
     recent: Arc<Recent>,
@@ -46,7 +45,7 @@ pub struct Shared {
 }
 
 /// An upstream that may outlive its plan.
-type Known = Arc<Upstream<ForwardedBody>>;
+type Known = Arc<Upstream>;
 
 /// A route with its limit and its way upstream.
 #[derive(Debug)]
@@ -56,7 +55,7 @@ pub(super) struct Route {
     pub(super) limits: Option<Limits>,
     /// How each of them tells whose a request is. Empty where none does.
     pub(super) keys: Vec<Option<KeyRules>>,
-    pub(super) upstream: Arc<Upstream<ForwardedBody>>,
+    pub(super) upstream: Arc<Upstream>,
     /// The `host:port` of the upstream's first endpoint; a socket's is `localhost`.
     pub(super) authority: HeaderValue,
     pub(super) names: Names,
@@ -317,7 +316,7 @@ impl Route {
         settings: RouteSettings,
         limiters: &[Limiter],
         keys: &[Option<KeyRules>],
-        upstreams: &[Arc<Upstream<ForwardedBody>>],
+        upstreams: &[Arc<Upstream>],
         before: Option<&Route>,
         of: &Shared,
     ) -> Self {
