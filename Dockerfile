@@ -18,7 +18,7 @@ RUN mkdir src benches && echo 'fn main() {}' >benches/gate.rs && echo '//! Stand
 COPY src src
 COPY config config
 # What /metrics says it was built of.
-ARG SLUICEGATE_COMMIT
+ARG BUILT_FROM_COMMIT
 RUN touch src/lib.rs src/main.rs \
     && cargo build --release --locked --target "$(rustc --print host-tuple)" \
     && cp target/*/release/sluicegate .

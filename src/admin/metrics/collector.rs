@@ -72,8 +72,8 @@ impl collector::Collector for Collector {
         let mut build = family(encoder, "build", "What is running.", MetricType::Info)?;
         build.encode_info(&[
             ("version", env!("CARGO_PKG_VERSION")),
-            ("commit", option_env!("SLUICEGATE_COMMIT").unwrap_or_default()),
-            ("rustc", env!("SLUICEGATE_RUSTC")),
+            ("commit", option_env!("BUILT_FROM_COMMIT").unwrap_or_default()),
+            ("rustc", env!("BUILT_BY_RUSTC")),
         ])
     }
 }
