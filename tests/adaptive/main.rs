@@ -138,6 +138,25 @@ fn a_steep_knee_is_kept_under_overload_and_found_again_when_capacity_falls() {
     assert!(goodput(&outcomes, 20.0, 35.0) >= 84.0);
 }
 
+/// Its answers that say so come at once, so that requests never fill a limit that is too high.
+#[test]
+fn a_server_that_turns_away_what_is_too_much_is_asked_for_less() {
+    let capacity = vec![(0.0, 32.0), (20.0, 16.0)];
+    let setup = Setup { capacity, ends: 40.0, turns_away: true, ..plain(1.3) };
+    for initial in [10, 300] {
+        println!("seed {}, from {initial}", setup.seed);
+        let settings = Settings { start: Start::At(number(initial)), ..Settings::new(number(1), number(1000)) };
+        let outcome = run(&setup, &mut Shipped::new(settings));
+        for (from, to) in [(8.0, 20.0), (25.0, 40.0)] {
+            let (away, good) = (outcome.turned_away(from, to), outcome.goodput(from, to));
+            println!("{from} to {to} s: {away:.1} % turned away, {good:.1} % done");
+            assert!(away < 20.0 && good > 75.0);
+        }
+    }
+    let unlimited = run(&setup, &mut Fixed(1000));
+    assert!(unlimited.turned_away(25.0, 40.0) > 50.0);
+}
+
 /// The model itself: at the knee all is done, and a limit four times too high is as bad as it is said to be.
 #[test]
 fn the_model_punishes_a_wrong_limit() {

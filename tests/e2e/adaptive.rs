@@ -177,3 +177,18 @@ async fn it_explains_what_it_will_do() {
     let status = gate.limit_status().await;
     assert_eq!((&status["queue"], &status["configured"]["limit"]), (&240.into(), &60.into()));
 }
+
+#[tokio::test]
+async fn a_number_is_suggested_once_enough_was_seen_and_what_was_found_at_once() {
+    let upstream = Upstream::start().await;
+    let suggested = async |gate: &Sluicegate| {
+        let shown = gate.command(&["suggest"]).await;
+        assert_eq!(shown.code, Some(0), "{shown:?}");
+        shown.stdout.lines().nth(1).expect("a row").split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    let found = adaptive(1, 200, 60).in_front_of(&upstream).await;
+    assert_eq!(suggested(&found).await, "default 60 60 it is adaptive: that is what it has found");
+    let fixed = Sluicegate::with_limit(20).admin().in_front_of(&upstream).await;
+    let row = suggested(&fixed).await;
+    assert!(row.starts_with("default 20 - not enough data yet: "), "{row}");
+}

@@ -135,7 +135,7 @@ fn a_mistake_is_reported_with_its_place_and_key() {
         ),
         (
             "route",
-            r#"limit = { adaptive = "knee" }"#,
+            r#"limit = { adaptive = "knee", max = 10 }"#,
             r#"0:4:1 routes.a.limit has no `min` (write { adaptive = "knee", min = 1, max = 500 })"#,
         ),
         (

@@ -21,14 +21,18 @@ impl Knee {
             return if evidence.is_constrained(limit) { self.try_something() } else { Reason::Unused };
         };
         let baseline = self.note(&level, baseline);
+        let failing = self.is_failing(level.lost);
+        if failing && self.tolerant <= 0.0 && evidence.ended() >= FAILURES {
+            // Even if it holds nobody back: who turns away what is too much never fills it.
+            return self.cut(level, 1.0);
+        }
         if !evidence.is_constrained(limit) {
             return self.unused(&level, baseline);
         }
         let error = level.times.error_of_difference(&baseline);
         let excess = level.times.mean - baseline.mean - self.target();
         let significant = excess > 3.0 * error && excess > SMALL * self.steepness;
-        let failing = self.is_failing(level.lost);
-        if significant || (failing && self.tolerant <= 0.0) {
+        if significant {
             return self.cut(level, 1.0);
         }
         self.here = self.here.pooled(&level, 4.0 * self.samples());
@@ -131,7 +135,9 @@ impl Knee {
         }
         let excess = self.baseline.map_or(0.0, |baseline| before.times.mean - baseline.mean - self.target());
         let by_times = excess / self.steepness;
-        let by_loss = if self.is_failing(level.lost) { -(1.0 - level.lost).max(0.5).ln() } else { 0.0 };
+        // What fails may take no time, so its share says little about how many too many there are.
+        let kept = (1.0 - level.lost).max(KEPT) * before.in_flight;
+        let by_loss = if self.is_failing(level.lost) { (self.limit / kept).ln() } else { 0.0 };
         let step = (weight * by_times).max(by_loss).clamp(-LESS.ln(), std::f64::consts::LN_2);
         (self.evidence, self.closed) = (Evidence::default(), level.times);
         if !self.begin_at(self.limit * (-step).exp(), Kind::Less, before, 0) {
@@ -145,6 +151,10 @@ impl Knee {
 
 /// More than this share failed or given up: whatever the times say, it is too much.
 pub(super) const FAILING: f64 = 0.2;
+/// What a cut for failures leaves of those in flight, at least.
+const KEPT: f64 = 0.75;
+/// So many must have ended before a share of them means anything.
+pub(super) const FAILURES: f64 = 30.0;
 /// An excess that asks for a smaller step than this is corrected without a trial.
 const SMALL: f64 = 0.15;
 /// The part of a window's excess that is corrected at once. Windows have a standard error of 8 %: this makes it 2 %.

@@ -1,6 +1,6 @@
 //! Trials: another limit for a moment, to see what it does.
 
-use super::cruise::FAILING;
+use super::cruise::{FAILING, FAILURES};
 use super::{Estimate, Knee, Phase};
 use crate::limit::decision::Reason;
 use crate::limit::level::Level;
@@ -72,8 +72,8 @@ impl Knee {
         let needed = self.needed(apart);
         let certain = count >= 25.0 && seconds >= self.typical.max(0.03) && (slope - 0.5).abs() > CERTAIN * doubt;
         let enough = count >= needed && seconds >= (2.0 * self.typical).max(0.05);
-        let failing = kind != Kind::More && self.is_failing(level.lost) && self.evidence.ended() >= 30.0;
-        let collapsed = kind == Kind::More && self.falls_short(&before);
+        let failing = self.is_failing(level.lost) && self.evidence.ended() >= FAILURES;
+        let collapsed = kind == Kind::More && (self.falls_short(&before) || failing && !self.is_failing(before.lost));
         if patient && !certain && !enough && !collapsed && !failing {
             return Reason::Gathering;
         }
@@ -83,9 +83,15 @@ impl Knee {
             return Reason::NoGain;
         }
         self.close();
-        if failing {
+        if failing && kind != Kind::More {
             // Times of what is lost say nothing, and there is nothing to lose.
             return self.descend(trial, level, true);
+        }
+        if kind == Kind::Less && self.is_failing(before.lost) && count >= 20.0 {
+            // Fewer do not fail. How many more would not, a trial with more says.
+            (self.here, self.anchor, self.phase) = (level, self.limit, Phase::Cruise);
+            self.until_more = self.until_more.min(0.5);
+            return Reason::Crowded;
         }
         let tried = (self.limit / before.limit).ln();
         if count < 20.0 || apart / tried < 0.3 {
@@ -140,7 +146,7 @@ impl Knee {
         let Some(baseline) = self.baseline.filter(|_| self.proven) else { return true };
         let Trial { before, top, .. } = trial;
         let in_all = (top.times.mean - level.times.mean) / (top.in_flight / level.in_flight).ln();
-        let faster = level.times.mean - baseline.mean < -1.5 * level.times.error_of_difference(&baseline);
+        let faster = level.times.mean - baseline.mean < -SURELY * level.times.error_of_difference(&baseline);
         in_all > 0.5 && (before.times.mean - baseline.mean > self.target() || faster)
     }
 
@@ -151,7 +157,7 @@ impl Knee {
         self.phase = Phase::Cruise;
         let known = self.baseline.unwrap_or(level.times);
         let error = level.times.error_of_difference(&known);
-        let faster = level.times.mean - known.mean < -1.5 * error;
+        let faster = level.times.mean - known.mean < -SURELY * error;
         if !failing && (faster || !self.proven) {
             self.baseline = Some(level.times);
         }
@@ -245,6 +251,8 @@ const MORE: [f64; 3] = [1.25, 1.5, 2.0];
 pub(super) const LESS: f64 = 0.8;
 /// So many standard errors end a trial early.
 const CERTAIN: f64 = 2.5;
+/// So many standard errors below the baseline are shorter times, not luck: trials end when they look decided, and luck does.
+const SURELY: f64 = 2.5;
 /// Otherwise it goes on until the slope has a standard error of a third, the threshold being a half from both answers.
 const TOLD_APART: f64 = 3.0;
 /// Seconds between trials with more, over the root of their cost in seconds of full throughput: right if the capacity

@@ -12,7 +12,14 @@ pub(crate) struct Sample {
     pub(crate) time: f64,
     /// Those in flight before it.
     pub(crate) in_flight: u32,
-    pub(crate) cut: bool,
+    pub(crate) end: End,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum End {
+    Answered,
+    GivenUp,
+    Failed,
 }
 
 pub(crate) trait Controller {
@@ -68,8 +75,12 @@ impl Controller for Shipped {
     }
 
     fn sample(&mut self, sample: Sample) {
-        let moments = if sample.cut { &mut self.window.cut } else { &mut self.window.answered };
-        moments.add(Duration::from_secs_f64(sample.time));
+        let time = Duration::from_secs_f64(sample.time);
+        match sample.end {
+            End::Answered => self.window.answered.add(time),
+            End::GivenUp => self.window.cut.add(time),
+            End::Failed => self.window.failed += 1,
+        }
     }
 
     fn tick(&mut self, now: f64, in_flight: u32) {

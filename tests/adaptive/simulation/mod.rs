@@ -63,6 +63,8 @@ pub(crate) struct Setup {
     pub(crate) bursts: Option<Bursts>,
     /// What clients have given up gives its permit back at once, though it is worked on.
     pub(crate) forgets: bool,
+    /// The server turns away at once what it has no processor for.
+    pub(crate) turns_away: bool,
     /// Waiting longer is judged on arrival; the order is `adaptive_lifo`.
     pub(crate) queue_timeout: f64,
 }

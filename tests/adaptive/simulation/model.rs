@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use sluicegate::queue::{DrainRate, Entry, Level, Next, Order, Queue, Room, Ticket, Waiter};
 
-use super::controllers::{Controller, Sample};
+use super::controllers::{Controller, End, Sample};
 use super::draw::exponential;
 use super::server::Server;
 use super::{Class, Setup, at};
@@ -30,11 +30,16 @@ pub(crate) struct Bin {
     pub(crate) latencies: Vec<f32>,
     pub(crate) arrivals: u32,
     pub(crate) refused: u32,
+    /// What the server was asked for, and what of that it turned away.
+    pub(crate) asked: u32,
+    pub(crate) turned_away: u32,
 }
 
 pub(crate) const BIN: f64 = 0.5;
 /// The housekeeper's visits.
 pub(crate) const TICK: f64 = 0.010;
+/// A server that has no room says so after so many seconds.
+const TO_TURN_AWAY: f64 = 0.001;
 
 #[derive(Clone, Copy, PartialEq)]
 enum Where {
@@ -62,6 +67,7 @@ enum Event {
     Arrival(usize),
     GiveUp(u32, u32),
     Paused(u32),
+    TurnedAway(u32),
     Tick,
 }
 
@@ -136,7 +142,8 @@ impl Model<'_> {
             match event {
                 Event::Arrival(class) => self.arrival(class),
                 Event::GiveUp(id, turn) => self.give_up(id, turn),
-                Event::Paused(id) => self.server.begin(id, self.requests[id as usize].work),
+                Event::Paused(id) => self.ask_server(id),
+                Event::TurnedAway(id) => self.turned_away(id),
                 Event::Tick => self.tick(),
             }
         }
@@ -296,13 +303,36 @@ impl Model<'_> {
         assert!(self.in_flight <= self.limit, "more than the limit");
         let request = &mut self.requests[id as usize];
         (request.place, request.started, request.in_flight) = (Where::Inside, now, in_flight);
-        let (pause, work) = (request.pause, request.work);
+        let pause = request.pause;
         if pause > 0.0 {
             self.at(pause, Event::Paused(id))
         } else {
-            self.server.begin(id, work)
+            self.ask_server(id)
         }
         self.controller.began(in_flight + 1);
+    }
+
+    fn ask_server(&mut self, id: u32) {
+        self.bin().asked += 1;
+        if self.setup.turns_away && self.server.is_full() {
+            self.bin().turned_away += 1;
+            return self.at(TO_TURN_AWAY, Event::TurnedAway(id));
+        }
+        self.server.begin(id, self.requests[id as usize].work)
+    }
+
+    fn turned_away(&mut self, id: u32) {
+        let Request { started, in_flight, given_up, .. } = self.requests[id as usize];
+        if !(given_up && self.setup.forgets) {
+            self.in_flight -= 1;
+            self.completed += 1;
+        }
+        if !given_up {
+            let now = self.now;
+            self.controller.sample(Sample { now, time: now - started, in_flight, end: End::Failed });
+        }
+        self.leave(id);
+        self.hand_over();
     }
 
     fn done(&mut self, id: u32) {
@@ -313,7 +343,7 @@ impl Model<'_> {
         }
         if !request.given_up {
             let (now, in_flight) = (self.now, request.in_flight);
-            self.controller.sample(Sample { now, time: now - request.started, in_flight, cut: false });
+            self.controller.sample(Sample { now, time: now - request.started, in_flight, end: End::Answered });
             let bin = self.bin();
             bin.good += request.work;
             bin.latencies.push((now - request.came) as f32);
@@ -336,7 +366,7 @@ impl Model<'_> {
             Where::Inside => {
                 self.requests[id as usize].given_up = true;
                 let (now, in_flight) = (self.now, request.in_flight);
-                self.controller.sample(Sample { now, time: now - request.started, in_flight, cut: true });
+                self.controller.sample(Sample { now, time: now - request.started, in_flight, end: End::GivenUp });
                 if self.setup.forgets {
                     self.in_flight -= 1;
                     self.completed += 1;

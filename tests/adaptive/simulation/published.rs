@@ -1,6 +1,6 @@
 //! Controllers of Netflix's concurrency-limits, written after its published sources, with its defaults. For comparison.
 
-use super::controllers::{Controller, Sample};
+use super::controllers::{Controller, End, Sample};
 
 /// `AIMDLimit`: initial 20, between 20 and 200, timeout 5 s, backoff 0.9; looks at each sample.
 pub(crate) struct Aimd(f64);
@@ -17,7 +17,7 @@ impl Controller for Aimd {
     }
 
     fn sample(&mut self, sample: Sample) {
-        if sample.cut || sample.time > 5.0 {
+        if sample.end != End::Answered || sample.time > 5.0 {
             self.0 = (self.0 * 0.9).floor();
         } else if f64::from(sample.in_flight) * 2.0 >= self.0 {
             self.0 += 1.0;
@@ -41,7 +41,7 @@ impl Second {
         self.sum += sample.time;
         self.count += 1;
         self.in_flight = self.in_flight.max(sample.in_flight);
-        self.cut |= sample.cut;
+        self.cut |= sample.end != End::Answered;
         if sample.now <= self.ends {
             return None;
         }

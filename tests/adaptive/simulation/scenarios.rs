@@ -30,6 +30,7 @@ pub(crate) fn plain(load: f64) -> Setup {
         }],
         bursts: None,
         forgets: false,
+        turns_away: false,
         queue_timeout: 0.05,
     }
 }

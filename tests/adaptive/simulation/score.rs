@@ -36,6 +36,13 @@ impl Outcome {
         let count = |of: fn(&super::model::Bin) -> u32| f64::from(bins.iter().map(of).sum::<u32>());
         100.0 * count(|bin| bin.refused) / count(|bin| bin.arrivals).max(1.0)
     }
+
+    /// Of what the server was asked for, how much it turned away, in percent.
+    pub(crate) fn turned_away(&self, from: f64, to: f64) -> f64 {
+        let bins = self.between(from, to);
+        let count = |of: fn(&super::model::Bin) -> u32| f64::from(bins.iter().map(of).sum::<u32>());
+        100.0 * count(|bin| bin.turned_away) / count(|bin| bin.asked).max(1.0)
+    }
 }
 
 /// The goodput and p99 of the best fixed limit, for each phase.

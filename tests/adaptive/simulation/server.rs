@@ -33,6 +33,10 @@ impl Server {
         }
     }
 
+    pub(crate) fn is_full(&self) -> bool {
+        self.busy.len() as f64 >= self.capacity
+    }
+
     /// So much time goes by.
     pub(crate) fn pass(&mut self, seconds: f64) {
         self.done += seconds * self.rate();
