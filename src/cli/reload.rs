@@ -99,6 +99,7 @@ impl Reloader {
             ("admin.listen", settings.admin.listen == admin.listen),
             ("admin.token", token(&settings.admin) == token(admin)),
             ("admin.dashboard", settings.admin.dashboard == admin.dashboard),
+            ("[tracing]", settings.tracing == self.started.tracing),
             ("[log]", (&settings.log_level, &settings.access_log, &settings.log_format, &settings.log_lines) == log),
         ];
         same.into_iter().filter(|(_, same)| !same).map(|(what, _)| what).collect()

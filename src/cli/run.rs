@@ -9,11 +9,12 @@ use super::changed::Watched;
 use super::open_files;
 use super::reload::Reloader;
 use super::{Ending, print_error};
-use crate::access_log::Writer;
+use crate::access_log::{Readers, Writer};
 use crate::admin;
 use crate::config::{Settings, Sources};
 use crate::proxy::{Plan, RouteSettings};
 use crate::server::Server;
+use crate::traces::Exporter;
 
 /// Serves until a signal or the admin listener says to stop, then drains. SIGHUP loads `sources` again,
 /// and so does a change of the files that are watched.
@@ -50,7 +51,9 @@ async fn serve(settings: Settings, sources: Sources, mut watched: Option<Watched
         Ok(access_log) => access_log,
         Err(error) => return failed(&error),
     };
-    let server = match Server::start(settings.server, settings.plan, access_log.as_ref().map(Writer::log)) {
+    let (tracer, traces) = Exporter::start(settings.tracing).unzip();
+    let readers = Readers { log: access_log.as_ref().map(Writer::log), tracer };
+    let server = match Server::start(settings.server, settings.plan, readers) {
         Ok(server) => server,
         Err(error) => return failed(&error),
     };
@@ -94,6 +97,9 @@ async fn serve(settings: Settings, sources: Sources, mut watched: Option<Watched
     }
     if let Some(access_log) = access_log {
         access_log.finish();
+    }
+    if let Some(traces) = traces {
+        traces.finish().await;
     }
     if drained.lost > 0 {
         tracing::warn!(lost = drained.lost, "requests were cut at the end of the drain");

@@ -8,11 +8,11 @@ use super::report::{Report, problem};
 use super::routes::{self, Route};
 use super::section::Section;
 use super::shared::SharedLimits;
-use super::{Settings, admin, connections, log, response_headers, server, together, upstreams};
+use super::{Settings, admin, connections, log, response_headers, server, together, tracing, upstreams};
 use crate::proxy::Plan;
 
 /// Tables that a later version will have.
-const TABLES_NOT_YET: &[&str] = &["tracing", "fleet"];
+const TABLES_NOT_YET: &[&str] = &["fleet"];
 
 const WHAT_TO_WRITE: &str = "write [upstreams.default] with url = \"http://127.0.0.1:3000\" and [routes.default] with \
                              limit = 20, or use --upstream URL --limit N";
@@ -23,6 +23,7 @@ pub(super) fn settings(tree: Map<String, Value>, report: &Report) -> Option<Sett
     let (server, preflight) = server::read(root.section("server"), report);
     let admin = admin::read(root.section("admin"), report);
     let log = log::read(root.section("log"));
+    let tracing = tracing::read(root.section("tracing"), report);
     let response_headers = response_headers::read(root.section("response_headers"));
 
     let mut limit_sections = root.named_sections("limits");
@@ -79,6 +80,7 @@ pub(super) fn settings(tree: Map<String, Value>, report: &Report) -> Option<Sett
         access_log: log.access,
         log_format: log.format,
         log_lines: log.lines,
+        tracing,
     })
 }
 

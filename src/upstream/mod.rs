@@ -29,6 +29,8 @@ mod load;
 mod members;
 mod pause;
 mod pool;
+#[cfg(feature = "otel")]
+mod post;
 mod ready;
 mod received;
 mod resolve;
@@ -53,6 +55,8 @@ pub use faults::ErrorCounts;
 pub use forward::{Answer, How, Step, Upgraded, Upstream};
 pub use health::{Health, Probe};
 pub use line::Patience;
+#[cfg(feature = "otel")]
+pub use post::Poster;
 pub use resolve::Resolve;
 pub use response_body::ResponseBody;
 pub use secret::{SecretError, SecretHeader};
