@@ -25,10 +25,10 @@ FEW, MANY = 1_000, 6_000
 CASES = {"forwarded": "/small", "rejected": "/held"}
 
 
-def instructions(directory, path, requests):
+def instructions(directory, path, requests, config="sg.toml"):
     """What a process takes that answers so many requests, its start and end included."""
     command = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={directory}/out", f"{compare.ROOT}/target/release/sluicegate"]
-    proxy = subprocess.Popen([*command, "-c", f"{directory}/sg.toml"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    proxy = subprocess.Popen([*command, "-c", f"{directory}/{config}"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     compare.wait_for(compare.SLUICEGATE)
     holding = compare.hold(compare.SLUICEGATE) if path == "/held" else None
     url = f"http://127.0.0.1:{compare.SLUICEGATE}{path}"
