@@ -13,13 +13,15 @@ ENV RUSTFLAGS="-C target-feature=+crt-static"
 
 # The dependencies, in a layer that lasts until they change. That the target is named keeps the flag away from what runs
 # inside the compiler, which can't be static.
-COPY Cargo.toml Cargo.lock ./
+COPY Cargo.toml Cargo.lock build.rs ./
 RUN mkdir src benches && echo 'fn main() {}' >benches/gate.rs && echo '//! Stands in.' >src/lib.rs && printf '//! Stands in.\nfn main() {}\n' >src/main.rs \
     && cargo build --release --locked --features "$FEATURES" --target "$(rustc --print host-tuple)"
 
 # Cargo goes by time, and the sources may be older than what stood in for them.
 COPY src src
 COPY config config
+# What /metrics says it was built of.
+ARG SLUICEGATE_COMMIT
 RUN touch src/lib.rs src/main.rs \
     && cargo build --release --locked --features "$FEATURES" --target "$(rustc --print host-tuple)" \
     && cp target/*/release/sluicegate .

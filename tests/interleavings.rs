@@ -1,6 +1,6 @@
 //! The gate's word under all interleavings of a few threads, with loom.
 //!
-//! The word is the shipped one (`src/admission/word.rs`), on loom's atomics. The line behind the lock is a small one that
+//! The word is the shipped one (`src/admission/word.rs`), as is what adds up the time at the limit, on loom's atomics. The line behind the lock is a small one that
 //! follows the same steps: set the flag, look again, join; hand over under the lock; publish before unlocking.
 
 use std::collections::VecDeque;
@@ -10,15 +10,19 @@ use loom::model::Builder;
 use loom::sync::{Arc, Mutex, MutexGuard};
 use loom::thread;
 
+use full::Fullness;
 use word::Word;
 
 #[allow(dead_code, reason = "not all that the word can do plays a part here")]
 #[path = "../src/admission/word.rs"]
 mod word;
 
+#[path = "../src/admission/full.rs"]
+mod full;
+
 /// What stands beside the word in the crate.
 mod atomic {
-    pub(super) use loom::sync::atomic::{AtomicU64, Ordering};
+    pub(super) use loom::sync::atomic::{AtomicU64, Ordering, fence};
 }
 
 /// What stands above it.
@@ -66,13 +70,13 @@ impl Gate {
     }
 
     fn acquire(&self, seats: u32) -> Entry {
-        if self.word.try_acquire(seats) {
+        if self.word.try_acquire(seats).is_some() {
             self.enter(seats);
             return Entry::Inside;
         }
         let mut line = self.lock();
         self.word.set_waiting();
-        if line.waiting.is_empty() && self.word.try_acquire_for_waiter(seats) {
+        if line.waiting.is_empty() && self.word.try_acquire_for_waiter(seats).is_some() {
             self.publish(&line);
             self.enter(seats);
             return Entry::Inside;
@@ -94,7 +98,7 @@ impl Gate {
     fn hand_over(&self, line: &mut Line) {
         while let Some(&(ticket, seats)) = line.waiting.front()
             && self.word.read().fits(seats)
-            && self.word.try_acquire_for_waiter(seats)
+            && self.word.try_acquire_for_waiter(seats).is_some()
         {
             self.enter(seats);
             line.waiting.pop_front();
@@ -147,7 +151,7 @@ impl Gate {
             (left, unsettled) = (outside.len(), outside);
         }
         assert_eq!(self.word.read().in_flight(), 0);
-        assert!(self.word.try_acquire(1), "the flag was left behind");
+        assert!(self.word.try_acquire(1).is_some(), "the flag was left behind");
     }
 }
 
@@ -262,4 +266,57 @@ fn the_wide_and_the_narrow_get_their_seats() {
             },
         ],
     );
+}
+
+/// What is noted of the time at the limit agrees with the word once nobody changes it any more.
+#[test]
+fn who_makes_it_full_and_who_makes_room_agree_in_the_end() {
+    struct Limit {
+        word: Word,
+        full: Fullness,
+    }
+    impl Limit {
+        fn agree(&self) {
+            self.full.agree(|| self.word.read().is_full(), || 0);
+        }
+
+        fn come_and_go(&self) {
+            if let Some(word) = self.word.try_acquire(1) {
+                if word.is_full() {
+                    self.agree();
+                }
+                if self.word.release(1).was_full {
+                    self.agree();
+                }
+            }
+        }
+    }
+    let mut builder = Builder::new();
+    builder.preemption_bound = Some(2);
+    builder.check(|| {
+        let limit = Arc::new(Limit { word: Word::new(1), full: Fullness::default() });
+        let other = limit.clone();
+        let comes = thread::spawn(move || other.come_and_go());
+        let other = limit.clone();
+        let stays = thread::spawn(move || {
+            let word = other.word.try_acquire(1);
+            if word.is_some_and(|word| word.is_full()) {
+                other.agree();
+            }
+            other.word.set_limit(2);
+            other.agree();
+            word.is_some()
+        });
+        limit.come_and_go();
+        comes.join().unwrap();
+        let stayed = stays.join().unwrap();
+        assert_eq!(limit.word.read().in_flight(), u32::from(stayed));
+        let told = |at: u64| limit.full.read(move || at);
+        // With a limit of two, it is over: the time stands still.
+        assert_eq!(told(1000), told(2000));
+        limit.word.set_limit(1);
+        limit.agree();
+        let (then, later) = (told(3000), told(4000));
+        assert_eq!(later > then, stayed);
+    });
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::time::Instant;
 
-use crate::admission::{Counts, Limiter, Reason};
+use crate::admission::{self, Counts, Limiter, Reason};
 use crate::histogram::BOUNDS;
 
 /// What each limit was like once a second. A limit that is gone is forgotten.
@@ -28,6 +28,8 @@ struct Series {
 #[derive(Debug, Clone, Copy)]
 struct Second {
     in_flight: u32,
+    /// The most that were in flight at once since the sample before.
+    peak: u32,
     limit: u32,
     waiting: u32,
     /// Since the sample before.
@@ -39,6 +41,7 @@ struct Second {
 #[derive(Debug, Clone, Copy)]
 struct Detail {
     waits: [u32; BOUNDS.len() + 1],
+    longest_wait: Duration,
     rejected: [u32; Reason::ALL.len()],
 }
 
@@ -46,6 +49,7 @@ struct Detail {
 #[derive(Debug, Default, PartialEq, Serialize)]
 pub(super) struct Columns {
     in_flight: Vec<u32>,
+    peak: Vec<u32>,
     limit: Vec<u32>,
     queue_length: Vec<u32>,
     admitted: Vec<u32>,
@@ -66,6 +70,8 @@ pub(super) struct Pace {
 /// What happened between two samples.
 #[derive(Debug, Default, PartialEq, Serialize)]
 struct Events {
+    /// The most that were in flight at once.
+    peak: u32,
     admitted: u32,
     rejected: u32,
 }
@@ -73,11 +79,11 @@ struct Events {
 /// What the last minute was like.
 #[derive(Debug, Default, PartialEq, Serialize)]
 pub(super) struct Minute {
-    /// Those whose wait has ended, admitted or not. Times are theirs, and as exact as the buckets of the histogram.
+    /// Those whose wait has ended, admitted or not. Times are theirs; the quantiles are as exact as the buckets of the
+    /// histogram, and the longest wait is exact.
     waited: u64,
     wait_p50_seconds: Option<f64>,
     pub(super) wait_p95_seconds: Option<f64>,
-    /// No wait was longer; `null` also if one was longer than the largest bound.
     wait_max_seconds: Option<f64>,
     rejected: BTreeMap<&'static str, u64>,
 }
@@ -107,6 +113,7 @@ impl History {
         let mut columns = Columns::default();
         for second in &self.series.get(name)?.seconds {
             columns.in_flight.push(second.in_flight);
+            columns.peak.push(second.peak);
             columns.limit.push(second.limit);
             columns.queue_length.push(second.waiting);
             columns.admitted.push(second.admitted);
@@ -128,10 +135,13 @@ impl History {
 
 impl Series {
     fn new(limiter: &Limiter, now: Instant) -> Self {
+        // What was before the first sample is no second's.
+        limiter.end_second();
         Series { last: (limiter.counts(), now), seconds: VecDeque::new(), details: VecDeque::new() }
     }
 
     fn sample(&mut self, limiter: &Limiter, now: Instant) {
+        let admission::Second { peak, longest_wait } = limiter.end_second();
         let (before, then) = std::mem::replace(&mut self.last, (limiter.counts(), now));
         let counts = &self.last.0;
         let rejected = std::array::from_fn(|at| since(counts.rejected[at].1, before.rejected[at].1));
@@ -140,6 +150,7 @@ impl Series {
             SECONDS,
             Second {
                 in_flight: limiter.in_flight(),
+                peak,
                 limit: limiter.limit(),
                 waiting: limiter.queue_len(),
                 admitted: since(counts.admitted, before.admitted),
@@ -151,7 +162,7 @@ impl Series {
             let sum = |counts: &Counts| counts.admitted_waits.buckets[at] + counts.rejected_waits.buckets[at];
             since(sum(counts), sum(&before))
         });
-        push(&mut self.details, MINUTE, Detail { waits, rejected });
+        push(&mut self.details, MINUTE, Detail { waits, longest_wait, rejected });
     }
 
     fn pace(&self) -> Pace {
@@ -163,6 +174,7 @@ impl Series {
         };
         let mut waits = [0_u64; BOUNDS.len() + 1];
         let mut rejected = [0_u64; Reason::ALL.len()];
+        let longest_wait = self.details.iter().map(|detail| detail.longest_wait).max().unwrap_or_default();
         for detail in &self.details {
             waits.iter_mut().zip(detail.waits).for_each(|(sum, count)| *sum += u64::from(count));
             rejected.iter_mut().zip(detail.rejected).for_each(|(sum, count)| *sum += u64::from(count));
@@ -176,7 +188,7 @@ impl Series {
                 waited: waits.iter().sum(),
                 wait_p50_seconds: quantile(&waits, 0.5),
                 wait_p95_seconds: quantile(&waits, 0.95),
-                wait_max_seconds: waits.iter().rposition(|count| *count > 0).and_then(|at| BOUNDS.get(at).copied()),
+                wait_max_seconds: waits.iter().any(|count| *count > 0).then_some(longest_wait.as_secs_f64()),
                 rejected: reasons.map(|(reason, count)| (reason.as_str(), count)).collect(),
             },
         }
@@ -185,7 +197,7 @@ impl Series {
 
 impl From<&Second> for Events {
     fn from(second: &Second) -> Self {
-        Events { admitted: second.admitted, rejected: second.rejected }
+        Events { peak: second.peak, admitted: second.admitted, rejected: second.rejected }
     }
 }
 
@@ -250,6 +262,7 @@ mod tests {
         sample(&mut history);
         let expected = Columns {
             in_flight: vec![2, 0],
+            peak: vec![2, 2],
             limit: vec![2, 2],
             queue_length: vec![0, 0],
             admitted: vec![2, 0],

@@ -13,14 +13,15 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, watch};
+use tokio::net::{TcpListener, TcpStream, UnixStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
 use tower_service::Service;
 
 use super::board::{Board, FOLLOWERS_MAX};
 use super::context::{Connection, Context};
+use super::peers::Peers;
 use super::router::router;
 use super::settings::{Listen, Settings, Token};
 use crate::server::{Handle, SocketFile};
@@ -60,7 +61,8 @@ pub struct Running {
     _file: Option<SocketFile>,
 }
 
-/// How many are served at once; further ones wait in the kernel. Followers of the events don't use up what the others need.
+/// How many are served at once; whoever comes then takes the place of the one that has been quiet for the longest time.
+/// Followers of the events don't use up what the others need.
 const MAX_CONNECTIONS: u32 = 256 + FOLLOWERS_MAX as u32;
 /// From the end of an answer to the end of the next request's head.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
@@ -169,29 +171,53 @@ enum Accepting {
 }
 
 async fn accept(listener: Accepting, router: Router, connections: Arc<Semaphore>, closing: watch::Receiver<bool>) {
-    loop {
-        let permit = connections.clone().acquire_owned().await.expect("nobody closes the semaphore");
-        let (router, closing) = (router.clone(), closing.clone());
+    let peers = Peers::new();
+    for number in 0.. {
         let accepted = match &listener {
             Accepting::Tcp(listener) => listener.accept().await.map(|(stream, peer)| {
                 let _ = stream.set_nodelay(true);
-                tokio::spawn(async move {
-                    if let Ok(local) = stream.local_addr() {
-                        serve(stream, Connection { peer, local }, router, closing).await;
-                    }
-                    drop(permit);
-                })
+                stream.local_addr().ok().map(|local| (Stream::Tcp(stream), Connection { peer, local }))
             }),
-            Accepting::Unix(listener) => listener.accept().await.map(|(stream, _)| {
-                tokio::spawn(async move {
-                    serve(stream, LOCAL, router, closing).await;
-                    drop(permit);
-                })
-            }),
+            Accepting::Unix(listener) => listener.accept().await.map(|(stream, _)| Some((Stream::Unix(stream), LOCAL))),
         };
-        if let Err(error) = accepted {
-            tracing::debug!(%error, "accepting an admin connection failed");
-            sleep(BACK_OFF).await;
+        match accepted {
+            Ok(Some((stream, between))) => {
+                let place = place(&connections, &peers).await;
+                let (router, closing) = (router.clone(), closing.clone());
+                match stream {
+                    Stream::Tcp(stream) => peers.serve(number, stream, |stream| async move {
+                        serve(stream, between, router, closing).await;
+                        drop(place);
+                    }),
+                    Stream::Unix(stream) => peers.serve(number, stream, |stream| async move {
+                        serve(stream, between, router, closing).await;
+                        drop(place);
+                    }),
+                }
+            }
+            // It is gone already.
+            Ok(None) => {}
+            Err(error) => {
+                tracing::debug!(%error, "accepting an admin connection failed");
+                sleep(BACK_OFF).await;
+            }
+        }
+    }
+}
+
+/// A connection of either kind.
+enum Stream {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+/// A place for one more, which somebody has to leave if there is none.
+async fn place(connections: &Arc<Semaphore>, peers: &Peers) -> OwnedSemaphorePermit {
+    match connections.clone().try_acquire_owned() {
+        Ok(place) => place,
+        Err(_) => {
+            peers.make_room();
+            connections.clone().acquire_owned().await.expect("nobody closes the semaphore")
         }
     }
 }

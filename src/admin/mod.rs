@@ -20,6 +20,7 @@ mod metrics;
 mod openapi;
 mod overrides;
 mod patch;
+mod peers;
 mod probes;
 mod problem;
 mod protection;

@@ -31,6 +31,8 @@ pub(super) struct Rejection {
     queue_ms: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
     retry_after: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    endpoint: Option<String>,
     // Only known where there is an access log.
     #[serde(skip_serializing_if = "Option::is_none")]
     client_ip: Option<String>,
@@ -110,6 +112,7 @@ impl From<Arc<Refused>> for Rejection {
             why: why(&refused),
             queue_ms: refused.waited.map_or(0.0, |(_, wait)| wait.as_micros() as f64 / 1000.0),
             retry_after: refused.retry_after,
+            endpoint: refused.endpoint.as_deref().map(str::to_owned),
             client_ip: asked.map(|asked| asked.client_ip.to_canonical().to_string()),
             method: asked.and_then(|asked| asked.method.as_ref()).map(Method::to_string),
             path: asked.and_then(|asked| asked.target.as_ref()).map(Uri::path).map(str::to_owned),
@@ -120,6 +123,12 @@ impl From<Arc<Refused>> for Rejection {
 /// What the client was told, with the numbers behind it.
 fn why(refused: &Refused) -> String {
     let mut why = refused.detail.to_owned();
+    match (&refused.endpoint, &refused.cause) {
+        (Some(endpoint), Some(cause)) => _ = write!(why, " {endpoint}: {cause}."),
+        (Some(endpoint), None) => _ = write!(why, " It was sent to {endpoint}."),
+        (None, Some(cause)) => _ = write!(why, " {cause}."),
+        (None, None) => {}
+    }
     if let Some(LimitThen { in_flight, limit, queue_length, queue, .. }) = &refused.limit {
         let _ = write!(why, " {in_flight} of {limit} in flight, {queue_length} of {queue} waiting.");
     }

@@ -154,7 +154,7 @@ impl Turn {
                 },
                 // Waiting => Arriving | Done
                 State::Waiting(place) => {
-                    let Some((verdict, flow)) = collect(gate, place, cx) else { return Poll::Pending };
+                    let Some((verdict, flow)) = collect(gate, place, &self.claim, cx) else { return Poll::Pending };
                     let now = now();
                     let waited = Waited { position: place.position, wait: now.saturating_duration_since(place.since) };
                     if verdict == Verdict::Again {
@@ -205,7 +205,12 @@ impl Turn {
 }
 
 /// The verdict, if there is one, and under which flow it is counted; else who is to be woken for it.
-fn collect(gate: &Gate, Place { ticket, .. }: Place, cx: &Context<'_>) -> Option<(Verdict, Option<FlowId>)> {
+fn collect(
+    gate: &Gate,
+    Place { ticket, .. }: Place,
+    claim: &Claim,
+    cx: &Context<'_>,
+) -> Option<(Verdict, Option<FlowId>)> {
     let mut waiting = gate.lock();
     if let Some(waker) = waiting.line.waker_mut(ticket) {
         waker.clone_from(cx.waker());
@@ -213,6 +218,9 @@ fn collect(gate: &Gate, Place { ticket, .. }: Place, cx: &Context<'_>) -> Option
     }
     let flow = waiting.line.counted(ticket);
     let verdict = waiting.line.remove(ticket).expect("a waiter that does not wait has a verdict");
+    if verdict == Verdict::Granted {
+        gate.tally.collected(claim.seats_taken());
+    }
     Some((verdict, flow))
 }
 
@@ -232,6 +240,9 @@ impl Turn {
         let mut waiting = gate.lock();
         let flow = waiting.line.counted(*ticket);
         let verdict = waiting.line.remove(*ticket);
+        if verdict == Some(Verdict::Granted) {
+            gate.tally.collected(self.claim.seats_taken());
+        }
         // Capacity may have been saved up for it.
         gate.settle_from(waiting, |waiting| gate.next(waiting));
         if verdict == Some(Verdict::Granted) {

@@ -178,6 +178,7 @@ impl Newcomer<'_> {
         if waiting.line.waker_mut(ticket).is_none() {
             let flow = waiting.line.counted(ticket);
             if waiting.line.remove(ticket) == Some(Verdict::Granted) {
+                gate.tally.collected(seats);
                 return Outcome::Admitted(flow);
             }
             return refused(if client_ends_it { Reason::DeadlineExpired } else { Reason::QueueTimeout });

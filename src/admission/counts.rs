@@ -23,6 +23,8 @@ pub(super) struct Counters {
     dry_run_rejected: AtomicU64,
     admitted_waits: Histogram,
     rejected_waits: Histogram,
+    /// In microseconds, of those that have ended since it was last taken.
+    longest_wait: AtomicU64,
 }
 
 /// What a limit has done so far.
@@ -79,6 +81,12 @@ impl Counters {
     pub(super) fn waited(&self, wait: Duration, admitted: bool) {
         let waits = if admitted { &self.admitted_waits } else { &self.rejected_waits };
         waits.count(wait);
+        self.longest_wait.fetch_max(u64::try_from(wait.as_micros()).unwrap_or(u64::MAX), Relaxed);
+    }
+
+    /// The longest wait that has ended since this was last asked.
+    pub(super) fn take_longest_wait(&self) -> Duration {
+        Duration::from_micros(self.longest_wait.swap(0, Relaxed))
     }
 
     /// `seats` are those taken so far, in flight or come back.

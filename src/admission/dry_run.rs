@@ -12,8 +12,7 @@ use super::word::Mode;
 pub(super) fn pass(gate: &Arc<Gate>, seats: u32, in_vain: bool, whose: impl FnOnce() -> Keyed) -> Arrival {
     let whose = gate.word.read().is(Mode::KEYED).then(whose);
     let refused = in_vain || whose == Some(Keyed::Refused);
-    let (counted, before) = gate.word.force(seats);
-    gate.counters.took(counted);
+    let (counted, before) = gate.force(seats);
     let (mut flow, mut at_cap) = (None, false);
     if before.is(Mode::CAPPED) && counted == seats {
         let key = match whose {

@@ -10,13 +10,16 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 
 use super::counts::Counters;
 use super::crowd::{Crowd, Rate};
+use super::full::Fullness;
 use super::key::Key;
 use super::overrides::Overrides;
+use super::peak::Peak;
 use super::permit::Waited;
 use super::rejection::{Reason, Rejection};
 use super::settings::{Hold, LIMIT_MAX, Settings};
+use super::tally::Tally;
 use super::waiting::{Verdict, Waiting, Wakers};
-use super::word::{Mode, Word};
+use super::word::{Mode, Reading, Word};
 use crate::queue::{FlowId, Next, Order, Rules};
 
 // Aligned so that no neighbour's writes slow the word down: two cache lines, since they are fetched in pairs.
@@ -28,6 +31,13 @@ pub(super) struct Gate {
     carried: AtomicU64,
     /// What was last said of that.
     told: AtomicU64,
+    /// The most in flight.
+    pub(super) peak: Peak,
+    full: Fullness,
+    /// The moment that its times count from.
+    start: Instant,
+    /// What the word is checked against.
+    pub(super) tally: Tally,
     /// Who waits; kept beside the line so that a rejection needs no lock.
     pub(super) crowd: Crowd,
     pub(super) rate: Rate,
@@ -54,6 +64,10 @@ impl Gate {
             word: Word::new(settings.limit.get().min(LIMIT_MAX)),
             carried: AtomicU64::new(0),
             told: AtomicU64::new(0),
+            peak: Peak::default(),
+            full: Fullness::default(),
+            start: now(),
+            tally: Tally::default(),
             crowd: Crowd::default(),
             rate: Rate::default(),
             spooled: AtomicU64::new(0),
@@ -78,20 +92,54 @@ impl Gate {
     /// Takes seats that are free if nobody waits for them and nobody counts them by key.
     #[inline]
     pub(super) fn take(&self, seats: u32) -> bool {
-        let taken = self.word.try_acquire(seats);
-        if taken {
-            self.counters.took(seats);
+        let Some(word) = self.word.try_acquire(seats) else { return false };
+        self.took(seats, word);
+        if word.is_full() {
+            self.agree_on_fullness();
         }
-        taken
+        true
     }
 
     /// Takes seats for the one whose turn it is. To be called under the lock.
     pub(super) fn take_in_turn(&self, seats: u32) -> bool {
-        let taken = self.word.try_acquire_for_waiter(seats);
-        if taken {
-            self.counters.took(seats);
+        let word = self.word.try_acquire_for_waiter(seats);
+        if let Some(word) = word {
+            self.took(seats, word);
         }
-        taken
+        word.is_some()
+    }
+
+    /// Takes seats whatever the limit. Returns how many could be counted, and how it was before.
+    pub(super) fn force(&self, seats: u32) -> (u32, Reading) {
+        let (counted, before) = self.word.force(seats);
+        self.counters.took(counted);
+        self.peak.rise(u64::from(before.in_flight() + counted));
+        if before.in_flight() + counted >= before.limit() {
+            self.agree_on_fullness();
+        }
+        (counted, before)
+    }
+
+    /// Takes note of seats that have been taken, which has left the word so.
+    #[inline]
+    fn took(&self, seats: u32, word: Reading) {
+        self.counters.took(seats);
+        self.peak.rise(u64::from(word.in_flight()));
+    }
+
+    /// Takes note of whether the limit is full.
+    #[cold]
+    fn agree_on_fullness(&self) {
+        self.full.agree(|| self.word.read().is_full(), || self.nanos());
+    }
+
+    /// For how long it has been full, all together.
+    pub(super) fn full_for(&self) -> Duration {
+        Duration::from_nanos(self.full.read(|| self.nanos()))
+    }
+
+    fn nanos(&self) -> u64 {
+        u64::try_from(now().saturating_duration_since(self.start).as_nanos()).unwrap_or(u64::MAX)
     }
 
     /// Gives seats back, to the next in line if there is one.
@@ -119,6 +167,10 @@ impl Gate {
         let released = self.word.release(seats);
         if released.carried > 0 {
             self.carried.fetch_add(released.carried, Release);
+        }
+        // Whoever hands over takes note of it afterwards: mostly it is full again then.
+        if released.was_full && !released.somebody_waits {
+            self.agree_on_fullness();
         }
         released.somebody_waits
     }
@@ -156,6 +208,7 @@ impl Gate {
             Next::Go(choice) => {
                 // It fails only if the limit has just been lowered.
                 self.take_in_turn(choice.seats()).then_some(())?;
+                self.tally.granted(choice.seats());
                 waiting.line.grant(choice, Verdict::Granted)
             }
         };
@@ -204,6 +257,8 @@ impl Gate {
         } else {
             self.crowd.publish(waiting.line.len(), waiting.line.seats(), waiting.line.least_urgent());
         }
+        // After the flag: who gives seats back from here on takes note of it himself.
+        self.agree_on_fullness();
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Waiting> {

@@ -40,6 +40,15 @@ pub struct Waiter {
     pub wait: Option<Duration>,
 }
 
+/// What was seen of one second.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Second {
+    /// The most permits that were out at once.
+    pub peak: u32,
+    /// The longest of the waits that ended in it, admitted or not; zero if there was none.
+    pub longest_wait: Duration,
+}
+
 /// Places in line are counted up to here for the one who asks: each is looked at under the lock.
 const COUNTED: usize = 1000;
 
@@ -79,6 +88,30 @@ impl Limiter {
     /// request that takes more than the limit runs alone.
     pub fn in_flight(&self) -> u32 {
         self.0.word.read().in_flight()
+    }
+
+    /// The most permits that were out at once within the last minute: exact, and the same for all who ask. Of all the time
+    /// where nobody [ends seconds](Limiter::end_second).
+    pub fn peak(&self) -> u32 {
+        u32::try_from(self.0.peak.most(now())).unwrap_or(u32::MAX)
+    }
+
+    /// For how long no permit was free, all together: exact.
+    pub fn full_for(&self) -> Duration {
+        self.0.full_for()
+    }
+
+    /// Seats that count as in flight and for which there is no permit, or, negative, permits that don't count: not zero if
+    /// the two ways of counting have disagreed for a second or more, which would be a fault.
+    pub fn unaccounted(&self) -> i64 {
+        self.0.tally.unaccounted(|| self.in_flight())
+    }
+
+    /// Ends a second of what is told of seconds. To be called once a second, by one who then keeps what it returns.
+    pub fn end_second(&self) -> Second {
+        self.0.tally.end_second(|| self.in_flight());
+        let peak = self.0.peak.end_second(now(), || u64::from(self.in_flight()));
+        Second { peak: u32::try_from(peak).unwrap_or(u32::MAX), longest_wait: self.0.counters.take_longest_wait() }
     }
 
     /// How many are waiting.

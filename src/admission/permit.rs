@@ -36,7 +36,9 @@ impl Permit {
     /// Wraps seats that `gate` has already counted.
     #[inline]
     pub(super) fn new(gate: Arc<Gate>, seats: u32, flow: Option<FlowId>, waited: Option<Waited>) -> Self {
-        Permit { gate, seats: u64::from(seats), flow, waited, narrower: None }
+        let seats = u64::from(seats);
+        gate.tally.gave(seats);
+        Permit { gate, seats, flow, waited, narrower: None }
     }
 
     /// Holds `narrower` as well. Its wait began first; this one's includes it.
@@ -73,6 +75,7 @@ impl Permit {
     fn release(&mut self) {
         let seats = std::mem::take(&mut self.seats);
         if seats > 0 {
+            self.gate.tally.got_back(seats);
             self.gate.release(seats as u32, self.flow.take());
         }
     }

@@ -13,6 +13,7 @@ mod dry_run;
 mod keys;
 mod orders;
 mod seats;
+mod seen;
 mod storm;
 mod storm_of_all;
 mod told;

@@ -25,6 +25,8 @@ pub(super) struct Released {
     pub(super) somebody_waits: bool,
     /// How many seats came back that the word does not count any more: mostly none.
     pub(super) carried: u64,
+    /// Whether the limit was full until now.
+    pub(super) was_full: bool,
 }
 
 /// Beside the number: how it is to be taken. Flags of the word, so that nobody has to look anywhere else.
@@ -63,6 +65,11 @@ impl Reading {
         (self.0 & IN_FLIGHT) as u32
     }
 
+    /// Whether no permit is free, however narrow.
+    pub(super) fn is_full(self) -> bool {
+        self.in_flight() >= self.limit()
+    }
+
     /// Both, for the queue.
     pub(super) fn room(self) -> Room {
         Room { limit: self.limit(), in_flight: self.in_flight() }
@@ -94,26 +101,27 @@ impl Word {
     }
 
     /// Takes seats, at most 2^24 - 1, unless too few are free, somebody waits, or the gate's mode or end stands against
-    /// it.
+    /// it. Returns how it is then.
     #[inline]
-    pub(super) fn try_acquire(&self, seats: u32) -> bool {
+    pub(super) fn try_acquire(&self, seats: u32) -> Option<Reading> {
         self.acquire_unless(WAITING | CLOSED | Mode::CAPPED.0 | Mode::DRY_RUN.0, seats)
     }
 
     /// Takes seats for the one whose turn it is: only the limit counts.
-    pub(super) fn try_acquire_for_waiter(&self, seats: u32) -> bool {
+    pub(super) fn try_acquire_for_waiter(&self, seats: u32) -> Option<Reading> {
         self.acquire_unless(0, seats)
     }
 
     #[inline]
-    fn acquire_unless(&self, flags: u64, seats: u32) -> bool {
+    fn acquire_unless(&self, flags: u64, seats: u32) -> Option<Reading> {
         let mut word = self.0.load(Ordering::Relaxed);
         loop {
             if word & flags != 0 || !Reading(word).fits(seats) {
-                return false;
+                return None;
             }
-            match self.0.compare_exchange_weak(word, word + u64::from(seats), Ordering::AcqRel, Ordering::Relaxed) {
-                Ok(_) => return true,
+            let taken = word + u64::from(seats);
+            match self.0.compare_exchange_weak(word, taken, Ordering::AcqRel, Ordering::Relaxed) {
+                Ok(_) => return Some(Reading(taken)),
                 Err(current) => word = current,
             }
         }
@@ -136,7 +144,11 @@ impl Word {
         // What the count at the top has no bits for falls out there; what is taken at the bottom was in it.
         let before = self.0.fetch_add((seats << BACK_SHIFT).wrapping_sub(seats), Ordering::AcqRel);
         debug_assert!(before & IN_FLIGHT >= seats, "a permit came back twice");
-        Released { somebody_waits: before & WAITING != 0, carried: ((before >> BACK_SHIFT) + seats) & !BACK }
+        Released {
+            somebody_waits: before & WAITING != 0,
+            carried: ((before >> BACK_SHIFT) + seats) & !BACK,
+            was_full: Reading(before).is_full(),
+        }
     }
 
     pub(super) fn set_waiting(&self) {

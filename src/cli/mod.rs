@@ -11,6 +11,7 @@ mod explain;
 mod open_files;
 mod reload;
 mod run;
+mod supervisor;
 
 use std::fmt::Display;
 use std::io::Write;

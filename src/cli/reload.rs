@@ -1,7 +1,7 @@
 //! A new configuration for a running server.
 
 use super::run::with_causes;
-use super::{print_error, print_warnings};
+use super::{print_error, print_warnings, supervisor};
 use crate::admin;
 use crate::config::{self, Loaded, Settings, Sources};
 use crate::proxy::{Changes, Difference, Plan};
@@ -29,10 +29,13 @@ impl Reloader {
 
     /// All or nothing: what is wrong is said, and the running configuration stays. With `dry_run` it stays in any case.
     pub(super) async fn reload(&mut self, dry_run: bool) -> Outcome {
-        let outcome = self.load(dry_run).await;
-        if !dry_run {
-            self.handle.count_reload(outcome.is_ok());
+        if dry_run {
+            return self.load(dry_run).await;
         }
+        supervisor::reloading();
+        let outcome = self.load(dry_run).await;
+        supervisor::reloaded();
+        self.handle.count_reload(outcome.is_ok());
         outcome
     }
 

@@ -8,7 +8,7 @@ use tracing_subscriber::EnvFilter;
 use super::changed::Watched;
 use super::open_files;
 use super::reload::Reloader;
-use super::{Ending, print_error};
+use super::{Ending, print_error, supervisor};
 use crate::access_log::{Readers, Writer};
 use crate::admin;
 use crate::config::{Settings, Sources};
@@ -64,7 +64,9 @@ async fn serve(settings: Settings, sources: Sources, mut watched: Option<Watched
         Ok(admin) => admin,
         Err(error) => return failed(&error),
     };
-    print_error(format_args!("sluicegate: listening on {}, {summary}, admin {admin_url}", listening.join(" and ")));
+    let start_line = format!("listening on {}, {summary}, admin {admin_url}", listening.join(" and "));
+    print_error(format_args!("sluicegate: {start_line}"));
+    supervisor::ready(&start_line);
 
     let mut reloader = Reloader::new(sources, started, handle.clone());
     let tended = handle.clone();
@@ -86,6 +88,7 @@ async fn serve(settings: Settings, sources: Sources, mut watched: Option<Watched
         }
     }
     tracing::info!("draining");
+    supervisor::stopping();
     let drained = tokio::select! {
         drained = server.drain() => drained,
         // Whoever asks twice does not want to wait.

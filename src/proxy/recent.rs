@@ -46,6 +46,10 @@ pub struct Refused {
     pub retry_after: Option<u64>,
     /// Its place in line on arrival (1 is next), and how long it stood there.
     pub waited: Option<(u32, Duration)>,
+    /// What lay behind it: an error of the system's, say.
+    pub cause: Option<Box<str>>,
+    /// Where it was sent to last, if it was.
+    pub endpoint: Option<Arc<str>>,
     /// Who asked for what; only known where there is an access log.
     pub asked: Option<Asked>,
 }
@@ -121,6 +125,8 @@ pub(super) fn keep(reply: &Reply, about: &About<'_>) {
         detail: reply.detail,
         retry_after: reply.retry_after,
         waited: reply.waited.map(|waited| (waited.position, waited.wait)),
+        cause: reply.cause.clone(),
+        endpoint: about.record.endpoint(),
         asked: about.record.asked(),
     });
 }
@@ -157,6 +163,8 @@ mod tests {
             detail: "",
             retry_after: None,
             waited: None,
+            cause: None,
+            endpoint: None,
             asked: None,
         }
     }

@@ -239,6 +239,12 @@ impl Record {
         Released(self.0.as_ref().filter(|noted| noted.open.is_some()).map(Arc::downgrade))
     }
 
+    /// Where it was sent to last.
+    pub(super) fn endpoint(&self) -> Option<Arc<str>> {
+        let entered = self.live().and_then(|live| live.endpoint());
+        entered.or_else(|| self.open()?.entry().endpoint.clone())
+    }
+
     /// It goes to this endpoint.
     pub(super) fn sent_to(&self, endpoint: &Arc<str>) {
         if let Some(live) = self.live() {

@@ -302,6 +302,10 @@ impl Live {
         self.seen().endpoint = Some(endpoint.clone());
     }
 
+    pub(super) fn endpoint(&self) -> Option<Arc<str>> {
+        self.seen().endpoint.clone()
+    }
+
     /// Resolves once it has been cancelled.
     pub(super) fn poll_cancelled(&self, cx: &mut Context<'_>) -> Poll<()> {
         let mut seen = self.seen();

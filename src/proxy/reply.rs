@@ -41,6 +41,8 @@ pub(super) struct Reply {
     /// The wait would have been in vain, and was not begun.
     pub(super) predicted: bool,
     pub(super) outcome: Outcome,
+    /// What lay behind it, for operators alone.
+    pub(super) cause: Option<Box<str>>,
 }
 
 /// What an answer says about its request.
@@ -69,7 +71,8 @@ pub(super) struct About<'a> {
 
 impl Reply {
     fn new(status: StatusCode, reason: &'static str, detail: &'static str) -> Self {
-        Reply { status, reason, detail, retry_after: None, waited: None, predicted: false, outcome: Outcome::Refused }
+        let outcome = Outcome::Refused;
+        Reply { status, reason, detail, retry_after: None, waited: None, predicted: false, outcome, cause: None }
     }
 
     pub(super) fn no_route() -> Self {
@@ -180,7 +183,7 @@ impl Reply {
             Failure::Cancelled => return Reply::cancelled(),
             Failure::RequestBody(error) => return Reply::body_failed(error.as_ref()),
         };
-        Reply { outcome: Outcome::Failed, ..reply }
+        Reply { outcome: Outcome::Failed, cause: cause(failure), ..reply }
     }
 
     /// A request's body that failed on our side: what the wire said about it is at the bottom of the error.
@@ -296,4 +299,11 @@ struct Problem<'a> {
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     predicted: bool,
     request_id: &'a str,
+}
+
+/// What lies behind a failure, from the error that is nearest to it to the one at the bottom.
+fn cause(failure: &Failure) -> Option<Box<str>> {
+    let behind = std::iter::successors(failure.source(), |error| (*error).source());
+    let behind: Vec<_> = behind.map(ToString::to_string).collect();
+    (!behind.is_empty()).then(|| behind.join(": ").into())
 }

@@ -114,8 +114,13 @@ impl<W, V, K: Hash + Eq + Clone> Queue<W, V, K> {
             in_flight: flow.in_flight,
         });
         let mut busy: Vec<_> = views.filter(|view| view.waiting + view.in_flight > 0).collect();
-        busy.sort_by_key(|view| std::cmp::Reverse((view.waiting, view.in_flight)));
-        busy.truncate(n);
+        let busiest = |view: &KeyView<'_, K>| std::cmp::Reverse((view.waiting, view.in_flight));
+        // Whoever asks holds the lock: only those are sorted who are shown.
+        if n < busy.len() {
+            busy.select_nth_unstable_by_key(n, busiest);
+            busy.truncate(n);
+        }
+        busy.sort_by_key(busiest);
         busy
     }
 

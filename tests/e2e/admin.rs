@@ -1,16 +1,19 @@
 //! Watching and steering it through the admin listener.
 
 mod commands;
+mod crowds;
 mod dashboard;
 mod endpoints;
 mod fleets;
 mod metrics;
+mod names;
 mod openapi;
 mod overrides;
 mod protection;
 mod queues;
 mod reload;
 mod requests;
+mod series;
 mod traffic;
 mod watching;
 

@@ -86,7 +86,7 @@ async fn the_end_of_a_wait_is_noticed_within_20_ms() {
 }
 
 /// How many files this process may have open, and so what it starts, where the system shows it (Linux).
-fn open_files() -> Option<usize> {
+pub(crate) fn open_files() -> Option<usize> {
     let limits = std::fs::read_to_string("/proc/self/limits").ok()?;
     let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
     line.split_whitespace().next()?.parse().ok()

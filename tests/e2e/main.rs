@@ -17,6 +17,8 @@ mod corners_body;
 mod corners_pace;
 mod crowding;
 mod deadlines;
+mod deploy;
+mod docs;
 mod drain;
 mod durations;
 mod eject;

@@ -1,5 +1,8 @@
 //! It starts whole or not at all.
 
+use tokio::net::UnixDatagram;
+
+use crate::support::bridge::Directory;
 use crate::support::{Sluicegate, Upstream, soon};
 
 #[tokio::test]
@@ -13,6 +16,36 @@ async fn flags_alone_are_enough_and_the_start_line_says_what_is_served() {
     let mut client = gate.get("/").await;
     soon("the request", upstream.next()).await.respond(200, "").await;
     assert_eq!(client.answer().await.status, 200);
+}
+
+#[tokio::test]
+async fn a_service_manager_is_told_when_it_serves_reloads_and_stops() {
+    let directory = Directory::new();
+    let manager = UnixDatagram::bind(directory.file("notify")).expect("a path of our own");
+    let hears = async || {
+        let mut message = [0; 4096];
+        let length = soon("word to the service manager", manager.recv(&mut message)).await.expect("a socket of ours");
+        String::from_utf8(message[..length].to_vec()).expect("text")
+    };
+    let text =
+        "[upstreams.a]\nurl = \"http://127.0.0.1:1\"\n[server]\nlisten = \"127.0.0.1:0\"\n[routes.a]\nlimit = 1\n";
+    let variables = [("NOTIFY_SOCKET", &*directory.path("notify"))];
+    let mut gate = Sluicegate::configured_with(text, &[], &variables).await;
+    let started = hears().await;
+    let line = gate.start_line.trim_start_matches("sluicegate: ");
+    assert_eq!(started, format!("READY=1\nSTATUS={line}\n"));
+
+    // Also where the configuration is refused: it goes on serving.
+    for text in [text.replace("limit = 1", "limit = 2"), "nonsense".to_owned()] {
+        gate.reload(&text).await;
+        let reloading = hears().await;
+        assert!(reloading.starts_with("RELOADING=1\nMONOTONIC_USEC="), "{reloading}");
+        assert_eq!(hears().await, "READY=1\n");
+    }
+
+    gate.terminate();
+    assert_eq!(hears().await, "STOPPING=1\nSTATUS=draining\n");
+    assert_eq!(gate.exit_code().await, Some(0));
 }
 
 #[tokio::test]

@@ -65,7 +65,7 @@ function card(name) {
   const fact = (key, label) => [h("dt", null, label), c.facts[key] = h("dd")];
   const facts = h("dl", null, ...fact("admitted", "Admitted / s"), ...fact("rejected", "Rejected / s"),
     ...fact("oldest", "Oldest waiter"), ...fact("p50", "Wait p50"), ...fact("p95", "Wait p95"), ...fact("max", "Wait max"));
-  facts.title = "Waits of those who had to, over the last minute, as exact as the histogram's buckets";
+  facts.title = "Waits of those who had to, over the last minute; p50 and p95 as exact as the histogram's buckets";
   c.reasons = h("div");
   c.keys = h("div");
   c.control = control(name);
@@ -95,7 +95,7 @@ function show(c, limit) {
   say(c.facts.oldest, time(limit.oldest_seconds));
   say(c.facts.p50, time(minute.wait_p50_seconds));
   say(c.facts.p95, time(minute.wait_p95_seconds));
-  say(c.facts.max, minute.wait_max_seconds == null ? (minute.waited ? "> 5 min" : "–") : "≤ " + time(minute.wait_max_seconds));
+  say(c.facts.max, time(minute.wait_max_seconds));
   const reasons = Object.entries(minute.rejected).sort((a, b) => b[1] - a[1]);
   c.reasons.replaceChildren(reasons.length
     ? h("dl", null, ...reasons.flatMap(([reason, n]) => [h("dt", null, h("span", { class: "reason" }, reason)), h("dd", null, count(n))]))
@@ -197,7 +197,7 @@ function chart(name) {
       cursor.setAttribute("x1", x(p));
       cursor.setAttribute("x2", x(p));
     }
-    say(reading, p ? `${clock(live.tick - p.tick)} ago: ${p.inFlight} of ${limitText(p.limit)} in flight, ${p.queue} waiting, ${p.admitted} admitted, ${p.rejected} rejected` : "last 5 minutes");
+    say(reading, p ? `${clock(live.tick - p.tick)} ago: ${p.inFlight} of ${limitText(p.limit)} in flight, ${p.peak} at most, ${p.queue} waiting, ${p.admitted} admitted, ${p.rejected} rejected` : "last 5 minutes");
   }
   return { root, draw };
 }
@@ -206,7 +206,7 @@ function chart(name) {
 function take(name, data) {
   if (name === "history") {
     live.series = new Map(Object.entries(data.limits).map(([limit, columns]) => [limit, columns.in_flight.map((inFlight, i) => ({
-      tick: data.tick - columns.in_flight.length + 1 + i, inFlight, limit: columns.limit[i], queue: columns.queue_length[i], admitted: columns.admitted[i], rejected: columns.rejected[i] }))]));
+      tick: data.tick - columns.in_flight.length + 1 + i, inFlight, peak: columns.peak[i], limit: columns.limit[i], queue: columns.queue_length[i], admitted: columns.admitted[i], rejected: columns.rejected[i] }))]));
     live.tick = data.tick;
   } else if (name === "snapshot") snapshot(data);
 }

@@ -69,7 +69,11 @@ impl collector::Collector for Collector {
         encode_log(encoder, &proxy)?;
         encode_traffic(encoder, &proxy)?;
         let mut build = family(encoder, "build", "What is running.", MetricType::Info)?;
-        build.encode_info(&[("version", env!("CARGO_PKG_VERSION"))])
+        build.encode_info(&[
+            ("version", env!("CARGO_PKG_VERSION")),
+            ("commit", option_env!("SLUICEGATE_COMMIT").unwrap_or_default()),
+            ("rustc", env!("SLUICEGATE_RUSTC")),
+        ])
     }
 }
 
@@ -122,8 +126,9 @@ fn encode_log(encoder: &mut DescriptorEncoder<'_>, proxy: &Shared) -> Result<(),
 
 fn encode_gauges(encoder: &mut DescriptorEncoder<'_>, limits: &[Snapshot<'_>]) -> Result<(), Error> {
     type Read = fn(&Limiter) -> u32;
-    let gauges: [(&str, &str, Read); 6] = [
+    let gauges: [(&str, &str, Read); 7] = [
         ("inflight", "Requests that hold a permit.", Limiter::in_flight),
+        ("inflight_peak", "The most permits that were held at once within the last 60 seconds.", Limiter::peak),
         ("limit", "How many requests may be in flight, overrides included.", Limiter::limit),
         ("limit_configured", "How many requests may be in flight by the configuration.", |limiter| {
             limiter.settings().limit.get()
@@ -146,6 +151,11 @@ fn encode_gauges(encoder: &mut DescriptorEncoder<'_>, limits: &[Snapshot<'_>]) -
         let seconds = limit.limiter.oldest_wait().as_ref().map_or(0.0, Duration::as_secs_f64);
         gauge(&mut oldest, &[("limit", limit.name)], &seconds)?;
     }
+    let help = "Permits in flight that nobody holds, or, negative, held ones that are not counted: zero, or a fault.";
+    let mut unaccounted = family(encoder, "permits_unaccounted", help, MetricType::Gauge)?;
+    for limit in limits {
+        gauge(&mut unaccounted, &[("limit", limit.name)], &limit.limiter.unaccounted())?;
+    }
     Ok(())
 }
 
@@ -167,6 +177,10 @@ fn encode_counters(encoder: &mut DescriptorEncoder<'_>, limits: &[Snapshot<'_>])
         for limit in limits {
             counter(&mut counters, &[("limit", limit.name)], &read(&limit.counts))?;
         }
+    }
+    let mut full = family(encoder, "saturated_seconds", "For how long no permit was free.", MetricType::Counter)?;
+    for limit in limits {
+        counter(&mut full, &[("limit", limit.name)], &limit.limiter.full_for().as_secs_f64())?;
     }
     let help = "Requests that a limit did not admit.";
     let mut rejected = family(encoder, "limit_rejected", help, MetricType::Counter)?;

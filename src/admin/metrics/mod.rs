@@ -3,6 +3,7 @@
 mod classic;
 mod collector;
 mod endpoints;
+mod process;
 mod traffic;
 mod upstreams;
 
@@ -17,14 +18,16 @@ use super::context::Context;
 use super::problem::Problem;
 use crate::server::Handle;
 use collector::Collector;
+use process::Process;
 
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 const CLASSIC: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// All metrics, with our prefix.
+/// All metrics: ours, with our prefix, and those of the process, which have the same names everywhere.
 pub(super) fn registry(server: Handle) -> Registry {
-    let mut registry = Registry::with_prefix("sluicegate");
-    registry.register_collector(Box::new(Collector::new(server)));
+    let mut registry = Registry::default();
+    registry.register_collector(Box::new(Process));
+    registry.sub_registry_with_prefix("sluicegate").register_collector(Box::new(Collector::new(server)));
     registry
 }
 

@@ -50,8 +50,15 @@ fn the_limit_holds_in_a_storm() {
             })
         })
         .collect();
+    // Whatever is under way while one looks, there is never a permit too many.
+    while !threads.iter().all(std::thread::JoinHandle::is_finished) {
+        assert!(limiter.0.tally.difference(|| limiter.in_flight()) >= 0);
+        std::thread::yield_now();
+    }
     threads.into_iter().for_each(|thread| thread.join().unwrap());
     assert_eq!((limiter.in_flight(), limiter.queue_len()), (0, 0));
+    assert_eq!(limiter.0.tally.difference(|| 0), 0);
+    assert_eq!((limiter.full_for(), limiter.peak()), (limiter.full_for(), LIMIT));
     let permits: Vec<_> = (0..LIMIT).map(|_| limiter.try_acquire().unwrap()).collect();
     assert!(limiter.try_acquire().is_none());
     drop(permits);
@@ -98,4 +105,5 @@ fn nested_limits_hold_in_a_storm_and_end_at_zero() {
         .collect();
     threads.into_iter().for_each(|thread| thread.join().unwrap());
     assert!(shared.iter().all(|limiter| limiter.in_flight() == 0 && limiter.queue_len() == 0));
+    assert!(shared.iter().all(|limiter| limiter.0.tally.difference(|| 0) == 0));
 }

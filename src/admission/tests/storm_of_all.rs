@@ -75,6 +75,8 @@ fn whatever_happens_to_a_limit_it_holds_and_ends_at_zero() {
     threads.into_iter().for_each(|thread| thread.join().unwrap());
 
     assert_eq!((limiter.in_flight(), limiter.queue_len()), (0, 0), "seed {seed}");
+    assert_eq!(limiter.0.tally.difference(|| 0), 0, "seed {seed}");
+    assert_eq!(limiter.full_for(), limiter.full_for(), "nobody is left who has not told that it is full no more");
     let counts = limiter.counts();
     let rejected: u64 = counts.rejected.iter().map(|(_, count)| count).sum();
     assert_eq!(rejected, seen.rejected.load(SeqCst), "seed {seed}");

@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
+use super::names::certified;
 use crate::support::tools::{has, output_of};
-use crate::support::{Sluicegate, Upstream};
+use crate::support::{Upstream, soon, until};
 
 const DASHBOARD: &str = include_str!("../../../deploy/grafana/sluicegate.json");
 const ALERTS: &str = include_str!("../../../deploy/prometheus/alerts.yml");
@@ -15,9 +16,8 @@ const OF_PROMETHEUS: [&str; 2] = ["job", "instance"];
 
 #[tokio::test]
 async fn every_metric_and_label_that_is_asked_for_is_exposed() {
-    let upstream = Upstream::start().await;
-    let gate = Sluicegate::with_limit(1).admin().in_front_of(&upstream).await;
-    let exposed = exposed(gate.metrics().await.keys());
+    let mut upstream = Upstream::start().await;
+    let exposed = exposed(&mut upstream).await;
     let asked: Vec<String> = expressions().into_iter().chain([code_of(ALERTS)]).collect();
     let mut wrong = Vec::new();
     let mut names = BTreeSet::new();
@@ -53,9 +53,8 @@ async fn every_metric_and_label_that_is_asked_for_is_exposed() {
 
 #[tokio::test]
 async fn what_is_grouped_by_is_a_label_of_what_is_asked_for() {
-    let upstream = Upstream::start().await;
-    let gate = Sluicegate::with_limit(1).admin().in_front_of(&upstream).await;
-    let exposed = exposed(gate.metrics().await.keys());
+    let mut upstream = Upstream::start().await;
+    let exposed = exposed(&mut upstream).await;
     for expression in expressions() {
         let metrics = expression.match_indices("sluicegate_").map(|(at, _)| word(&expression[at..]).0);
         let labels: BTreeSet<&str> =
@@ -117,9 +116,15 @@ fn code_of(text: &str) -> String {
 }
 
 /// The exposed metrics, with their labels and what values those have.
-fn exposed<'a>(samples: impl Iterator<Item = &'a String>) -> BTreeMap<String, BTreeMap<String, BTreeSet<String>>> {
+async fn exposed(upstream: &mut Upstream) -> BTreeMap<String, BTreeMap<String, BTreeSet<String>>> {
+    let (gate, _ca) = certified(upstream).await;
+    // What has become of requests is there once there was one.
+    let mut client = gate.get("/").await;
+    soon("the request", upstream.next()).await.respond(200, "").await;
+    assert_eq!(client.answer().await.status, 200);
+    until("it to be counted", async || gate.metrics().await.keys().any(|name| name.contains("requests_total"))).await;
     let mut exposed: BTreeMap<String, BTreeMap<String, BTreeSet<String>>> = BTreeMap::new();
-    for sample in samples {
+    for sample in gate.metrics().await.keys() {
         let (name, labels) = word(sample);
         let known = exposed.entry(name.to_owned()).or_default();
         let labels = labels.trim_start_matches('{').trim_end_matches('}');

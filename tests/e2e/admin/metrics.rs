@@ -2,7 +2,7 @@
 
 use crate::support::admin::{ask, samples};
 use crate::support::tools::{has, output_of};
-use crate::support::{Sluicegate, Upstream, soon, until};
+use crate::support::{Client, Sluicegate, Upstream, soon, until};
 
 #[tokio::test]
 async fn metrics_count_what_happens() {
@@ -31,7 +31,6 @@ async fn metrics_count_what_happens() {
         ("limit_rejected_total{limit=\"default\",reason=\"queue_timeout\"}", 0.0),
         ("rejected_total{route=\"default\",reason=\"queue_full\"}", 1.0),
         ("queue_wait_seconds_count{limit=\"default\",outcome=\"admitted\"}", 0.0),
-        (concat!("build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"}"), 1.0),
     ])
     .await;
     let now = gate.metrics().await;
@@ -74,7 +73,13 @@ async fn both_text_formats_are_spoken_and_hold_the_same_samples() {
     assert!(open.ends_with("# EOF\n") && !classic.contains("# EOF"));
     assert!(open.contains("# TYPE sluicegate_admitted counter\n"));
     assert!(classic.contains("# TYPE sluicegate_admitted_total counter\n"));
-    assert_eq!(samples(&classic), samples(&open));
+    // What a process uses changes from one scrape to the next.
+    let ours =
+        |text: &str| samples(text).into_iter().filter(|(name, _)| name.starts_with("sluicegate_")).collect::<Vec<_>>();
+    assert_eq!(ours(&classic), ours(&open));
+    let version = concat!("sluicegate_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\",");
+    let info = ours(&open).into_iter().find(|(name, _)| name.starts_with(version)).expect("what is running").0;
+    assert!(info.contains("rustc=\"1."), "{info}");
     for (bucket, count) in samples(&open).iter().filter(|(name, _)| name.contains("_bucket{")) {
         assert!(bucket.contains("le=\"") && *count == 0.0, "{bucket}");
     }
@@ -89,4 +94,42 @@ async fn promtool_takes_the_metrics() {
     let gate = Sluicegate::with_limit(1).admin().in_front_of(&upstream).await;
     let command = format!("curl -s http://{}/metrics | promtool check metrics && echo taken", gate.admin_address());
     assert_eq!(output_of("sh", &["-c", &command]).await.trim(), "taken");
+}
+
+#[tokio::test]
+async fn under_load_with_clients_that_leave_all_permits_are_accounted_for_and_the_peak_is_the_limit() {
+    const LIMIT: u32 = 4;
+    let upstream = Upstream::that(|call| async move { call.respond(200, "").await }).await;
+    let setup = Sluicegate::with_limit(LIMIT as usize).queue(50).admin().route("on_client_gone = \"reset\"");
+    let gate = setup.in_front_of(&upstream).await;
+    let address = gate.address;
+    let clients = (0..12).map(|client| {
+        tokio::spawn(async move {
+            let mut connection = Client::connect(address).await;
+            for request in 0..100 {
+                connection.get("/").await;
+                if client % 3 == 0 && request % 5 == 0 {
+                    connection.leave();
+                    connection = Client::connect(address).await;
+                } else {
+                    assert_eq!(connection.answer().await.status, 200);
+                }
+            }
+        })
+    });
+    let clients: Vec<_> = clients.collect();
+    let unaccounted = "sluicegate_permits_unaccounted{limit=\"default\"}";
+    while !clients.iter().all(tokio::task::JoinHandle::is_finished) {
+        assert_eq!(gate.metrics().await[unaccounted], 0.0);
+    }
+    for client in clients {
+        client.await.unwrap();
+    }
+    until("the permits to be back", async || gate.limit_status().await["in_flight"] == 0).await;
+    let (one, other) = (gate.metrics().await, gate.metrics().await);
+    let value = |name: &str| one[&format!("sluicegate_{name}{{limit=\"default\"}}")];
+    assert_eq!((one[unaccounted], value("inflight_peak")), (0.0, f64::from(LIMIT)));
+    let seconds = "saturated_seconds_total";
+    assert!(value(seconds) > 0.0, "the limit was never full");
+    assert_eq!(value(seconds), other[&format!("sluicegate_{seconds}{{limit=\"default\"}}")], "nobody holds it full");
 }

@@ -220,3 +220,19 @@ async fn an_answer_that_never_pauses_is_cut_when_it_is_cancelled() {
     soon("its end", async { tokio::join!(reading, cancelling) }).await;
     until("the permit to be back", async || gate.limit_status().await["in_flight"] == 0).await;
 }
+
+#[tokio::test]
+async fn why_names_the_endpoint_that_failed_and_the_error_of_the_system() {
+    // A port that nobody listens on: it was ours a moment ago.
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let gate = Sluicegate::with_limit(1).admin().in_front_of_url(&format!("http://{nobody}")).await;
+    let mut client = asking(&gate, "/", "fails", &[]).await;
+    client.answer().await.expect(502, "connect_failed");
+    let rejections = gate.ask_admin("GET /api/v1/rejections?request_id=fails", "").await.json();
+    let rejection = &rejections["rejections"][0];
+    assert_eq!(rejection["endpoint"], nobody.to_string(), "{rejections}");
+    let why = rejection["why"].as_str().expect("text");
+    assert!(why.contains(&format!("{nobody}: Connection refused")), "{why}");
+    let told = gate.command(&["why", "fails"]).await;
+    assert!(told.stdout.contains("Connection refused"), "{told:?}");
+}

@@ -20,6 +20,19 @@ pub fn has_python(module: &str) -> bool {
     or_say_so(command.status().is_ok_and(|status| status.success()), &format!("python3 with {module}"))
 }
 
+/// How Docker's compose is called here: a plugin of Docker's, or a program of its own. If neither is there, says so.
+pub fn has_compose() -> Option<&'static [&'static str]> {
+    let called: [&[&str]; 2] = [&["docker", "compose"], &["docker-compose"]];
+    let answers = |words: &&&[&str]| {
+        let mut command = std::process::Command::new(words[0]);
+        command.args(&words[1..]).arg("version").stdout(Stdio::null()).stderr(Stdio::null());
+        command.status().is_ok_and(|status| status.success())
+    };
+    let found = called.iter().find(answers).copied();
+    or_say_so(found.is_some(), "docker-compose");
+    found
+}
+
 fn or_say_so(found: bool, what: &str) -> bool {
     if !found {
         // Past the test's capture, so that it is seen although the test passes.
