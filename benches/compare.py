@@ -1,279 +1,210 @@
 #!/usr/bin/env python3
-"""CPU for a request, beside HAProxy and nginx.
+"""CPU for a request, latency and memory, beside HAProxy and nginx.
 
-Each proxy runs on one core with a limit of 50 and the same forwarding fields, and no access log. (nginx can count requests
-but has no queue, so its limit is one that is not reached.) The load and the
-upstream have the other cores. The proxies take turns in short windows, and ratios are taken within a round: absolute times
-swing with the machine, ratios hardly.
+Each proxy runs on one core with the same limit and the same forwarding fields, and no access log unless the case says so. The
+load and the upstream have the other cores. The proxies take turns in short windows, and ratios are taken within a round:
+absolute times swing with the machine, ratios hardly.
 
-    cargo build --release && python3 benches/compare.py [--rounds 7] [--seconds 3] [--only CASE]
+    cargo build --release && python3 benches/compare.py [--rounds 7] [--seconds 3] [--only CASE ...] [--write]
 
-Debian's packages: haproxy nginx-light wrk nghttp2-client.
+Debian's packages are installed where they are missing and it may: haproxy nginx-light wrk nghttp2-client curl. With --write the
+tables go into docs/benchmarks.md, too.
 """
 
 import argparse
 import os
 import re
-import shutil
-import signal
-import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 
-ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-CORES = sorted(os.sched_getaffinity(0))
-PROXY_CORE = {CORES[0]}
-OTHER_CORES = set(CORES[1:]) or PROXY_CORE
-UPSTREAM, HAPROXY, NGINX, SLUICEGATE = 18080, 18081, 18082, 18083
-HOLD = 18090
-TICK = os.sysconf("SC_CLK_TCK")
+sys.dont_write_bytecode = True
+import memory  # noqa: E402, beside this file
+import proxies  # noqa: E402
 
-NGINX_UPSTREAM = """
-daemon off; worker_processes 1; pid {dir}/up.pid; error_log {dir}/up.err crit;
-events {{ worker_connections 4096; }}
-http {{ access_log off; keepalive_requests 1000000000; {temp}
-  server {{ listen 127.0.0.1:{UPSTREAM} backlog=4096; root {dir};
-    location = /small {{ return 200 "{small}"; }} }} }}
-"""
-
-NGINX_PROXY = """
-daemon off; worker_processes 1; pid {dir}/px.pid; error_log {dir}/px.err crit;
-events {{ worker_connections 4096; }}
-http {{ access_log off; keepalive_requests 1000000000; {temp}
-  limit_conn_zone $server_port zone=one:1m; limit_conn_status 503;
-  upstream up {{ server 127.0.0.1:{UPSTREAM}; keepalive 64; keepalive_requests 1000000000; }}
-  upstream held {{ server 127.0.0.1:{HOLD}; }}
-  server {{ listen 127.0.0.1:{NGINX} {http2} backlog=4096;
-    proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header Host $host; proxy_set_header Via "1.1 nginx";
-    proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for; proxy_set_header X-Forwarded-Proto $scheme;
-    proxy_set_header X-Forwarded-Host $host; proxy_set_header X-Request-Id $request_id;
-    location / {{ limit_conn one 1000; proxy_pass http://up; }}
-    location /held {{ limit_conn one 1; proxy_pass http://held; }} }} }}
-"""
-
-HAPROXY_PROXY = """
-global
-  nbthread 1
-  maxconn 8192
-defaults
-  mode http
-  timeout connect 2s
-  timeout client 75s
-  timeout server 60s
-  timeout queue 10s
-  unique-id-format %{{+X}}o%ci%cp%fi%fp%Ts%rt%pid
-  unique-id-header X-Request-Id
-frontend in
-  bind 127.0.0.1:{HAPROXY} {proto}
-  option forwardfor
-  http-request set-header X-Forwarded-Proto http
-  http-request set-header X-Forwarded-Host %[req.hdr(host)]
-  http-request set-header Via "1.1 haproxy"
-  use_backend held if {{ path /held }}
-  default_backend up
-backend up
-  http-reuse always
-  server a 127.0.0.1:{UPSTREAM} maxconn 50
-backend held
-  http-request return status 503 content-type text/plain string busy if {{ be_conn gt 1 }}
-  server a 127.0.0.1:{HOLD}
-"""
-
-SLUICEGATE_CONFIG = """
-[server]
-listen = "127.0.0.1:{SLUICEGATE}"
-threads = 1
-[admin]
-listen = "off"
-[log]
-access = false
-[upstreams.up]
-url = "http://127.0.0.1:{UPSTREAM}"
-[upstreams.held]
-url = "http://127.0.0.1:{HOLD}"
-[routes.all]
-limit = 50
-queue = 1000
-upstream = "up"
-[routes.held]
-path = "/held"
-limit = 1
-queue = 0
-upstream = "held"
-"""
-
-
-def names(**more):
-    temp = " ".join(f"{what}_temp_path {more['dir']}/{what};" for what in ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"])
-    known = dict(UPSTREAM=UPSTREAM, HAPROXY=HAPROXY, NGINX=NGINX, SLUICEGATE=SLUICEGATE, HOLD=HOLD, small="x" * 100, temp=temp)
-    return {**known, **more}
-
-
-def wait_for(port):
-    for _ in range(200):
-        try:
-            return socket.create_connection(("127.0.0.1", port), 1).close()
-        except OSError:
-            time.sleep(0.02)
-    sys.exit(f"nothing listens on port {port}")
-
-
-class Processes:
-    def __init__(self):
-        self.all = []
-
-    def start(self, command, cores, port):
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
-                                   preexec_fn=lambda: os.sched_setaffinity(0, cores))
-        self.all.append(process)
-        wait_for(port)
-        return process
-
-    def stop(self):
-        for process in self.all:
-            try:
-                os.killpg(process.pid, signal.SIGTERM)
-            except ProcessLookupError:
-                pass
-        for process in self.all:
-            try:
-                process.wait(5)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-
-
-def family(pid):
-    children = subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True).stdout.split()
-    return [pid] + [int(child) for child in children]
-
-
-def cpu(pid):
-    """User and system seconds of a process and its children."""
-    user = system = 0
-    for member in family(pid):
-        fields = open(f"/proc/{member}/stat").read().rsplit(") ", 1)[1].split()
-        user, system = user + int(fields[11]), system + int(fields[12])
-    return user / TICK, system / TICK
-
-
-def resident(pid):
-    total = 0
-    for member in family(pid):
-        total += int(re.search(r"VmRSS:\s+(\d+)", open(f"/proc/{member}/status").read()).group(1))
-    return total
-
-
-def load(case, port, seconds):
-    """Runs the load; how many requests were answered."""
-    url = f"http://127.0.0.1:{port}{case['path']}"
-    if case["load"] == "wrk":
-        command = ["wrk", "-t1", "-c64", f"-d{seconds}s", url]
-        pattern = r"(\d+) requests in"
-    else:
-        command = ["h2load", "-c8", "-m8", "-t1", f"-D{seconds}", "--warm-up-time=0", url]
-        pattern = r"(\d+) done"
-    done = subprocess.run(["taskset", "-c", ",".join(map(str, OTHER_CORES)), *command], capture_output=True, text=True)
-    found = re.search(pattern, done.stdout)
-    if not found or int(found.group(1)) == 0:
-        sys.exit(f"{' '.join(command)}: {done.stdout}{done.stderr}")
-    bad = re.search(r"Non-2xx or 3xx responses: (\d+)", done.stdout)
-    errors = int(bad.group(1)) if bad else 0
-    if errors and not case.get("rejects"):
-        sys.exit(f"{url}: {errors} answers were errors")
-    return int(found.group(1))
-
+DOCS = f"{proxies.ROOT}/docs/benchmarks.md"
+BEGIN, END = "<!-- written by benches/compare.py -->", "<!-- until here -->"
+CLIENTS = 64
+# Of what HAProxy can do on its core.
+PACE = 0.3
+GIB = 1 << 30
 
 CASES = {
-    "small": {"title": "HTTP/1.1, 64 connections, 100-byte answers", "path": "/small", "load": "wrk"},
-    "10k": {"title": "HTTP/1.1, 64 connections, 10 KiB answers", "path": "/10k", "load": "wrk"},
-    "rejections": {"title": "rejections: one request held, nothing may wait", "path": "/held", "load": "wrk", "rejects": True},
-    "h2c": {"title": "HTTP/2 in, HTTP/1.1 out, 8 connections of 8 streams", "path": "/small", "load": "h2load"},
+    "small": {"title": "HTTP/1.1, 64 connections, 100-byte answers", "path": "/small"},
+    "10k": {"title": "HTTP/1.1, 64 connections, 10 KiB answers", "path": "/10k"},
+    "log": {"title": "The same with 100 bytes and an access log in a file", "path": "/small", "log": True},
+    "rejections": {"title": "Rejections: one request held, nothing may wait", "path": "/held", "rejects": True},
+    "h2c": {"title": "HTTP/2 in, HTTP/1.1 out, 8 connections of 8 streams", "path": "/small", "h2": True},
+    "latency": {"title": "Latency at 30 % of what HAProxy can do, open loop", "path": "/small", "measure": "latency"},
+    "download": {"title": "1 GiB through", "path": "/gib", "measure": "download"},
+    "memory": {"title": "Memory", "measure": "memory"},
 }
 
 
-def hold(port):
-    """A request that stays inside."""
-    inside = socket.create_connection(("127.0.0.1", port))
-    inside.sendall(b"GET /held HTTP/1.1\r\nHost: a\r\n\r\n")
-    time.sleep(0.2)
-    return inside
+def on_other_cores(command):
+    cores = ",".join(map(str, proxies.OTHER_CORES))
+    return subprocess.run(["taskset", "-c", cores, *command], capture_output=True, text=True)
 
 
-def run(case, rounds, seconds, directory):
-    processes = Processes()
-    h2 = case["load"] == "h2load"
-    write = lambda name, text: open(os.path.join(directory, name), "w").write(text)
-    write("up.conf", NGINX_UPSTREAM.format(**names(dir=directory)))
-    write("px.conf", NGINX_PROXY.format(**names(dir=directory, http2="http2" if h2 else "")))
-    write("ha.conf", HAPROXY_PROXY.format(**names(dir=directory, proto="proto h2" if h2 else "")))
-    write("sg.toml", SLUICEGATE_CONFIG.format(**names(dir=directory)))
-    write("10k", "x" * 10240)
-    held = socket.create_server(("127.0.0.1", HOLD), backlog=16)
-    nginx = shutil.which("nginx") or "/usr/sbin/nginx"
-    haproxy = shutil.which("haproxy") or "/usr/sbin/haproxy"
-    try:
-        processes.start([nginx, "-p", directory, "-c", f"{directory}/up.conf"], OTHER_CORES, UPSTREAM)
-        proxies = {
-            "haproxy": (HAPROXY, processes.start([haproxy, "-f", f"{directory}/ha.conf"], PROXY_CORE, HAPROXY)),
-            "nginx": (NGINX, processes.start([nginx, "-p", directory, "-c", f"{directory}/px.conf"], PROXY_CORE, NGINX)),
-            "sluicegate": (SLUICEGATE, processes.start(
-                [f"{ROOT}/target/release/sluicegate", "-c", f"{directory}/sg.toml"], PROXY_CORE, SLUICEGATE)),
-        }
-        holding = [hold(port) for port, _ in proxies.values()] if case.get("rejects") else []
-        for port, _ in proxies.values():
-            load(case, port, 1)
-        rows = {name: [] for name in proxies}
+def load(case, port, seconds):
+    """Runs as much load as goes; how many requests were answered."""
+    url = f"http://127.0.0.1:{port}{case['path']}"
+    if case.get("h2"):
+        command = [proxies.program("h2load"), "-c8", "-m8", "-t1", f"-D{seconds}", "--warm-up-time=0", url]
+        pattern = r"(\d+) done"
+    else:
+        command = [proxies.program("wrk"), "-t1", f"-c{CLIENTS}", f"-d{seconds}s", url]
+        pattern = r"(\d+) requests in"
+    done = on_other_cores(command)
+    found = re.search(pattern, done.stdout)
+    if not found or int(found.group(1)) == 0:
+        sys.exit(f"{' '.join(command)}: {done.stdout}{done.stderr}")
+    bad = re.search(r"Non-2xx or 3xx responses: (\d+)", done.stdout) or re.search(r"([1-9]\d*) [45]xx", done.stdout)
+    if bad and not case.get("rejects"):
+        sys.exit(f"{url}: {bad.group(1)} answers were errors")
+    return int(found.group(1))
+
+
+def paced(path, port, rate, seconds, directory):
+    """Runs so many requests a second; the times that their answers took, in order, in microseconds."""
+    log = f"{directory}/times"
+    if os.path.exists(log):
+        os.remove(log)
+    command = [proxies.program("h2load"), "--h1", f"-c{CLIENTS}", "-t1", f"-D{seconds}", "--warm-up-time=0",
+               f"--rps={rate / CLIENTS:.2f}", f"--log-file={log}", f"http://127.0.0.1:{port}{path}"]
+    done = on_other_cores(command)
+    times = [line.split("\t") for line in open(log)]
+    if done.returncode or any(status != "200" for _, status, _ in times):
+        sys.exit(f"{' '.join(command)}: {done.stdout}{done.stderr}")
+    return sorted(int(took) for _, _, took in times)
+
+
+def quantile(ordered, part):
+    return ordered[min(len(ordered) - 1, int(len(ordered) * part))]
+
+
+class Bench:
+    """The upstream and the three proxies of one case."""
+
+    def __init__(self, case, directory):
+        self.case, self.directory = case, directory
+        proxies.raise_open_files()
+        self.processes = proxies.Processes(directory, h2=case.get("h2", False), log=case.get("log", False))
+        with open(f"{directory}/gib", "wb") as file:
+            file.truncate(GIB)
+        self.held = proxies.Held()
+        self.proxies = {}
+
+    def __enter__(self):
+        self.processes.start_upstream()
+        self.proxies = {name: (port, self.processes.start_proxy(name)) for name, port in proxies.PORTS.items()}
+        if self.case.get("rejects"):
+            self.holding = [memory.ask(port, "/held") for port, _ in self.proxies.values()]
+            memory.until("one inside of each", lambda: len(self.held.inside) == len(self.proxies))
+        return self
+
+    def __exit__(self, *_):
+        self.processes.stop()
+        self.held.close()
+
+    def rates(self, rounds, seconds):
+        for port, _ in self.proxies.values():
+            load(self.case, port, 1)
+        rows = {name: [] for name in self.proxies}
         for _ in range(rounds):
-            for name, (port, process) in proxies.items():
-                before, start = cpu(process.pid), time.monotonic()
-                answered = load(case, port, seconds)
-                after, elapsed = cpu(process.pid), time.monotonic() - start
+            for name, (port, process) in self.proxies.items():
+                before, start = proxies.cpu(process.pid), time.monotonic()
+                answered = load(self.case, port, seconds)
+                after, elapsed = proxies.cpu(process.pid), time.monotonic() - start
                 user, system = (1e6 * (b - a) / answered for a, b in zip(before, after))
-                rows[name].append((answered / elapsed, user, system))
-        memory = {name: resident(process.pid) for name, (_, process) in proxies.items()}
-        del holding
-        report(case["title"], rows, memory)
-    finally:
-        processes.stop()
-        held.close()
+                rows[name].append((user + system, answered / elapsed, user, system))
+        columns = ["CPU us/request", "requests/s", "user", "system"]
+        residents = {name: f"{proxies.resident(process.pid) / 1024:.1f}" for name, (_, process) in self.proxies.items()}
+        return compared(rows, columns, ["{:.1f}", "{:,.0f}", "{:.1f}", "{:.1f}"], ("MiB", residents))
+
+    def latency(self, rounds, seconds):
+        rate = PACE * statistics.median(load(self.case, proxies.HAPROXY, 1) for _ in range(3))
+        ports = {"direct": proxies.UPSTREAM, **{name: port for name, (port, _) in self.proxies.items()}}
+        rows = {name: [] for name in ports}
+        for name, port in ports.items():
+            paced(self.case["path"], port, rate, 1, self.directory)
+        for _ in range(rounds):
+            for name, port in ports.items():
+                times = paced(self.case["path"], port, rate, seconds, self.directory)
+                rows[name].append((quantile(times, 0.5), quantile(times, 0.99)))
+        added = {name: [(m, n, m - a, n - b) for (m, n), (a, b) in zip(rows[name], rows["direct"])] for name in ports}
+        lines = [f"{rate:,.0f} requests/s on {CLIENTS} connections.", "",
+                 "| | p50, us | p99, us | p50 over direct | p99 over direct |", "| --- | --- | --- | --- | --- |"]
+        for name, windows in added.items():
+            cells = [f"{statistics.median(column):.0f}" for column in zip(*windows)]
+            lines.append(f"| {name} | {' | '.join(cells[:2] if name == 'direct' else cells)} |" + (" | |" if name == "direct" else ""))
+        return "\n".join(lines)
+
+    def download(self, rounds, _):
+        rows = {name: [] for name in self.proxies}
+        for turn in range(rounds + 1):
+            for name, (port, process) in self.proxies.items():
+                before, start = proxies.cpu(process.pid), time.monotonic()
+                done = on_other_cores([proxies.program("curl"), "-sS", "-o", "/dev/null", "-w", "%{size_download}",
+                                       f"http://127.0.0.1:{port}{self.case['path']}"])
+                if done.stdout != str(GIB):
+                    sys.exit(f"{name} has passed on {done.stdout} of {GIB} bytes: {done.stderr}")
+                after, elapsed = proxies.cpu(process.pid), time.monotonic() - start
+                user, system = (b - a for a, b in zip(before, after))
+                if turn:  # The first is to warm up.
+                    rows[name].append((user + system, 1 / elapsed, user, system))
+        residents = {name: f"{proxies.resident(process.pid) / 1024:.1f}" for name, (_, process) in self.proxies.items()}
+        return compared(rows, ["CPU s/GiB", "GiB/s", "user", "system"], ["{:.2f}"] * 4, ("MiB", residents))
 
 
-def report(title, rows, memory):
-    print(f"\n### {title}\n")
-    print("| proxy | requests/s | CPU us/request | user | system | x HAProxy | x nginx | RSS MiB |")
-    print("| --- | --- | --- | --- | --- | --- | --- | --- |")
-    total = {name: [user + system for _, user, system in windows] for name, windows in rows.items()}
+def compared(rows, columns, formats, last):
+    """Medians, and the medians of the ratios within each round. What is compared comes first."""
+    title, cells = last
+    lines = [f"| proxy | {' | '.join(columns)} | x HAProxy | x nginx | {title} |", "| --- |" + " --- |" * (len(columns) + 3)]
     for name, windows in rows.items():
-        rate, user, system = (statistics.median(column) for column in zip(*windows))
-        ratios = [statistics.median(a / b for a, b in zip(total[name], total[other])) for other in ["haproxy", "nginx"]]
-        print(f"| {name} | {rate:,.0f} | {statistics.median(total[name]):.1f} | {user:.1f} | {system:.1f} "
-              f"| {ratios[0]:.2f} | {ratios[1]:.2f} | {memory[name] / 1024:.1f} |")
-    sys.stdout.flush()
+        values = [form.format(statistics.median(column)) for form, column in zip(formats, zip(*windows))]
+        for other in ["haproxy", "nginx"]:
+            ratios = [a[0] / b[0] for a, b in zip(windows, rows[other]) if b[0] > 0]
+            values.append(f"{statistics.median(ratios):.2f}" if ratios else "–")
+        lines.append(f"| {name} | {' | '.join(values)} | {cells[name]} |")
+    return "\n".join(lines)
 
 
-def version(*command):
-    done = subprocess.run(command, capture_output=True, text=True)
-    return (done.stdout + done.stderr).splitlines()[0].strip()
+def run(case, wanted):
+    if case.get("measure") == "memory":
+        return memory.table(wanted.connections, wanted.requests)
+    with tempfile.TemporaryDirectory(prefix="sluicegate-compare-") as directory, Bench(case, directory) as bench:
+        return getattr(bench, case.get("measure", "rates"))(wanted.rounds, wanted.seconds)
+
+
+def write(tables):
+    """Puts the tables in their place in the document."""
+    text = open(DOCS).read()
+    before, rest = text.split(BEGIN)
+    _, after = rest.split(END)
+    with open(DOCS, "w") as file:
+        file.write(f"{before}{BEGIN}\n\n{tables}\n\n{END}{after}")
 
 
 def main():
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--rounds", type=int, default=7)
-    arguments.add_argument("--seconds", type=int, default=3)
-    arguments.add_argument("--only", choices=CASES)
+    arguments.add_argument("--seconds", type=int, default=3, help="of a window")
+    arguments.add_argument("--connections", type=int, default=10_000, help="that idle, for their memory")
+    arguments.add_argument("--requests", type=int, default=5_000, help="that wait or are in flight, for their memory")
+    arguments.add_argument("--only", choices=CASES, nargs="+", default=list(CASES))
+    arguments.add_argument("--write", action="store_true", help="the tables into docs/benchmarks.md, too")
     wanted = arguments.parse_args()
-    model = re.search(r"model name\s*: (.*)", open("/proc/cpuinfo").read())
-    print(f"{model.group(1) if model else 'unknown processor'}, {len(CORES)} cores, Linux {os.uname().release}; "
-          f"{version('haproxy', '-v').split(' 20')[0]}, {version('/usr/sbin/nginx', '-v')}, {version(f'{ROOT}/target/release/sluicegate', '--version')}; "
-          f"{wanted.rounds} rounds of {wanted.seconds} s each")
-    for name, case in CASES.items():
-        if wanted.only in (None, name):
-            with tempfile.TemporaryDirectory(prefix="sluicegate-compare-") as directory:
-                os.chmod(directory, 0o755)
-                run(case, wanted.rounds, wanted.seconds, directory)
+    proxies.install()
+    parts = [f"{proxies.versions()}. Medians of {wanted.rounds} rounds of {wanted.seconds} s."]
+    print(parts[0], flush=True)
+    for name in wanted.only:
+        parts.append(f"### {CASES[name]['title']}\n\n{run(CASES[name], wanted)}")
+        print(f"\n{parts[-1]}", flush=True)
+    if wanted.write:
+        write("\n\n".join(parts))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ may, in microseconds or instructions.
 
 import argparse
 import os
-import shutil
 import statistics
 import sys
 import tempfile
@@ -21,39 +20,40 @@ import tempfile
 sys.dont_write_bytecode = True
 import compare  # noqa: E402, beside this file
 import instructions  # noqa: E402
+import proxies  # noqa: E402
 
 # None of those of a comparison, which may run beside it.
-compare.UPSTREAM, compare.SLUICEGATE = 18087, 18085
+proxies.UPSTREAM, proxies.SLUICEGATE = 18087, 18085
 OFF, ON, ADMIN = 18085, 18086, 18084
 SETUPS = {
-    "off": ("access = false", '"off"'),
-    "metrics": ("access = false", f'"127.0.0.1:{ADMIN}"'),
-    "both": ('access = "{dir}/access.log"', f'"127.0.0.1:{ADMIN}"'),
+    "off": ("false", '"off"'),
+    "metrics": ("false", f'"127.0.0.1:{ADMIN}"'),
+    "both": ('"{dir}/access.log"', f'"127.0.0.1:{ADMIN}"'),
 }
 
 
-def config(setup, port, directory):
-    """A configuration as it is compared elsewhere, but for what is observed."""
+def configure(setup, port, directory):
+    """Writes a configuration as it is compared elsewhere, but for what is observed. Its name."""
     access, admin = SETUPS[setup]
-    text = compare.SLUICEGATE_CONFIG.replace("access = false", access).replace('listen = "off"', f"listen = {admin}")
-    return text.format(**{**compare.names(dir=directory), "dir": directory, "SLUICEGATE": port})
+    names = {**proxies.names(directory), "sluicegate_log": access.format(dir=directory), "SLUICEGATE": port}
+    with open(f"{directory}/{setup}.toml", "w") as file:
+        file.write(proxies.SLUICEGATE_CONFIG.replace('listen = "off"', f"listen = {admin}").format(**names))
+    return f"{setup}.toml"
 
 
 def cost(process, port, seconds):
     """Microseconds of CPU for a request."""
-    before = sum(compare.cpu(process.pid))
+    before = sum(proxies.cpu(process.pid))
     answered = compare.load(compare.CASES["small"], port, seconds)
-    return 1e6 * (sum(compare.cpu(process.pid)) - before) / answered
+    return 1e6 * (sum(proxies.cpu(process.pid)) - before) / answered
 
 
-def windows(processes, directory, pairs, seconds):
+def windows(processes, pairs, seconds):
     ports = {"off": OFF, "both": ON}
     running = {}
     for setup, port in ports.items():
-        with open(f"{directory}/{setup}.toml", "w") as file:
-            file.write(config(setup, port, directory))
-        command = [f"{compare.ROOT}/target/release/sluicegate", "-c", f"{directory}/{setup}.toml"]
-        running[setup] = processes.start(command, compare.PROXY_CORE, port)
+        name = configure(setup, port, processes.directory)
+        running[setup] = processes.start([proxies.BINARY, "-c", f"{processes.directory}/{name}"], proxies.PROXY_CORE, port)
         compare.load(compare.CASES["small"], port, 1)
     differences = []
     for pair in range(pairs):
@@ -63,19 +63,18 @@ def windows(processes, directory, pairs, seconds):
         differences.append(costs["both"] - costs["off"])
         print(f"off {costs['off']:.2f} us, on {costs['both']:.2f} us, difference {differences[-1]:.2f} us", flush=True)
         # It would grow by some hundred bytes for each request.
-        os.truncate(f"{directory}/access.log", 0)
+        os.truncate(f"{processes.directory}/access.log", 0)
     median = statistics.median(differences)
     print(f"metrics and access log: {median:.2f} us of CPU for a request, the median of {pairs} pairs")
     return median
 
 
-def counted(directory):
+def counted(processes):
     few, many = instructions.FEW, instructions.MANY
     each = {}
     for setup in SETUPS:
-        with open(f"{directory}/{setup}.toml", "w") as file:
-            file.write(config(setup, OFF, directory))
-        runs = [instructions.instructions(directory, "/small", requests, f"{setup}.toml") for requests in (few, many)]
+        name = configure(setup, OFF, processes.directory)
+        runs = [instructions.instructions(processes, None, "/small", requests, name) for requests in (few, many)]
         each[setup] = round((runs[1] - runs[0]) / (many - few))
     metrics, both = each["metrics"] - each["off"], each["both"] - each["off"]
     print(f"off {each['off']:,} instructions for a request; metrics {metrics:,} more, both {both:,} more")
@@ -89,18 +88,11 @@ def main():
     arguments.add_argument("--instructions", action="store_true")
     arguments.add_argument("--at-most", type=float)
     wanted = arguments.parse_args()
-    processes = compare.Processes()
     with tempfile.TemporaryDirectory(prefix="sluicegate-observe-") as directory:
-        os.chmod(directory, 0o755)
-        with open(f"{directory}/up.conf", "w") as file:
-            file.write(compare.NGINX_UPSTREAM.format(**compare.names(dir=directory)))
-        nginx = shutil.which("nginx") or "/usr/sbin/nginx"
+        processes = proxies.Processes(directory)
         try:
-            processes.start([nginx, "-p", directory, "-c", f"{directory}/up.conf"], compare.OTHER_CORES, compare.UPSTREAM)
-            if wanted.instructions:
-                measured = counted(directory)
-            else:
-                measured = windows(processes, directory, wanted.pairs, wanted.seconds)
+            processes.start_upstream()
+            measured = counted(processes) if wanted.instructions else windows(processes, wanted.pairs, wanted.seconds)
         finally:
             processes.stop()
     sys.exit(1 if wanted.at_most is not None and measured > wanted.at_most else 0)

@@ -14,6 +14,7 @@ mod files;
 #[path = "../fuzz/driver.rs"]
 mod fuzz;
 pub mod histogram;
+pub mod limit;
 pub mod proxy;
 pub mod queue;
 pub mod route;

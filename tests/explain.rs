@@ -178,3 +178,26 @@ fn shells_can_complete_every_command() {
     }
     assert_eq!(sluicegate(&["completions", "cmd"], &[]).status.code(), Some(2));
 }
+
+#[test]
+fn a_cost_that_a_client_asks_for_is_explained_where_it_is_too_much_and_where_it_is_not_believed() {
+    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("cost-of-a-header.toml");
+    let write = |more: &str| {
+        let text =
+            "[upstreams.app]\nurl = \"http://127.0.0.1:3000\"\n[routes.api]\nlimit = 4\ncost = \"header:x-cost\"\n";
+        std::fs::write(&file, format!("{text}{more}")).expect("cargo's directory for tests can be written");
+    };
+    let explain = |cost: &str| {
+        let path = file.to_str().expect("a path in UTF-8");
+        let output = sluicegate(&["explain", "GET", "/", "-H", cost, "-c", path], &[]);
+        assert_eq!(output.status.code(), Some(0));
+        text(&output.stdout).to_owned()
+    };
+    write("");
+    let unheard = explain("x-cost: 99");
+    assert!(unheard.contains("\ncost        1 permit of each limit; x-cost is not believed"), "{unheard}");
+    write("trust_headers = \"all\"\n");
+    let too_much = explain("x-cost: 99");
+    assert!(too_much.contains("\nrejected    400 cost: api has 4 permits, and never more\n"), "{too_much}");
+    assert!(!explain("x-cost: 4").contains("rejected"));
+}

@@ -12,7 +12,7 @@ const BAR: usize = 20;
 const ROWS: usize = 6;
 
 pub(crate) fn heading() {
-    println!("{:>5}  {:>7}   {:<38}   {}", "", "asked", "without a limit", "with sluicegate");
+    println!("{:>5}  {:>7}   {:<38}   with sluicegate", "", "asked", "without a limit");
 }
 
 /// What both did in a second.

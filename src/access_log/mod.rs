@@ -16,4 +16,4 @@ mod writer;
 pub use entry::{Entry, Left, Open, Outcome, Traced};
 pub use readers::{Readers, TraceCounts, Tracer};
 pub use settings::{AccessLog, Lines, LogFormat};
-pub use writer::{Log, OpenError, Writer};
+pub use writer::{Log, OpenError, Output, Writer};

@@ -3,9 +3,9 @@
 use std::fs::OpenOptions;
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -24,11 +24,17 @@ pub struct Log {
     shared: Arc<Shared>,
 }
 
-/// What all handles share.
+/// What all handles of one configuration share.
 #[derive(Debug)]
 struct Shared {
     lines: Lines,
     burst: Burst,
+    counts: Arc<Counts>,
+}
+
+/// What becomes of lines that are not written, under all configurations.
+#[derive(Debug, Default)]
+struct Counts {
     dropped: AtomicU64,
     suppressed: AtomicU64,
 }
@@ -37,8 +43,17 @@ struct Shared {
 #[derive(Debug)]
 pub struct Writer {
     log: Log,
+    /// Where it is to write from now on.
+    next: Arc<Mutex<Option<Output>>>,
     /// Hears of the thread's end.
     ended: Receiver<()>,
+}
+
+/// Where lines go, and how they look.
+pub struct Output {
+    out: Box<dyn Write + Send>,
+    /// For people.
+    text: bool,
 }
 
 #[derive(Debug)]
@@ -67,18 +82,18 @@ const MISSING_EVERY: Duration = Duration::from_secs(1);
 /// How many bytes are written at once, at the most.
 const BATCH: usize = 64 << 10;
 
-impl Writer {
-    /// Opens the log, and starts its thread. `None` if there is to be none.
+impl Output {
+    /// Opens the log; a file is appended to, and made if it is not there. `None` if there is to be none.
     ///
     /// # Errors
     /// When a file can't be opened for appending.
-    pub fn start(settings: AccessLog, format: LogFormat, lines: Lines) -> Result<Option<Self>, OpenError> {
+    pub fn open(settings: &AccessLog, format: LogFormat) -> Result<Option<Self>, OpenError> {
         let (out, terminal): (Box<dyn Write + Send>, bool) = match settings {
             AccessLog::Off => return Ok(None),
             AccessLog::Stdout => (Box::new(io::stdout()), io::stdout().is_terminal()),
-            AccessLog::File(path) => match OpenOptions::new().create(true).append(true).open(&path) {
+            AccessLog::File(path) => match OpenOptions::new().create(true).append(true).open(path) {
                 Ok(file) => (Box::new(file), false),
-                Err(source) => return Err(OpenError { path, source }),
+                Err(source) => return Err(OpenError { path: path.clone(), source }),
             },
         };
         let text = match format {
@@ -86,17 +101,40 @@ impl Writer {
             LogFormat::Json => false,
             LogFormat::Text => true,
         };
+        Ok(Some(Output { out, text }))
+    }
+}
+
+impl std::fmt::Debug for Output {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Output").field("text", &self.text).finish_non_exhaustive()
+    }
+}
+
+impl Writer {
+    /// Starts the thread that writes to `output`.
+    pub fn start(output: Output, lines: Lines) -> Self {
         let (sender, messages) = sync_channel(QUEUE);
-        let burst = Burst::new(lines.reject_burst);
-        let (dropped, suppressed) = (AtomicU64::new(0), AtomicU64::new(0));
-        let log = Log { messages: sender, shared: Arc::new(Shared { lines, burst, dropped, suppressed }) };
-        let shared = log.shared.clone();
+        let counts = Arc::<Counts>::default();
+        let log = Log::new(sender, lines, counts.clone());
         let (end, ended) = sync_channel(1);
+        let next = Arc::<Mutex<Option<Output>>>::default();
+        let given = next.clone();
         thread::spawn(move || {
-            write(&messages, out, text, &shared);
+            write(&messages, output, &given, &counts);
             let _ = end.send(());
         });
-        Ok(Some(Writer { log, ended }))
+        Writer { log, next, ended }
+    }
+
+    /// A handle whose lines have other things in them. Entries that are open go on as they began.
+    pub fn with_lines(&self, lines: Lines) -> Log {
+        Log::new(self.log.messages.clone(), lines, self.log.shared.counts.clone())
+    }
+
+    /// Writes elsewhere from the next batch on, and closes where it has written.
+    pub fn write_to(&self, output: Output) {
+        *self.next.lock().unwrap_or_else(PoisonError::into_inner) = Some(output);
     }
 
     /// A handle for those who have something to log.
@@ -118,14 +156,19 @@ impl Writer {
 }
 
 impl Log {
+    fn new(messages: SyncSender<Message>, lines: Lines, counts: Arc<Counts>) -> Self {
+        let burst = Burst::new(lines.reject_burst);
+        Log { messages, shared: Arc::new(Shared { lines, burst, counts }) }
+    }
+
     /// Lines that were not written because the reader was too slow, or gone.
     pub fn dropped(&self) -> u64 {
-        self.shared.dropped.load(Relaxed)
+        self.shared.counts.dropped.load(Relaxed)
     }
 
     /// Rejections that were not written because there were too many of them.
     pub fn suppressed(&self) -> u64 {
-        self.shared.suppressed.load(Relaxed)
+        self.shared.counts.suppressed.load(Relaxed)
     }
 
     /// Fields of requests that lines have.
@@ -136,21 +179,21 @@ impl Log {
     pub(super) fn write(&self, entry: Box<Entry>) {
         let rejected = entry.outcome == Outcome::Rejected;
         if rejected && !entry.end.is_none_or(|now| self.shared.burst.may_write(now.into_std())) {
-            self.shared.suppressed.fetch_add(1, Relaxed);
+            self.shared.counts.suppressed.fetch_add(1, Relaxed);
             return;
         }
         if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) =
             self.messages.try_send(Message::Entry(entry))
         {
-            self.shared.dropped.fetch_add(1, Relaxed);
+            self.shared.counts.dropped.fetch_add(1, Relaxed);
         }
     }
 }
 
 /// Writes entries in batches: as many as are there, up to a size. A failing reader costs the batch, not the thread. What
 /// lines there are not is said about once a second, while there are others, and when those have ended.
-fn write(messages: &Receiver<Message>, mut out: Box<dyn Write + Send>, text: bool, shared: &Shared) {
-    let format = if text { write_text } else { write_json };
+fn write(messages: &Receiver<Message>, output: Output, next: &Mutex<Option<Output>>, counts: &Counts) {
+    let Output { mut out, mut text } = output;
     let mut batch = Vec::with_capacity(BATCH);
     let mut stopped = false;
     let mut stamp = Stamp::default();
@@ -171,9 +214,13 @@ fn write(messages: &Receiver<Message>, mut out: Box<dyn Write + Send>, text: boo
         });
         idle = matches!(first, Err(RecvTimeoutError::Timeout));
         stopped = matches!(first, Err(RecvTimeoutError::Disconnected));
+        if let Some(given) = next.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            Output { out, text } = given;
+        }
+        let format = if text { write_text } else { write_json };
         let mut lines = 0;
-        let mut next = first.ok();
-        while let Some(message) = next {
+        let mut waiting = first.ok();
+        while let Some(message) = waiting {
             match message {
                 Message::Entry(entry) => {
                     format(&entry, &mut stamp, &mut batch);
@@ -181,13 +228,13 @@ fn write(messages: &Receiver<Message>, mut out: Box<dyn Write + Send>, text: boo
                 }
                 Message::Stop => stopped = true,
             }
-            next = (batch.len() < BATCH && !stopped).then(|| messages.try_recv().ok()).flatten();
+            waiting = (batch.len() < BATCH && !stopped).then(|| messages.try_recv().ok()).flatten();
         }
-        if let Some((suppressed, dropped)) = missing.due(shared, idle || stopped) {
+        if let Some((suppressed, dropped)) = missing.due(counts, idle || stopped) {
             write_missing(suppressed, dropped, text, &mut stamp, &mut batch);
         }
         if !batch.is_empty() && out.write_all(&batch).and_then(|()| out.flush()).is_err() {
-            shared.dropped.fetch_add(lines, Relaxed);
+            counts.dropped.fetch_add(lines, Relaxed);
         }
         batch.clear();
     }
@@ -201,8 +248,8 @@ struct Missing {
 
 impl Missing {
     /// How many more it is time to tell of: suppressed ones, and dropped ones.
-    fn due(&mut self, shared: &Shared, at_once: bool) -> Option<(u64, u64)> {
-        let now = (shared.suppressed.load(Relaxed), shared.dropped.load(Relaxed));
+    fn due(&mut self, counts: &Counts, at_once: bool) -> Option<(u64, u64)> {
+        let now = (counts.suppressed.load(Relaxed), counts.dropped.load(Relaxed));
         if now == self.said || !at_once && self.at.elapsed() < MISSING_EVERY {
             return None;
         }

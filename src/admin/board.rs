@@ -12,7 +12,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::context::Context;
-use super::history::{Columns, History, Pace};
+use super::history::{Columns, History, Pace, Second};
 use super::limits::{KeyState, top_keys};
 use super::rejections::{Rejection, some};
 use super::status::{LimitStatus, Overall};
@@ -108,6 +108,11 @@ impl Board {
         self.lock().history.columns(name)
     }
 
+    /// The same sample by sample.
+    pub(super) fn seconds(&self, name: &str) -> Vec<Second> {
+        self.lock().history.seconds(name)
+    }
+
     /// Everything as it is now.
     pub(super) fn snapshot(&self, context: &Context) -> Snapshot {
         snapshot(&self.lock(), context)
@@ -145,7 +150,7 @@ fn snapshot(state: &State, context: &Context) -> Snapshot {
     let view = |limiter: &Limiter| {
         let keyed = limiter.settings().rules.is_some();
         LimitView {
-            status: LimitStatus::new(limiter, context.overrides.of(limiter.name())),
+            status: LimitStatus::new(limiter, context, &proxy),
             pace: state.history.pace(limiter.name()),
             keys: if keyed { top_keys(limiter, KEYS) } else { Vec::new() },
             keys_tracked: if keyed { limiter.keys_tracked() } else { 0 },

@@ -7,6 +7,7 @@ use prometheus_client::registry::Registry;
 use tokio::time::Instant;
 
 use super::board::Board;
+use super::configuration::Configuration;
 use super::metrics;
 use super::overrides::Overrides;
 use super::settings::Token;
@@ -21,6 +22,7 @@ pub(super) struct Context {
     pub(super) metrics: Arc<Registry>,
     pub(super) board: Arc<Board>,
     pub(super) token: Option<Token>,
+    pub(super) configuration: Arc<dyn Configuration>,
     pub(super) started: Instant,
 }
 
@@ -33,10 +35,15 @@ pub(super) struct Connection {
 }
 
 impl Context {
-    pub(super) fn new(server: Handle, token: Option<Token>, board: Arc<Board>) -> Self {
+    pub(super) fn new(
+        server: Handle,
+        token: Option<Token>,
+        board: Arc<Board>,
+        configuration: Arc<dyn Configuration>,
+    ) -> Self {
         let overrides = Arc::default();
         let metrics = Arc::new(metrics::registry(server.clone()));
-        Context { server, overrides, metrics, board, token, started: Instant::now() }
+        Context { server, overrides, metrics, board, token, configuration, started: Instant::now() }
     }
 
     /// The limit of this name.

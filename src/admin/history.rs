@@ -25,17 +25,18 @@ struct Series {
     details: VecDeque<Detail>,
 }
 
+/// A sample.
 #[derive(Debug, Clone, Copy)]
-struct Second {
-    in_flight: u32,
+pub(super) struct Second {
+    pub(super) in_flight: u32,
     /// The most that were in flight at once since the sample before.
-    peak: u32,
-    limit: u32,
-    waiting: u32,
+    pub(super) peak: u32,
+    pub(super) limit: u32,
+    pub(super) waiting: u32,
     /// Since the sample before.
-    admitted: u32,
-    rejected: u32,
-    lasted: f32,
+    pub(super) admitted: u32,
+    pub(super) rejected: u32,
+    pub(super) lasted: f32,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -122,6 +123,11 @@ impl History {
         Some(columns)
     }
 
+    /// The samples of a limit, the oldest first.
+    pub(super) fn seconds(&self, name: &str) -> Vec<Second> {
+        self.series.get(name).map(|series| series.seconds.iter().copied().collect()).unwrap_or_default()
+    }
+
     /// All of them.
     pub(super) fn all(&self) -> BTreeMap<&str, Columns> {
         self.series.keys().filter_map(|name| Some((name.as_str(), self.columns(name)?))).collect()
@@ -179,6 +185,8 @@ impl Series {
             waits.iter_mut().zip(detail.waits).for_each(|(sum, count)| *sum += u64::from(count));
             rejected.iter_mut().zip(detail.rejected).for_each(|(sum, count)| *sum += u64::from(count));
         }
+        // Somewhere in a bucket, but not beyond the longest.
+        let at_most = |seconds: Option<f64>| seconds.map(|seconds| seconds.min(longest_wait.as_secs_f64()));
         let reasons = Reason::ALL.iter().zip(rejected).filter(|(_, count)| *count > 0);
         Pace {
             admitted_per_second: rate(|second| second.admitted),
@@ -186,8 +194,8 @@ impl Series {
             last_second: self.seconds.back().map(Events::from).unwrap_or_default(),
             last_minute: Minute {
                 waited: waits.iter().sum(),
-                wait_p50_seconds: quantile(&waits, 0.5),
-                wait_p95_seconds: quantile(&waits, 0.95),
+                wait_p50_seconds: at_most(quantile(&waits, 0.5)),
+                wait_p95_seconds: at_most(quantile(&waits, 0.95)),
                 wait_max_seconds: waits.iter().any(|count| *count > 0).then_some(longest_wait.as_secs_f64()),
                 rejected: reasons.map(|(reason, count)| (reason.as_str(), count)).collect(),
             },
@@ -285,6 +293,23 @@ mod tests {
         history.sample(&limits[..1], Instant::now());
         assert_eq!(history.columns("gone"), None);
         assert_eq!(history.all().keys().collect::<Vec<_>>(), [&"api"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_quantile_is_beyond_the_longest_wait() {
+        let limits = [Limiter::new(Settings { queue: 5, ..Settings::new("api", NonZeroU32::MIN) })];
+        let mut history = History::default();
+        history.sample(&limits, Instant::now());
+        let permit = limits[0].acquire().await.unwrap();
+        let waits = limits[0].acquire();
+        let release = async {
+            tokio::time::sleep(Duration::from_millis(2600)).await;
+            drop(permit);
+        };
+        drop(tokio::join!(waits, release).0.unwrap());
+        history.sample(&limits, Instant::now());
+        let minute = history.pace("api").last_minute;
+        assert_eq!((minute.wait_p95_seconds, minute.wait_max_seconds), (Some(2.6), Some(2.6)));
     }
 
     #[test]

@@ -181,8 +181,7 @@ pub(super) async fn history(State(context): State<Context>, Path(name): Path<Str
 }
 
 fn state(context: &Context, limiter: &Limiter) -> Response {
-    let over = context.overrides.of(limiter.name());
-    json(StatusCode::OK, &LimitStatus::new(limiter, over))
+    json(StatusCode::OK, &LimitStatus::new(limiter, context, &context.server.proxy()))
 }
 
 pub(super) fn find(context: &Context, name: &str) -> Result<Limiter, Problem> {
@@ -218,10 +217,13 @@ fn knobs(limiter: &Limiter) -> String {
         limit => limit.to_string(),
     };
     let mut text = format!("limit {limit}, queue {}, queue timeout {timeout}", limiter.queue());
-    let Overrides { keys, .. } = limiter.overrides();
+    let Overrides { keys, freeze, .. } = limiter.overrides();
     let per_key = limiter.rules().and_then(|rules| rules.per_key).map(|per_key| format!(", per key {per_key}"));
     text.extend(per_key);
     text.extend(keys.iter().map(|(key, per_key)| format!(", key {key} {per_key}")));
+    if freeze == Some(true) {
+        text += ", frozen";
+    }
     text + if limiter.is_dry_run() { ", dry run" } else { "" }
 }
 

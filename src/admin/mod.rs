@@ -8,9 +8,12 @@
 //! and refuses a foreign `Host` or `Origin`, since the browser of somebody on this machine is such a peer too. Every
 //! change is logged with its peer.
 
+mod adaptive;
 mod board;
+mod configuration;
 mod context;
 mod dashboard;
+mod desk;
 mod endpoints;
 mod events;
 mod history;
@@ -31,8 +34,11 @@ mod router;
 mod routes;
 mod settings;
 mod status;
+mod suggest;
 mod timestamp;
 mod upstreams;
 
-pub use listener::{BindError, Listener, Running};
+pub use configuration::{Configuration, Explained, Question};
+pub use desk::{Desk, Move};
+pub use listener::{BindError, Listener};
 pub use settings::{Listen, Settings, Token};

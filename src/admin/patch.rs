@@ -47,7 +47,8 @@ impl Patch {
             _ => {}
         }
         if mistakes.is_empty() && patch.values == Values::default() {
-            let message = "At least one of `limit`, `queue`, `queue_timeout`, `per_key` and `dry_run` is needed.";
+            let message =
+                "At least one of `limit`, `queue`, `queue_timeout`, `per_key`, `dry_run` and `freeze` is needed.";
             mistakes.push(message.to_owned());
         }
         refuse(&mistakes).map(|()| patch)
@@ -55,8 +56,15 @@ impl Patch {
 
     /// Looks at whether there is something to change in a limit, by its configuration.
     pub(super) fn check(&self, limit: &Settings, may_show: impl Fn(&str) -> bool) -> Result<(), Problem> {
-        let Values { per_key, keys, .. } = &self.values;
+        let Values { per_key, keys, freeze, .. } = &self.values;
         let mut mistakes = Vec::new();
+        // A limit that is not fixed and has no largest number has slots.
+        if freeze.is_some() && limit.limit_max.is_none() {
+            mistakes.push(format!(
+                "`freeze` holds the number of an adaptive limit, and `{}` is none: `limit` sets its number.",
+                limit.name
+            ));
+        }
         if limit.rules.is_none() && (per_key.is_some() || !keys.is_empty()) {
             mistakes.push(format!(
                 "`per_key` is for limits that tell requests apart, and `{}` has no `key` in the configuration.",
@@ -84,11 +92,8 @@ impl Patch {
                 self.values.dry_run = Some(dry_run);
             }
             "freeze" => {
-                return Err(
-                    "`freeze` holds the number of an adaptive limit, and the numbers of all limits here are fixed: \
-                            `limit` sets one."
-                        .to_owned(),
-                );
+                let freeze = value.as_bool().ok_or_else(|| format!("`freeze` must be true or false, not {value}."))?;
+                self.values.freeze = Some(freeze);
             }
             "for" if value == "forever" => self.lasts = None,
             "for" => self.lasts = Some(time(name, value).map_err(|mistake| mistake + " Or say \"forever\".")?),
@@ -196,6 +201,17 @@ mod tests {
     }
 
     #[test]
+    fn only_an_adaptive_limit_can_be_frozen() {
+        let patch = Patch::read(br#"{"freeze":true}"#).unwrap();
+        assert_eq!(patch.values, Values { freeze: Some(true), ..Values::default() });
+        let mut settings = Settings::new("api", NonZeroU32::MIN);
+        let detail = patch.check(&settings, |_| true).unwrap_err().detail;
+        assert!(detail.contains("`api` is none"), "{detail}");
+        settings.limit_max = NonZeroU32::new(500);
+        assert!(patch.check(&settings, |_| true).is_ok());
+    }
+
+    #[test]
     fn what_is_not_an_object_is_refused() {
         for body in ["", "{", "limit=5", "[]", "5", "null"] {
             assert_eq!(mistake(body).0, 400, "{body}");
@@ -227,7 +243,7 @@ mod tests {
             r#"{"key":"","per_key":5}"#,
             r#"{"key":5,"per_key":5}"#,
             r#"{"dry_run":"yes"}"#,
-            r#"{"freeze":true}"#,
+            r#"{"freeze":1}"#,
             r#"{"limit":5,"for":"0s"}"#,
             r#"{"limit":5,"for":"never"}"#,
             r#"{"limit":5,"for":"9000h"}"#,

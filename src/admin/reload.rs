@@ -68,12 +68,13 @@ pub(super) async fn reload(
 }
 
 fn by_kind(changes: &Changes) -> Value {
-    let Changes { limits, routes, upstreams, listeners } = changes;
+    let Changes { limits, routes, upstreams, listeners, settings } = changes;
     let names = |Difference { added, changed, removed }: &Difference| json!({ "added": added, "changed": changed, "removed": removed });
     json!({
         "limits": names(limits),
         "routes": names(routes),
         "upstreams": names(upstreams),
         "listeners": names(listeners),
+        "settings": names(settings),
     })
 }

@@ -20,8 +20,8 @@ use tower_http::trace::TraceLayer;
 use super::context::{Connection, Context};
 use super::problem::Problem;
 use super::{
-    dashboard, endpoints, events, limits, metrics, openapi, probes, protection, rejections, reload, requests, routes,
-    status, upstreams,
+    configuration, dashboard, endpoints, events, limits, metrics, openapi, probes, protection, rejections, reload,
+    requests, routes, status, suggest, upstreams,
 };
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -48,12 +48,15 @@ pub(super) fn router(context: Context, dashboard: bool) -> Router {
         .route("/api/v1/limits/{name}/queue", get(limits::queue))
         .route("/api/v1/limits/{name}/inflight", get(requests::in_flight))
         .route("/api/v1/limits/{name}/history", get(limits::history))
+        .route("/api/v1/suggest", get(suggest::show))
         .route("/api/v1/routes", get(routes::list))
         .route("/api/v1/upstreams", get(upstreams::list))
         .route("/api/v1/upstreams/{name}/endpoints/{endpoint}/drain", post(endpoints::drain))
         .route("/api/v1/upstreams/{name}/endpoints/{endpoint}/enable", post(endpoints::enable))
         .route("/api/v1/rejections", get(rejections::list))
         .route("/api/v1/requests/{id}/cancel", post(requests::cancel))
+        .route("/api/v1/config", get(configuration::show))
+        .route("/api/v1/explain", post(configuration::explain))
         .route("/api/v1/events", get(events::show))
         .route("/api/v1/drain", post(drain))
         .route("/api/v1/openapi.json", get(openapi::show))

@@ -11,12 +11,14 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderValue, StatusCode};
 use serde::Serialize;
 
+use super::adaptive::AdaptiveState;
 use super::context::Context;
 use super::overrides::Override;
 use super::timestamp::rfc3339;
 use super::upstreams::{self, UpstreamStatus};
 use crate::admission::{LIMIT_MAX, Limiter, Reason};
 use crate::duration;
+use crate::proxy::Shared;
 
 /// The state of the whole, with its limits.
 #[derive(Debug, Serialize)]
@@ -55,6 +57,8 @@ pub(super) struct LimitStatus {
     /// Whether it only counts.
     dry_run: bool,
     configured: Configured,
+    /// `null` for one that is fixed and has no shadow.
+    pub(super) adaptive: Option<AdaptiveState>,
     pub(super) r#override: Option<OverrideStatus>,
 }
 
@@ -83,6 +87,8 @@ pub(super) struct OverrideStatus {
     keys: BTreeMap<String, NonZeroU32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     dry_run: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    freeze: Option<bool>,
     /// `null` for no end.
     pub(super) until: Option<String>,
     pub(super) by: String,
@@ -100,7 +106,9 @@ impl Overall {
 }
 
 impl LimitStatus {
-    pub(super) fn new(limiter: &Limiter, over: Option<Override>) -> Self {
+    pub(super) fn new(limiter: &Limiter, context: &Context, proxy: &Shared) -> Self {
+        let over = context.overrides.of(limiter.name());
+        let adaptive = proxy.adaptive().iter().find(|each| each.limiter().name() == limiter.name());
         let settings = limiter.settings();
         let counts = limiter.counts();
         LimitStatus {
@@ -123,6 +131,7 @@ impl LimitStatus {
                 per_key: settings.rules.as_ref().and_then(|rules| rules.per_key).map(NonZeroU32::get),
                 dry_run: settings.dry_run,
             },
+            adaptive: adaptive.map(|adaptive| adaptive.status().into()),
             r#override: over.map(OverrideStatus::from),
         }
     }
@@ -137,6 +146,7 @@ impl From<Override> for OverrideStatus {
             per_key: values.per_key,
             keys: values.keys,
             dry_run: values.dry_run,
+            freeze: values.freeze,
             until: until.map(rfc3339),
             by: by.to_string(),
         }
@@ -156,6 +166,7 @@ impl fmt::Display for OverrideStatus {
         changes.extend(self.per_key.map(|per_key| format!("per key {per_key}")));
         changes.extend(self.keys.iter().map(|(key, per_key)| format!("key {key} {per_key}")));
         changes.extend(self.dry_run.map(|dry_run| if dry_run { "dry run" } else { "no dry run" }.to_owned()));
+        changes.extend(self.freeze.filter(|freeze| *freeze).map(|_| "frozen".to_owned()));
         f.write_str(&changes.join(", "))
     }
 }
@@ -171,7 +182,7 @@ pub(super) async fn show(State(context): State<Context>) -> Response {
 pub(super) fn all(context: &Context) -> Vec<LimitStatus> {
     let proxy = context.server.proxy();
     let limiters = proxy.limiters().iter();
-    limiters.map(|limiter| LimitStatus::new(limiter, context.overrides.of(limiter.name()))).collect()
+    limiters.map(|limiter| LimitStatus::new(limiter, context, &proxy)).collect()
 }
 
 /// An answer in JSON, with a line end for those who read it in a terminal.

@@ -48,7 +48,35 @@ pub struct Counts {
     pub rejected_waits: Buckets,
 }
 
+/// Who has asked for a permit until a moment.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Demand {
+    /// All of them, but for those who wait.
+    pub(super) came: u64,
+    /// Those who found none free, or would have had to wait if it were not a dry run.
+    pub(super) held_back: u64,
+}
+
+impl Demand {
+    pub(super) fn since(self, before: Demand) -> Demand {
+        Demand {
+            came: self.came.saturating_sub(before.came),
+            held_back: self.held_back.saturating_sub(before.held_back),
+        }
+    }
+}
+
 impl Counters {
+    /// `seats` are those taken so far, in flight or come back. Much less to read than all of it.
+    pub(super) fn demand(&self, seats: u64) -> Demand {
+        let permits = seats.saturating_sub(self.wide.load(Relaxed));
+        let rejected = |reason: Reason| self.rejected[reason as usize].load(Relaxed);
+        let dry = self.dry_run_queued.load(Relaxed) + self.dry_run_rejected.load(Relaxed);
+        let at_once = rejected(Reason::NoPermit) + rejected(Reason::QueueFull) + rejected(Reason::DeadlineUnmeetable);
+        let later = rejected(Reason::QueueTimeout) + rejected(Reason::Evicted) + rejected(Reason::DeadlineExpired);
+        Demand { came: permits + at_once + later, held_back: self.queued.load(Relaxed) + at_once + dry }
+    }
+
     pub(super) fn queued(&self) {
         self.queued.fetch_add(1, Relaxed);
     }

@@ -41,10 +41,11 @@ pub(super) fn in_vain(gate: &Gate, claim: &Claim) -> Option<Reason> {
 /// Whether its client asks for more than there is, or ever was meant to be.
 pub(super) fn too_wide(gate: &Gate, claim: &Claim) -> bool {
     let seats = claim.seats_taken();
-    !gate.takes_one
-        && claim.seats_from_client
-        && seats > gate.word.read().limit()
-        && seats > gate.settings.load().limit.get()
+    let most = || {
+        let settings = gate.settings.load();
+        settings.limit_max.unwrap_or(settings.limit).get()
+    };
+    !gate.takes_one && claim.seats_from_client && seats > gate.word.read().limit() && seats > most()
 }
 
 /// Turns away without the lock whom the lock would not let in either.

@@ -20,6 +20,7 @@
 
 mod account;
 mod acquire;
+mod adaptive;
 mod arrive;
 mod atomic;
 mod body;
@@ -51,6 +52,7 @@ mod word;
 
 pub use account::Account;
 pub use acquire::Acquire;
+pub use adaptive::{Adaptive, AdaptiveSettings, AdaptiveStatus, Adjusted, Samples, Seen, TICK};
 pub use body::PermitBody;
 pub use claim::{Claim, Keyed, Keys, NoKeys};
 pub use counts::Counts;
@@ -67,4 +69,5 @@ pub use service::{Admission, Admitted, Error, HoldPermit};
 pub use settings::{Hold, LIMIT_MAX, Settings, default_queue};
 pub use spool::Spool;
 
+pub use crate::limit::{INITIAL, Reason as LimitReason};
 pub use crate::queue::{KeyRule, Level, Order, Rules};

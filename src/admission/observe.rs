@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::counts::Counts;
+use super::counts::{Counts, Demand};
 use super::gate::{Gate, now};
 use super::key::Key;
 use super::limiter::Limiter;
@@ -210,6 +210,12 @@ impl Limiter {
         // In this order, so that one that comes back meanwhile is missed and not counted twice.
         let completed = self.0.completed();
         self.0.counters.read(completed + u64::from(self.in_flight()))
+    }
+
+    /// Who has asked so far.
+    pub(super) fn demand(&self) -> Demand {
+        let completed = self.0.completed();
+        self.0.counters.demand(completed + u64::from(self.in_flight()))
     }
 
     /// Seats that come back per second while permits are wanted; `None` until that has been measured.

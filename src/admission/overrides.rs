@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::key::Key;
 use super::limiter::Limiter;
 use super::settings::{Settings, default_queue};
+use crate::limit;
 use crate::queue::Rules;
 
 /// What may be changed for a while, beside the configuration. What is `None` is as configured.
@@ -26,6 +27,8 @@ pub struct Overrides {
     pub keys: BTreeMap<String, NonZeroU32>,
     /// Whether it only counts.
     pub dry_run: Option<bool>,
+    /// Whether a limit that finds itself stays where it is. Nothing for a fixed one.
+    pub freeze: Option<bool>,
 }
 
 /// What configuration and overrides call all who have no key of their own.
@@ -43,6 +46,7 @@ impl Overrides {
             per_key: self.per_key.or(before.per_key),
             keys,
             dry_run: self.dry_run.or(before.dry_run),
+            freeze: self.freeze.or(before.freeze),
         }
     }
 
@@ -76,14 +80,32 @@ impl Limiter {
     /// Takes a new number of permits for the configured one, as it is where that is measured; and with `queue_follows` a
     /// queue by that number. What is overridden stays so.
     pub fn set_measured(&self, limit: NonZeroU32, queue_follows: bool) {
+        self.set_found(limit, queue_follows.then(|| default_queue(limit)));
+    }
+
+    /// The same with another queue, or the one that there is.
+    pub(super) fn set_found(&self, limit: NonZeroU32, queue: Option<u32>) {
         let overrides = self.0.lock_overrides();
         let before = self.0.settings.load_full();
-        if before.limit == limit {
+        let queue = queue.unwrap_or(before.queue);
+        if (before.limit, before.queue) == (limit, queue) {
             return;
         }
-        let queue = if queue_follows { default_queue(limit) } else { before.queue };
         self.0.settings.store(Arc::new(Settings { limit, queue, ..(*before).clone() }));
         self.enforce(&overrides);
+    }
+
+    /// Why what finds the limit must not move it now, if so.
+    pub(super) fn hands_off(&self) -> Option<limit::Reason> {
+        let overrides = self.0.lock_overrides();
+        if overrides.limit.is_some() {
+            Some(limit::Reason::Pinned)
+        } else if overrides.freeze == Some(true) {
+            Some(limit::Reason::Frozen)
+        } else {
+            // In a dry run it holds nobody back, whatever it is.
+            self.is_dry_run().then_some(limit::Reason::Unused)
+        }
     }
 
     /// Whether anything is overridden.

@@ -15,6 +15,9 @@ pub struct Settings {
     pub name: String,
     /// Permits: how many requests may be in flight, at most [`LIMIT_MAX`].
     pub limit: NonZeroU32,
+    /// How large it may become where it is not fixed. A client that asks for more than that asks in vain; one that asks
+    /// for less takes the whole limit, if it has to, and runs alone. Default `None`: it is fixed.
+    pub limit_max: Option<NonZeroU32>,
     /// How many may wait; zero rejects at once.
     pub queue: u32,
     /// How long one may wait. Default 10 s.
@@ -54,6 +57,7 @@ impl Settings {
         Settings {
             name: name.into(),
             limit,
+            limit_max: None,
             queue: default_queue(limit),
             queue_timeout: Duration::from_secs(10),
             queue_bytes: 64 << 20,

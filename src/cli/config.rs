@@ -54,12 +54,10 @@ impl Template {
 
 pub(super) fn run(command: ConfigCommand) -> Ending {
     let text = match command {
-        ConfigCommand::Show { origins, run } => {
-            match run.sources().and_then(|sources| config::show(&sources, origins)) {
-                Ok(text) => text,
-                Err(error) => return misused(&error),
-            }
-        }
+        ConfigCommand::Show { origins, run } => match run.sources().and_then(|sources| config::load(&sources)) {
+            Ok(loaded) => loaded.show(origins),
+            Err(error) => return misused(&error),
+        },
         ConfigCommand::Schema => format!("{:#}\n", config::schema()),
         ConfigCommand::Init { template } => template.text().to_owned(),
     };

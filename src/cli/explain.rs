@@ -7,10 +7,10 @@ use clap::Args;
 use http::{HeaderName, HeaderValue, Method, Request, Uri};
 
 use super::{Ending, misused, print, print_error, print_warnings};
-use crate::admission::{Keyed, Order};
+use crate::admission::{self, AdaptiveSettings, Claim, Keyed, Order};
 use crate::config::{self, Flags, Loaded, Settings, Sources};
 use crate::duration::show;
-use crate::proxy::{Client, Explanation, Preflight, RouteSettings, Taken, Upgrade, WhyNot};
+use crate::proxy::{Client, Cost, Explanation, Plan, Preflight, RouteSettings, Taken, Upgrade, WhyNot};
 use crate::upstream::OnClientGone;
 
 #[derive(Debug, Args)]
@@ -38,7 +38,7 @@ pub(super) struct ExplainArguments {
 
 /// Explains a request by the configuration. No route is an ending of its own.
 pub(super) fn explain(arguments: ExplainArguments) -> Ending {
-    let request = match request(&arguments) {
+    let request = match request(&arguments.method, &arguments.url, &arguments.headers) {
         Ok(request) => request,
         Err(mistake) => {
             print_error(format_args!("error: {mistake}"));
@@ -46,31 +46,39 @@ pub(super) fn explain(arguments: ExplainArguments) -> Ending {
         }
     };
     let sources = Sources::try_from_process(arguments.config, Flags::default());
-    let Loaded { settings, warnings } = match sources.and_then(|sources| config::load(&sources)) {
+    let Loaded { settings, warnings, .. } = match sources.and_then(|sources| config::load(&sources)) {
         Ok(loaded) => loaded,
         Err(error) => return misused(&error),
     };
     print_warnings(&warnings);
-    let client = Client::new(arguments.from, &settings.server.trusted_proxies);
     // Loading has looked for conflicts already.
-    let Ok(explanation) = settings.plan.explain(&client, &request) else { return Ending::Misused };
-    let ending = if explanation.taken.is_some() { Ending::Done } else { Ending::NoRoute };
-    match print(&text(&explanation, &settings, &request)) {
+    let Some((route, text)) = answer(&settings, arguments.from, &request) else { return Ending::Misused };
+    let ending = if route.is_some() { Ending::Done } else { Ending::NoRoute };
+    match print(&text) {
         Ok(()) => ending,
         Err(_) => Ending::Failed,
     }
 }
 
-fn request(arguments: &ExplainArguments) -> Result<Request<()>, String> {
-    let method = Method::from_bytes(arguments.method.as_bytes())
-        .map_err(|_| format!("METHOD must be a method such as GET, not {:?}", arguments.method))?;
-    let wrong_url = || format!("URL must be like http://api.example.com/v1/x or /v1/x, not {:?}", arguments.url);
-    let uri: Uri = arguments.url.parse().map_err(|_| wrong_url())?;
-    if uri.scheme().is_none() && !arguments.url.starts_with('/') {
+/// The route that takes a request, if one does, and why. `None` where routes conflict.
+pub(super) fn answer(settings: &Settings, from: IpAddr, request: &Request<()>) -> Option<(Option<String>, String)> {
+    let client = Client::new(from, &settings.server.trusted_proxies);
+    let explanation = settings.plan.explain(&client, request).ok()?;
+    let route = explanation.taken.as_ref().map(|taken| taken.route.name.clone());
+    Some((route, text(&explanation, settings, request)))
+}
+
+/// A request that is only asked about.
+pub(super) fn request(method: &str, url: &str, headers: &[String]) -> Result<Request<()>, String> {
+    let method = Method::from_bytes(method.as_bytes())
+        .map_err(|_| format!("METHOD must be a method such as GET, not {method:?}"))?;
+    let wrong_url = || format!("URL must be like http://api.example.com/v1/x or /v1/x, not {url:?}");
+    let uri: Uri = url.parse().map_err(|_| wrong_url())?;
+    if uri.scheme().is_none() && !url.starts_with('/') {
         return Err(wrong_url());
     }
     let mut request = Request::builder().method(method).uri(uri).body(()).map_err(|_| wrong_url())?;
-    for field in &arguments.headers {
+    for field in headers {
         let wrong = || format!("-H must be like 'x-tenant: acme', not {field:?}");
         let (name, value) = field.split_once(':').ok_or_else(wrong)?;
         let name: HeaderName = name.trim().parse().map_err(|_| wrong())?;
@@ -100,8 +108,8 @@ fn text(explanation: &Explanation<'_>, settings: &Settings, request: &Request<()
     }
     let upstream = &settings.plan.upstreams[taken.route.upstream];
     line("upstream", format!("{}, {}", upstream.name, upstream.url()));
-    limits(taken, &mut line);
-    claim(taken, &mut line);
+    limits(taken, &settings.plan, &mut line);
+    claim(taken, settings, request, &mut line);
     let duration = |duration: Option<_>| duration.map_or_else(|| "none".to_owned(), show);
     let handling = &taken.route.handling;
     line(
@@ -177,7 +185,7 @@ fn why_not(route: &RouteSettings, why: Option<&WhyNot>) -> String {
     }
 }
 
-fn limits(taken: &Taken<'_>, line: &mut impl FnMut(&str, String)) {
+fn limits(taken: &Taken<'_>, plan: &Plan, line: &mut impl FnMut(&str, String)) {
     if taken.limits.is_empty() {
         let why = match taken.preflight {
             Some(Preflight::Exempt) => "none: a CORS preflight takes no permit here",
@@ -198,13 +206,21 @@ fn limits(taken: &Taken<'_>, line: &mut impl FnMut(&str, String)) {
             Some(Keyed::Refused) => ", no key that it takes: 429 key_limit".to_owned(),
         };
         let dry_run = if limit.dry_run { ", only counted (dry_run)" } else { "" };
-        let text = format!(
-            "{}. {}: {} permits, queue {}, {order}{key}{dry_run}",
-            at + 1,
-            limit.name,
-            limit.limit,
-            limit.queue
-        );
+        let index = plan.limits.iter().position(|other| other.name == limit.name).unwrap_or_default();
+        let (permits, adaptive) = (plan.permits(index), plan.adaptive_of(index));
+        let queue = match adaptive {
+            Some(AdaptiveSettings { queue_follows: true, .. }) => "four for each".to_owned(),
+            _ => limit.queue.to_string(),
+        };
+        let adaptive = match adaptive {
+            None => String::new(),
+            Some(AdaptiveSettings { shadow: false, .. }) => {
+                format!(" (it finds the number itself, beginning at {})", limit.limit)
+            }
+            Some(AdaptiveSettings { min, max, .. }) => format!(" (with a shadow from {min} to {max})"),
+        };
+        let text =
+            format!("{}. {}: {permits} permits{adaptive}, queue {queue}, {order}{key}{dry_run}", at + 1, limit.name);
         line(if at == 0 { "limits" } else { "" }, text);
     }
     // One budget for all of them.
@@ -212,12 +228,21 @@ fn limits(taken: &Taken<'_>, line: &mut impl FnMut(&str, String)) {
     line("wait", format!("at most {}", wait.map_or_else(String::new, show)));
 }
 
-fn claim(taken: &Taken<'_>, line: &mut impl FnMut(&str, String)) {
+fn claim(taken: &Taken<'_>, settings: &Settings, request: &Request<()>, line: &mut impl FnMut(&str, String)) {
     match &taken.claim {
         Ok(claim) => {
             line("priority", claim.level.as_str().to_owned());
             let permits = if claim.seats == 1 { "permit" } else { "permits" };
-            line("cost", format!("{} {permits} of each limit", claim.seats));
+            let unheard = match &taken.route.claim.cost {
+                Cost::Header(name) if request.headers().contains_key(name) && !claim.seats_from_client => {
+                    format!("; {name} is not believed of this peer (trust_headers, server.trusted_proxies)")
+                }
+                _ => String::new(),
+            };
+            line("cost", format!("{} {permits} of each limit{unheard}", claim.seats));
+            if let Some(limit) = too_small(taken, settings, claim) {
+                line("rejected", format!("400 cost: {} has {} permits, and never more", limit.name, limit.limit));
+            }
             if let Some(deadline) = claim.deadline {
                 let left = deadline.saturating_duration_since(std::time::Instant::now());
                 // The clock has gone on since it was read.
@@ -229,6 +254,14 @@ fn claim(taken: &Taken<'_>, line: &mut impl FnMut(&str, String)) {
         }
         Err(reason) => line("rejected", format!("before it asks for a permit: {}", reason.as_str())),
     }
+}
+
+/// The first limit that can never give as much as a client asks for. One that changes by itself gives all that it has.
+fn too_small<'a>(taken: &'a Taken<'_>, settings: &Settings, claim: &Claim) -> Option<&'a admission::Settings> {
+    let plan = &settings.plan;
+    let is_measured = |name: &str| plan.measured.iter().any(|measured| plan.limits[measured.limit].name == name);
+    let mut limits = taken.limits.iter().map(|(limit, _)| *limit).filter(|_| claim.seats_from_client);
+    limits.find(|limit| claim.seats > limit.limit.get() && !limit.dry_run && !is_measured(&limit.name))
 }
 
 fn client_gone(route: &RouteSettings) -> String {

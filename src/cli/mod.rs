@@ -8,6 +8,8 @@ mod check;
 mod completions;
 mod config;
 mod explain;
+mod in_force;
+mod logs;
 mod open_files;
 mod reload;
 mod run;
@@ -23,6 +25,7 @@ use crate::config::{self as configuration, Flags, Loaded, Sources};
 use admin::AdminCommand;
 use changed::Watched;
 use check::Format;
+use in_force::InForce;
 
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -191,9 +194,9 @@ fn serve(arguments: RunArguments) -> Ending {
         return Ending::Misused;
     }
     match configuration::load(&sources) {
-        Ok(Loaded { settings, warnings }) => {
+        Ok(Loaded { settings, warnings, written }) => {
             print_warnings(&warnings);
-            run::run(settings, sources, watched)
+            run::run(InForce { settings, written }, sources, watched)
         }
         Err(error) => misused(&error),
     }

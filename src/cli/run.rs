@@ -1,34 +1,37 @@
 //! `run`: serve.
 
-use std::io::{self, IsTerminal};
+use std::io;
+use std::sync::Arc;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tracing_subscriber::EnvFilter;
 
 use super::changed::Watched;
+use super::in_force::InForce;
+use super::logs::Logs;
 use super::open_files;
 use super::reload::Reloader;
 use super::{Ending, print_error, supervisor};
-use crate::access_log::{Readers, Writer};
-use crate::admin;
-use crate::config::{Settings, Sources};
+use crate::access_log::Readers;
+use crate::admin::{self, Desk};
+use crate::config::Sources;
 use crate::proxy::{Plan, RouteSettings};
 use crate::server::Server;
 use crate::traces::Exporter;
 
 /// Serves until a signal or the admin listener says to stop, then drains. SIGHUP loads `sources` again,
 /// and so does a change of the files that are watched.
-pub(super) fn run(settings: Settings, sources: Sources, watched: Option<Watched>) -> Ending {
-    log_to_stderr(settings.log_level.as_deref());
+pub(super) fn run(loaded: InForce, sources: Sources, watched: Option<Watched>) -> Ending {
+    let logs = Logs::to_stderr(loaded.settings.log_level.as_deref());
     // Signals, the drain and the admin listener; requests are served by the workers' own runtimes.
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return failed(&error),
     };
-    runtime.block_on(serve(settings, sources, watched))
+    runtime.block_on(serve(Arc::new(loaded), logs, sources, watched))
 }
 
-async fn serve(settings: Settings, sources: Sources, mut watched: Option<Watched>) -> Ending {
+async fn serve(loaded: Arc<InForce>, mut logs: Logs, sources: Sources, mut watched: Option<Watched>) -> Ending {
+    let settings = &loaded.settings;
     // Before anything is started: a signal that comes now is not lost.
     let (mut terminate, mut interrupt, mut hang_up) = match signals() {
         Ok(signals) => signals,
@@ -41,34 +44,31 @@ async fn serve(settings: Settings, sources: Sources, mut watched: Option<Watched
         tracing::warn!(max_connections, files, "server.max_connections is beyond the limit of open files (ulimit -n)");
     }
     let summary = summary(&settings.plan);
-    let started = settings.clone();
     // Also before anything is started: where it can't listen, no request is taken.
     let admin = match admin::Listener::bind(&settings.admin) {
         Ok(admin) => admin,
         Err(error) => return failed(&error),
     };
-    let access_log = match Writer::start(settings.access_log, settings.log_format, settings.log_lines) {
+    let access_log = match logs.prepare(settings) {
         Ok(access_log) => access_log,
         Err(error) => return failed(&error),
     };
-    let (tracer, traces) = Exporter::start(settings.tracing).unzip();
-    let readers = Readers { log: access_log.as_ref().map(Writer::log), tracer };
-    let server = match Server::start(settings.server, settings.plan, readers) {
+    let (tracer, traces) = Exporter::start(settings.tracing.clone()).unzip();
+    let readers = Readers { log: access_log.log.clone(), tracer };
+    let server = match Server::start(settings.server.clone(), settings.plan.clone(), readers) {
         Ok(server) => server,
         Err(error) => return failed(&error),
     };
     let listening: Vec<String> = server.listening().iter().map(ToString::to_string).collect();
     let handle = server.handle();
     let admin_url = admin.as_ref().map_or_else(|| "off".to_owned(), admin::Listener::url);
-    let admin = match admin.map(|admin| admin.serve(handle.clone())).transpose() {
-        Ok(admin) => admin,
-        Err(error) => return failed(&error),
-    };
+    logs.follow(access_log);
+    let desk = Desk::open(handle.clone(), &settings.admin, admin, loaded.clone());
     let start_line = format!("listening on {}, {summary}, admin {admin_url}", listening.join(" and "));
     print_error(format_args!("sluicegate: {start_line}"));
     supervisor::ready(&start_line);
 
-    let mut reloader = Reloader::new(sources, started, handle.clone());
+    let mut reloader = Reloader::new(sources, loaded.clone(), handle.clone(), desk, logs);
     let tended = handle.clone();
     let tending = tokio::spawn(async move { tended.tend().await });
     loop {
@@ -95,12 +95,9 @@ async fn serve(settings: Settings, sources: Sources, mut watched: Option<Watched
         _ = interrupt.recv() => return Ending::Failed,
     };
     tending.abort();
-    if let Some(admin) = admin {
-        admin.close().await;
-    }
-    if let Some(access_log) = access_log {
-        access_log.finish();
-    }
+    let (desk, logs) = reloader.into_parts();
+    desk.close().await;
+    logs.finish();
     if let Some(traces) = traces {
         traces.finish().await;
     }
@@ -138,30 +135,15 @@ fn summary(plan: &Plan) -> String {
 }
 
 fn limits(route: &RouteSettings, plan: &Plan) -> String {
-    let limits = route.limits.iter().map(|index| &plan.limits[*index]);
-    match &limits.collect::<Vec<_>>()[..] {
+    match &route.limits[..] {
         [] => "no limit".to_owned(),
-        [limit] => format!("limit {}, queue {}", limit.limit, limit.queue),
+        [limit] => format!("limit {}, queue {}", plan.permits(*limit), plan.limits[*limit].queue),
         several => {
-            let several: Vec<String> = several.iter().map(|limit| format!("{} {}", limit.name, limit.limit)).collect();
+            let one = |limit: &usize| format!("{} {}", plan.limits[*limit].name, plan.permits(*limit));
+            let several: Vec<String> = several.iter().map(one).collect();
             format!("limits {}", several.join(" and "))
         }
     }
-}
-
-/// Logs to standard error, as `level` says: a level, or directives such as `sluicegate::upstream=debug`. h2 warns of
-/// every peer that misbehaves, which is for peers to decide and not for the log: whoever wants it says `h2=warn`.
-fn log_to_stderr(level: Option<&str>) {
-    let filter = EnvFilter::try_new(format!("h2=error,{}", level.unwrap_or("info")))
-        .unwrap_or_else(|_| EnvFilter::new("h2=error,info"));
-    let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    // A second call in one process would find a subscriber there; the first one stays.
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(colour)
-        .with_target(false)
-        .try_init();
 }
 
 /// Says what went wrong.

@@ -6,18 +6,19 @@ use std::time::Duration;
 use config::{Value, ValueKind};
 use http::StatusCode;
 
+use super::adaptive::{self, Bounds};
 use super::fairness::Fairness;
 use super::report::{Report, problem};
 use super::section::{Section, closest};
 use super::server::{TIMEOUT, TIMEOUT_OR_ZERO};
 use super::value::{
-    Taken, as_integer, as_text, boolean, choice, duration, integer, not_an_integer, size, wrong, wrong_with_help,
+    Taken, as_integer, as_text, boolean, choice, duration, integer, not_an_integer, size, wrong_with_help,
 };
-use crate::admission::{Hold, LIMIT_MAX, Order, Settings};
+use crate::admission::{AdaptiveSettings, Hold, LIMIT_MAX, Order, Settings};
 use crate::proxy::KeyRules;
 
 /// Keys of limits that a later version will have.
-pub(super) const NOT_YET: &[&str] = &["shadow", "fleet"];
+pub(super) const NOT_YET: &[&str] = &["fleet"];
 
 /// So many bytes are certainly not meant to wait in memory.
 const QUEUE_BYTES_MAX: u64 = 1 << 40;
@@ -38,6 +39,8 @@ pub(super) enum Permits {
     Number(NonZeroU32),
     /// As many as the upstream's endpoints have slots.
     Slots,
+    /// As many as it finds.
+    Adaptive(Bounds),
 }
 
 /// What a table says about a limit beside the number of its permits. What it does not say is `None`.
@@ -50,6 +53,7 @@ pub(super) struct Keys {
     order: Option<Order>,
     hold: Option<Hold>,
     dry_run: Option<bool>,
+    shadow: Option<Bounds>,
     fairness: Fairness,
 }
 
@@ -61,6 +65,8 @@ pub(super) struct Limited {
     pub(super) keys: Option<KeyRules>,
     /// Whether its permits are slots, and then whether its queue goes by them.
     pub(super) slots: Option<QueueFollows>,
+    /// Whether it finds itself, or has a shadow.
+    pub(super) adaptive: Option<AdaptiveSettings>,
 }
 
 /// Whether as many may wait as belongs to the number of permits: nobody has said how many.
@@ -77,7 +83,8 @@ pub(super) fn read(name: &str, mut section: Section<'_>, defaults: &Keys, report
 }
 
 impl Keys {
-    const OWN_NAMES: [&str; 7] = ["queue", "queue_timeout", "queue_bytes", "reject_status", "order", "hold", "dry_run"];
+    const OWN_NAMES: [&str; 8] =
+        ["queue", "queue_timeout", "queue_bytes", "reject_status", "order", "hold", "dry_run", "shadow"];
 
     /// All of them.
     pub(super) fn names() -> impl Iterator<Item = &'static str> {
@@ -94,6 +101,7 @@ impl Keys {
             order: section.take("order", choice(&ORDER)),
             hold: section.take("hold", choice(&HOLD)),
             dry_run: section.take("dry_run", boolean),
+            shadow: section.take("shadow", adaptive::shadow),
             fairness: Fairness::take(section),
         };
         if keys.hold == Some(Hold::Head) {
@@ -114,14 +122,22 @@ impl Keys {
         report: &Report,
     ) -> Limited {
         let slots = matches!(permits, Permits::Slots);
+        let follows = self.queue.or(defaults.queue).is_none();
+        let adaptive = self.adaptive(permits, follows, defaults, section, report);
+        let limit_max = match permits {
+            Permits::Adaptive(bounds) => Some(bounds.max),
+            Permits::Number(_) | Permits::Slots => None,
+        };
         let permits = match permits {
             Permits::Number(permits) => permits,
+            Permits::Adaptive(bounds) => bounds.initial(),
             // Until it is known which upstream's.
             Permits::Slots => NonZeroU32::new(LIMIT_MAX).expect("a large number"),
         };
         let default = Settings::new(name, permits);
         let (how, rules) = self.fairness.over(&defaults.fairness, section, report).unzip();
         let settings = Settings {
+            limit_max,
             queue: self.queue.or(defaults.queue).unwrap_or(default.queue),
             queue_timeout: self.queue_timeout.or(defaults.queue_timeout).unwrap_or(default.queue_timeout),
             queue_bytes: self.queue_bytes.or(defaults.queue_bytes).unwrap_or(default.queue_bytes),
@@ -133,8 +149,34 @@ impl Keys {
             ..default
         };
         warn_of_long_queue(&settings, section, report);
-        let follows = self.queue.or(defaults.queue).is_none();
-        Limited { settings, keys: how, slots: slots.then_some(follows) }
+        Limited { settings, keys: how, slots: slots.then_some(follows), adaptive }
+    }
+
+    /// Whether the limit of these keys finds itself, or has a shadow. One that the defaults have is for those that are
+    /// fixed.
+    fn adaptive(
+        &self,
+        permits: Permits,
+        queue_follows: bool,
+        defaults: &Keys,
+        section: &Section<'_>,
+        report: &Report,
+    ) -> Option<AdaptiveSettings> {
+        let wrong = |message: &str, help: &str| {
+            if self.shadow.is_some() {
+                let limit = report.place_of_overridable(section.path(), "limit");
+                report.error(section.problem("shadow", message).also(&limit).help(help));
+            }
+        };
+        match permits {
+            Permits::Number(_) => return self.shadow.or(defaults.shadow).map(Bounds::shadow),
+            Permits::Adaptive(bounds) => {
+                wrong("is for a fixed limit, and this one is adaptive itself", "remove one of the two");
+                return Some(bounds.in_force(queue_follows));
+            }
+            Permits::Slots => wrong("is for a fixed limit, and this one is \"slots\"", "remove it, or write a number"),
+        }
+        None
     }
 }
 
@@ -166,9 +208,7 @@ fn permits(value: &Value) -> Taken<Permits> {
 fn number(value: &Value, or: &str) -> Taken<Permits> {
     match (&value.kind, as_text(value)) {
         (_, Some("slots")) => return Ok(Permits::Slots),
-        (ValueKind::Table(_), _) => {
-            return wrong(format!("must be a number{or}: an adaptive limit is not supported by this version"));
-        }
+        (ValueKind::Table(table), _) => return adaptive::bounds(table).map(Permits::Adaptive),
         _ => {}
     }
     let permits = as_integer(value).and_then(|permits| u32::try_from(permits).ok());
@@ -202,7 +242,8 @@ fn reject_status(value: &Value) -> Taken<StatusCode> {
 }
 
 fn warn_of_long_queue(settings: &Settings, section: &Section<'_>, report: &Report) {
-    let (queue, limit) = (u64::from(settings.queue), u64::from(settings.limit.get()));
+    let most = settings.limit_max.unwrap_or(settings.limit);
+    let (queue, limit) = (u64::from(settings.queue), u64::from(most.get()));
     if queue > 50 * limit {
         let message = format!("lets {queue} requests wait for {limit} permits, more than 50 for each");
         let place = |key| report.place_of_overridable(section.path(), key);

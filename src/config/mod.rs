@@ -7,6 +7,7 @@
 //! What comes out cannot be wrong: [`load`] either returns settings that can be used as they are, or every problem of
 //! the configuration at once, each with its place and key. Beyond this module nobody knows that there was a file.
 
+mod adaptive;
 mod address;
 mod admin;
 mod claims;
@@ -53,6 +54,7 @@ mod tracing;
 mod units;
 mod upstreams;
 mod value;
+mod written;
 
 use std::path::{Path, PathBuf};
 
@@ -61,7 +63,7 @@ pub use page::page;
 pub use place::Place;
 pub use problem::{Error, Problem};
 pub use schema::schema;
-pub use show::show;
+pub use written::Written;
 
 use crate::access_log::{AccessLog, Lines, LogFormat};
 use crate::proxy;
@@ -95,6 +97,8 @@ pub struct Loaded {
     pub settings: Settings,
     /// What is allowed, but probably not meant.
     pub warnings: Vec<Problem>,
+    /// What the settings were made of.
+    pub written: Written,
 }
 
 /// Everything that the operator can decide.
@@ -140,20 +144,25 @@ pub fn check(sources: &Sources) -> Findings {
     report.into_findings(settings)
 }
 
-/// The admin listener's part alone, for those who call it. `None` if that cannot be read, or nothing is said about it.
-pub fn admin(sources: &Sources) -> Option<crate::admin::Settings> {
+/// The admin listener's part alone, for those who call it. `None` if nothing is said about it.
+///
+/// # Errors
+/// What keeps it from being read. Other tables are not looked at.
+pub fn admin(sources: &Sources) -> Result<Option<crate::admin::Settings>, Error> {
     let mut report = Report::default();
-    let tree = merged(sources, Path::new(DEFAULT_FILE), &mut report)?;
-    if !tree.contains_key("admin") || report.errors() > 0 {
-        return None;
-    }
-    let settings = admin::read(section::Section::root(tree, &report).section("admin"), &report);
-    (report.errors() == 0).then_some(settings)
+    let tree = merged(sources, Path::new(DEFAULT_FILE), &mut report);
+    let settings = tree
+        .filter(|tree| tree.contains_key("admin") && report.errors() == 0)
+        .map(|tree| admin::read(section::Section::root(tree, &report).section("admin"), &report));
+    if report.errors() > 0 { Err(report.into_error()) } else { Ok(settings) }
 }
 
 fn load_with_default_file(sources: &Sources, default_file: &Path) -> Result<Loaded, Error> {
-    let (report, settings) = read(sources, default_file);
-    report.finish(settings)
+    let mut report = Report::default();
+    let tree = merged(sources, default_file, &mut report);
+    let settings = tree.clone().and_then(|tree| dry_run::settings(tree, sources, &report));
+    let dry_run = dry_run::place(sources);
+    report.finish(settings, |places| Written { tree: tree.unwrap_or_default(), places, dry_run })
 }
 
 fn read(sources: &Sources, default_file: &Path) -> (Report, Option<Settings>) {

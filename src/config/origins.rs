@@ -69,6 +69,11 @@ impl Origins {
         self.keys.get(path).map(String::as_str)
     }
 
+    /// The places of all keys, by their dotted paths.
+    pub(super) fn into_keys(self) -> HashMap<String, String> {
+        self.keys
+    }
+
     /// Where a key stands among all that is in the files: the number of its file, and of its byte in it.
     pub(super) fn position(&self, path: &str) -> Option<(usize, usize)> {
         let (file, span) = self.spans.get(self.key(path)?)?;

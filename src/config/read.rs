@@ -14,6 +14,12 @@ use crate::proxy::Plan;
 /// Tables that a later version will have.
 const TABLES_NOT_YET: &[&str] = &["fleet"];
 
+const WHICH_ROUTE: &str = "write [routes.default] with limit = 20: a route says which requests go to an upstream, here all of \
+                           them, and how many at a time";
+
+const WHICH_UPSTREAM: &str = "write [upstreams.default] with url = \"http://127.0.0.1:3000\": where the requests of the \
+                              routes go";
+
 const WHAT_TO_WRITE: &str = "write [upstreams.default] with url = \"http://127.0.0.1:3000\" and [routes.default] with \
                              limit = 20, or use --upstream URL --limit N";
 
@@ -53,9 +59,16 @@ pub(super) fn settings(tree: Map<String, Value>, report: &Report) -> Option<Sett
     root.finish(TABLES_NOT_YET);
 
     match (names.is_empty() && !wrong_upstreams, no_routes && !wrong_routes) {
-        (true, true) => nothing_configured("upstreams", "is missing, and so is routes: nothing is configured", report),
-        (true, false) => nothing_configured("upstreams", "is missing: no upstream is configured", report),
-        (false, true) => nothing_configured("routes", "is missing: no route is configured", report),
+        (true, true) => {
+            let message = "is missing, and so is routes: nothing is configured";
+            nothing_configured("upstreams", message, WHAT_TO_WRITE, report);
+        }
+        (true, false) => {
+            // Where nobody writes a file, there are flags.
+            let help = if report.origins.first_file().is_some() { WHICH_UPSTREAM } else { WHAT_TO_WRITE };
+            nothing_configured("upstreams", "is missing: no upstream is configured", help, report);
+        }
+        (false, true) => nothing_configured("routes", "is missing: no route is configured", WHICH_ROUTE, report),
         (false, false) => {}
     }
     routes::check_conflicts(&routes, report);
@@ -84,8 +97,8 @@ pub(super) fn settings(tree: Map<String, Value>, report: &Report) -> Option<Sett
     })
 }
 
-fn nothing_configured(key: &str, message: &str, report: &Report) {
-    report.error(problem(&report.place_of(key), key, message).help(WHAT_TO_WRITE));
+fn nothing_configured(key: &str, message: &str, help: &str, report: &Report) {
+    report.error(problem(&report.place_of(key), key, message).help(help));
 }
 
 fn warn_of_unused(plan: &Plan, upstreams: &[String], report: &Report) {

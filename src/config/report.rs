@@ -1,11 +1,12 @@
 //! Problems as they are found.
 
 use std::cell::RefCell;
+use std::collections::HashMap;
 
 use super::origins::Origins;
 use super::place::COMMAND_LINE;
 use super::problem::{Error, Problem};
-use super::{Findings, Loaded, Settings};
+use super::{Findings, Loaded, Settings, Written};
 
 /// Collects what is wrong, so that one run says everything.
 #[derive(Debug, Default)]
@@ -77,10 +78,17 @@ impl Report {
         Findings { settings, errors: self.errors.into_inner(), warnings: self.warnings.into_inner() }
     }
 
-    /// The settings, if there was no error; there are none only if there was one.
-    pub(super) fn finish(self, settings: Option<Settings>) -> Result<Loaded, Error> {
+    /// The settings, if there was no error; there are none only if there was one. `written` is told the places of keys.
+    pub(super) fn finish(
+        self,
+        settings: Option<Settings>,
+        written: impl FnOnce(HashMap<String, String>) -> Written,
+    ) -> Result<Loaded, Error> {
         match settings {
-            Some(settings) if self.errors() == 0 => Ok(Loaded { settings, warnings: self.warnings.into_inner() }),
+            Some(settings) if self.errors() == 0 => {
+                let written = written(self.origins.into_keys());
+                Ok(Loaded { settings, warnings: self.warnings.into_inner(), written })
+            }
             _ => Err(self.into_error()),
         }
     }

@@ -14,7 +14,7 @@ use super::shared::SharedLimits;
 use super::slots;
 use super::value::{Taken, as_text, integer, list, parsed, some, text, wrong, wrong_with_help};
 use crate::admission::LIMIT_MAX;
-use crate::proxy::{Plan, Preflight, RouteSettings, Upgrade};
+use crate::proxy::{AdaptiveLimit, Plan, Preflight, RouteSettings, Upgrade};
 use crate::route::{Conditions, HeaderCondition, Table};
 use crate::upstream::{self, Ending};
 
@@ -113,8 +113,9 @@ pub(super) fn plan(
     }
     let mut plan = Plan { upstreams, routes, preflight, ..Plan::default() };
     let mut measured = Vec::new();
-    for (index, Limited { settings, keys, slots }) in inline.into_iter().flatten().chain(shared).enumerate() {
+    for (index, Limited { settings, keys, slots, adaptive }) in inline.into_iter().flatten().chain(shared).enumerate() {
         measured.extend(slots.map(|queue_follows| (index, queue_follows)));
+        plan.adaptive.extend(adaptive.map(|settings| AdaptiveLimit { limit: index, settings }));
         plan.limits.push(settings);
         plan.keys.push(keys);
     }

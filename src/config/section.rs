@@ -90,7 +90,11 @@ impl<'a> Section<'a> {
         let tables = outer.entries.into_iter().filter_map(|(name, value)| {
             let path = format!("{}.{name}", outer.path);
             if !is_name(&name) {
-                let help = "a letter from a to z, then letters, digits and single underscores between them";
+                let rule = "a letter from a to z, then letters, digits and single underscores between them";
+                let help = match name_meant(&name) {
+                    Some(meant) => format!("did you mean `{meant}`? A name is {rule}"),
+                    None => format!("a name is {rule}"),
+                };
                 self.report.error(problem(&self.report.place_of(&path), &*path, "is not a valid name").help(help));
             }
             let entries = self.table(&path, value)?;
@@ -249,6 +253,13 @@ fn is_name(name: &str) -> bool {
         && !name.ends_with('_')
 }
 
+/// The name that is nearest to one that is none, if there is anything left of it.
+fn name_meant(name: &str) -> Option<String> {
+    let words = name.split(|character: char| !character.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+    let meant = words.collect::<Vec<_>>().join("_").to_ascii_lowercase();
+    Some(meant).filter(|meant| is_name(meant))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -260,6 +271,17 @@ mod tests {
         }
         for name in ["", "1a", "_a", "a_", "a__b", "A", "a-b", "a.b", "ä"] {
             assert!(!is_name(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_is_none_has_one_that_is_near() {
+        for (name, meant) in [("my-api", Some("my_api")), ("API", Some("api")), ("b_", Some("b")), ("a.b", Some("a_b"))]
+        {
+            assert_eq!(name_meant(name).as_deref(), meant, "{name}");
+        }
+        for name in ["", "1a", "-", "ä"] {
+            assert_eq!(name_meant(name), None, "{name}");
         }
     }
 

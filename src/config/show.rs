@@ -1,46 +1,38 @@
 //! What is in force, and where it comes from.
 
 use std::fmt::Write;
-use std::path::Path;
 
 use config::{Map, Value, ValueKind};
 
 use super::keys::{Default, Key, Kind, TABLES, Table};
-use super::report::Report;
 use super::value::is_outside_files;
-use super::{DEFAULT_FILE, Error, Settings, Sources};
+use super::{Loaded, Settings, Written};
 
-/// The effective configuration, as a file that says the same; secrets are stars. With `origins`, each value is followed
-/// by where it was written.
-///
-/// # Errors
-/// Whatever is wrong with the configuration.
-pub fn show(sources: &Sources, origins: bool) -> Result<String, Error> {
-    show_with_default_file(sources, Path::new(DEFAULT_FILE), origins)
+impl Loaded {
+    /// The effective configuration, as a file that says the same; secrets are stars. With `origins`, each value is
+    /// followed by where it was written.
+    pub fn show(&self, origins: bool) -> String {
+        self.written.show(&self.settings, origins)
+    }
 }
 
-pub(super) fn show_with_default_file(sources: &Sources, default_file: &Path, origins: bool) -> Result<String, Error> {
-    let mut report = Report::default();
-    let tree = super::merged(sources, default_file, &mut report);
-    let settings = tree.clone().and_then(|tree| super::dry_run::settings(tree, sources, &report));
-    let (Some(tree), Some(settings), 0) = (tree, settings, report.errors()) else { return Err(report.into_error()) };
-    let dry_run = super::dry_run::place(sources);
-    let mut page = Page { tree: &tree, settings: &settings, report: &report, dry_run, origins, text: String::new() };
-    for table in &TABLES {
-        match table.named {
-            false => page.table(table, None),
-            true => page.names(table).iter().for_each(|name| page.table(table, Some(name))),
+impl Written {
+    /// The same, with the settings that were made of it.
+    pub fn show(&self, settings: &Settings, origins: bool) -> String {
+        let mut page = Page { written: self, settings, origins, text: String::new() };
+        for table in &TABLES {
+            match table.named {
+                false => page.table(table, None),
+                true => page.names(table).iter().for_each(|name| page.table(table, Some(name))),
+            }
         }
+        page.text
     }
-    Ok(page.text)
 }
 
 struct Page<'a> {
-    tree: &'a Map<String, Value>,
+    written: &'a Written,
     settings: &'a Settings,
-    report: &'a Report,
-    /// Where a dry run of all limits was asked for.
-    dry_run: Option<String>,
     origins: bool,
     text: String,
 }
@@ -48,7 +40,7 @@ struct Page<'a> {
 impl Page<'_> {
     /// In the order in which they count: that of the plan for limits and routes.
     fn names(&self, table: &Table) -> Vec<String> {
-        let mut names: Vec<String> = entries(self.tree.get(table.name)).keys().cloned().collect();
+        let mut names: Vec<String> = entries(self.written.tree.get(table.name)).keys().cloned().collect();
         names.sort();
         let position = |name: &String| self.settings.plan.limits.iter().position(|limit| limit.name == *name);
         if table.name == "limits" {
@@ -60,8 +52,8 @@ impl Page<'_> {
     fn table(&mut self, table: &Table, name: Option<&str>) {
         let path = name.map_or_else(|| table.name.to_owned(), |name| format!("{}.{name}", table.name));
         let written = match name {
-            None => entries(self.tree.get(table.name)),
-            Some(name) => entries(entries(self.tree.get(table.name)).get(name)),
+            None => entries(self.written.tree.get(table.name)),
+            Some(name) => entries(entries(self.written.tree.get(table.name)).get(name)),
         };
         // What holds for all routes is shown with each of them.
         if table.name == "defaults" {
@@ -81,8 +73,10 @@ impl Page<'_> {
     fn key(&mut self, table: &Table, name: Option<&str>, path: &str, key: &Key, own: Option<&Value>) {
         let own_path = format!("{path}.{}", key.name);
         let default_path = format!("defaults.{}", key.name);
-        let default = entries(self.tree.get("defaults")).get(key.name);
-        if let Some(place) = self.dry_run.clone().filter(|_| key.name == "dry_run" && self.applies(table, name, key)) {
+        let default = entries(self.written.tree.get("defaults")).get(key.name);
+        if let Some(place) =
+            self.written.dry_run.clone().filter(|_| key.name == "dry_run" && self.applies(table, name, key))
+        {
             return self.line(key, "true", &place);
         }
         if let Some(value) = own {
@@ -119,7 +113,7 @@ impl Page<'_> {
     }
 
     fn origin(&self, path: &str, value: &Value) -> String {
-        self.report.origins.key(path).or(value.origin()).unwrap_or_default().to_owned()
+        self.written.places.get(path).map(String::as_str).or(value.origin()).unwrap_or_default().to_owned()
     }
 
     /// Whether what `[defaults]` says holds for this table.
@@ -159,6 +153,10 @@ impl Page<'_> {
         }
         let plan = &self.settings.plan;
         let Some(index) = plan.limits.iter().position(|limit| Some(limit.name.as_str()) == name) else { return false };
+        let is_fixed = plan.limits[index].limit_max.is_none() && plan.measured.iter().all(|one| one.limit != index);
+        if key.name == "shadow" && !is_fixed {
+            return false;
+        }
         let about_keys = super::fairness::Fairness::NAMES.contains(&key.name) && key.name != "key";
         !about_keys || plan.keys[index].is_some()
     }
@@ -169,8 +167,9 @@ impl Page<'_> {
         match (table.name, key.name) {
             ("routes" | "limits", "queue") => {
                 let index = plan.limits.iter().position(|limit| Some(limit.name.as_str()) == name)?;
-                // One that follows its upstream's slots has no number of its own.
-                let follows = plan.measured.iter().any(|measured| measured.limit == index && measured.queue_follows);
+                // One that follows its upstream's slots, or what is found, has no number of its own.
+                let follows = plan.measured.iter().any(|measured| measured.limit == index && measured.queue_follows)
+                    || plan.adaptive_of(index).is_some_and(|adaptive| adaptive.queue_follows);
                 (!follows).then(|| plan.limits[index].queue.to_string())
             }
             ("routes", "upstream") => {

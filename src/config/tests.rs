@@ -1,5 +1,6 @@
 //! Whole configurations, as an operator would write them.
 
+mod adaptive;
 mod admin;
 mod fairness;
 mod handling;

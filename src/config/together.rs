@@ -24,8 +24,10 @@ pub(super) fn check(plan: &Plan, server: &crate::server::Settings, report: &Repo
 fn check_costs(plan: &Plan, report: &Report) {
     for route in &plan.routes {
         let Cost::Fixed(cost) = route.claim.cost else { continue };
-        // What is measured may be another number tomorrow.
-        let is_fixed = |limit: &&usize| !plan.measured.iter().any(|measured| measured.limit == **limit);
+        // What is measured or found may be another number tomorrow.
+        let is_fixed = |limit: &&usize| {
+            plan.limits[**limit].limit_max.is_none() && !plan.measured.iter().any(|measured| measured.limit == **limit)
+        };
         let limits = route.limits.iter().filter(is_fixed).map(|limit| &plan.limits[*limit]);
         for limit in limits.filter(|limit| limit.limit.get() < cost) {
             let table = format!("routes.{}", route.name);
@@ -96,8 +98,9 @@ fn warn_of_caps(plan: &Plan, report: &Report) {
             continue;
         };
         let table = table_of(&limit.name, report);
-        for (key, cap, written) in caps(rules).filter(|(_, cap, _)| *cap > limit.limit) {
-            let message = format!("lets {key} have {cap} of {} permits", limit.limit);
+        let most = limit.limit_max.unwrap_or(limit.limit);
+        for (key, cap, written) in caps(rules).filter(|(_, cap, _)| *cap > most) {
+            let message = format!("lets {key} have {cap} of {most} permits");
             let place = report.place_of_overridable(&table, written);
             let problem = problem(&place, format!("{table}.{written}"), message);
             let problem = problem.also(&place_of_limit(&limit.name, report));

@@ -15,6 +15,8 @@ pub struct Changes {
     pub upstreams: Difference,
     /// Places to listen at. No plan has any: whoever knows them adds them.
     pub listeners: Difference,
+    /// Keys of tables that are none of the above, such as `server.idle_timeout`. The same goes for these.
+    pub settings: Difference,
 }
 
 /// Names of things of one kind, in the order of the plans.
@@ -36,15 +38,18 @@ impl Plan {
             routes: Difference::between(self.named_routes(), next.named_routes()),
             upstreams: Difference::between(self.named_upstreams(), next.named_upstreams()),
             listeners: Difference::default(),
+            settings: Difference::default(),
         }
     }
 
     fn named_limits(&self) -> impl Iterator<Item = (&str, impl PartialEq)> {
         let measured: HashMap<_, _> = self.measured.iter().map(|each| (each.limit, each)).collect();
+        let adaptive: HashMap<_, _> = self.adaptive.iter().map(|each| (each.limit, each.settings)).collect();
         self.limits.iter().enumerate().map(move |(index, limit)| {
             let measured = measured.get(&index);
+            let adaptive = adaptive.get(&index).copied();
             let measured = measured.map(|each| (&*self.upstreams[each.upstream].name, each.queue_follows));
-            (&*limit.name, (limit, self.keys.get(index), measured))
+            (&*limit.name, (limit, self.keys.get(index), measured, adaptive))
         })
     }
 

@@ -8,8 +8,7 @@ use std::task::{Context, Poll};
 use std::time::SystemTime;
 
 use http::header::{ACCEPT_ENCODING, CONTENT_LENGTH, EXPECT, HOST, HeaderValue, TE, TRANSFER_ENCODING};
-use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{HeaderMap, Request, Response, StatusCode, Uri, Version};
+use http::{HeaderMap, Request, Response, StatusCode, Version};
 use http_body::Body as _;
 use tokio::time::Instant;
 use tower_service::Service;
@@ -28,8 +27,10 @@ use super::refusal::Refusal;
 use super::reply::{About, Reply, X_LIMIT, X_QUEUE, X_REASON, queue_value};
 use super::request_ahead::{Ahead, ForwardedBody};
 use super::request_body::{RequestBody, RequestBodyError};
-use super::rewrite::{Rewrite, set, set_on_request};
+use super::rewrite::{set, set_on_request};
+use super::sampling::Sampling;
 use super::shared::Route;
+use super::target::{absolute, authority, target};
 use super::tunnel::Tunnel;
 use crate::admission::{Admitted, Limits, Permit, Reason, Spool, Waited};
 use crate::upstream::headers::{
@@ -106,7 +107,7 @@ impl Forward {
         let bodiless = request.body().is_end_stream();
         let Route { names, .. } = &*self.route;
         let limit = permit.as_ref().and(names.limit.as_ref());
-        self.arrival.record.admitted(permit.as_ref(), limit);
+        let admitted = self.arrival.record.admitted(permit.as_ref(), limit);
         let mut request = match self.prepare(request, late) {
             Ok(request) => request,
             Err(refusal) => {
@@ -115,6 +116,8 @@ impl Forward {
             }
         };
         let deadlines = Deadlines::begin(&self.route.settings.handling);
+        let sampled = if permit.is_some() { &self.route.sampled } else { &None };
+        let mut sampling = Sampling::begin(sampled, self.worker, admitted);
         // Boxed here, and only what is needed from here on: hyper moves the whole future of every request once.
         Box::pin(async move {
             let Route { upstream, settings, .. } = &*self.route;
@@ -126,7 +129,11 @@ impl Forward {
             let due = deadlines.exchange;
             let opened = match upstream.is_closed() {
                 // Boxed, as is all that is seldom needed.
-                true => Box::pin(self.until_open(&mut request, due.map(|due| due.at), waited)).await,
+                true => {
+                    let opened = Box::pin(self.until_open(&mut request, due.map(|due| due.at), waited)).await;
+                    sampling.begin_again();
+                    opened
+                }
                 false => Ok(()),
             };
             let held = Held::new(permit, &self.arrival.record);
@@ -140,12 +147,16 @@ impl Forward {
             };
             Ok(match answer {
                 Ok(Answer::Response(response)) => {
-                    let response = self.pass_on(response, waited);
+                    let response = self.pass_on(response, waited, &mut sampling);
                     let (ahead, record) = (settings.handling.buffer_response, self.arrival.record);
                     response.map(|body| Body::upstream(body, ahead, due, record))
                 }
-                Ok(Answer::Upgraded(upgraded)) => self.tunnel(upgraded, deadlines.upgraded, waited),
+                Ok(Answer::Upgraded(upgraded)) => {
+                    sampling.forget();
+                    self.tunnel(upgraded, deadlines.upgraded, waited)
+                }
                 Err(failure) => {
+                    sampling.failed(&failure);
                     upstream.count(&failure);
                     self.route.say(&failure);
                     tracing::debug!(route = settings.name, error = &failure as &dyn std::error::Error, "no response");
@@ -225,9 +236,15 @@ impl Forward {
     }
 
     /// Makes the upstream's response ours.
-    fn pass_on(&self, mut response: Response<UpstreamBody>, waited: Option<Waited>) -> Response<UpstreamBody> {
+    fn pass_on(
+        &self,
+        mut response: Response<UpstreamBody>,
+        waited: Option<Waited>,
+        sampling: &mut Sampling,
+    ) -> Response<UpstreamBody> {
         let (status, body) = (response.status().as_u16(), response.body());
-        self.arrival.record.headed(status, body.reused(), body.retries());
+        let headed = self.arrival.record.headed(status, body.reused(), body.retries());
+        sampling.headed(status, response.headers(), body.retries(), headed);
         if let Some(Held { permit: Some(permit), .. }) = response.body_mut().held_mut() {
             permit.release_at_head();
         }
@@ -313,45 +330,10 @@ impl Forward {
     }
 }
 
-/// `uri` with the scheme and authority that HTTP/2 names in fields of their own.
-fn absolute(uri: Uri, host: &HeaderValue) -> Result<Uri, Refusal> {
-    let mut parts = uri.into_parts();
-    (parts.scheme, parts.authority) = (Some(Scheme::HTTP), Some(authority(host)?));
-    Uri::from_parts(parts).map_err(|_| NO_AUTHORITY)
-}
-
-/// `host` as the authority of a URL.
-fn authority(host: &HeaderValue) -> Result<Authority, Refusal> {
-    match Authority::try_from(host.as_bytes()) {
-        Ok(authority) if !authority.as_str().contains('@') => Ok(authority),
-        _ => Err(NO_AUTHORITY),
-    }
-}
-
-const NO_AUTHORITY: Refusal = Refusal::Malformed("The Host is not one that HTTP/2 could name.");
-
 /// Whether it failed because there is nobody to answer.
 fn is_client_gone(failure: &Failure) -> bool {
     let Failure::RequestBody(error) = failure else { return false };
     error.downcast_ref::<RequestBodyError>().is_some_and(RequestBodyError::is_client_gone)
-}
-
-/// The request's target in origin form, without what its route takes off, behind the upstream's own path.
-fn target(uri: Uri, rewrite: &Rewrite, base_path: &str) -> Result<Uri, Refusal> {
-    let own = uri.path_and_query().map_or("/", PathAndQuery::as_str);
-    let stripped = rewrite.strip_prefix.as_ref().and_then(|prefix| prefix.strip(own));
-    if base_path.is_empty() && uri.authority().is_none() && stripped.is_none() {
-        return Ok(uri);
-    }
-    let own = stripped.unwrap_or(own);
-    let target = match own {
-        "*" => own.to_owned(),
-        // An absolute form may have a query and no path, and so may what is left of a path.
-        own if own.is_empty() || own.starts_with('?') => format!("{base_path}/{own}"),
-        own => format!("{base_path}{own}"),
-    };
-    // Two valid paths make a valid path, or one that is too long.
-    Uri::try_from(target).map_err(|_| Refusal::Malformed("The request's target is too long."))
 }
 
 impl Arrival {

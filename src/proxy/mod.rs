@@ -4,6 +4,7 @@
 //! upstream. Whatever goes wrong becomes an answer here: nothing that the server sees is an error. The permit goes with
 //! the exchange, not with the client: see [`upstream`](crate::upstream).
 
+mod adaptive;
 mod body;
 mod changes;
 mod claim;
@@ -18,9 +19,11 @@ mod grpc;
 mod handle;
 mod headers;
 mod health;
+mod lasting;
 mod matched;
 mod max_forwards;
 mod negotiate;
+mod passage;
 mod pieces;
 mod preflight;
 mod queue_events;
@@ -34,15 +37,18 @@ mod reply;
 mod request_ahead;
 mod request_body;
 mod rewrite;
+mod sampling;
 mod seldom;
 mod settings;
 mod shared;
+mod target;
 mod tending;
 mod traffic;
 mod trusted;
 mod tunnel;
 mod wants_events;
 
+pub use adaptive::AdaptiveLimit;
 pub use body::Body;
 pub use changes::{Changes, Difference};
 pub use claim::{
@@ -53,6 +59,7 @@ pub use cors::Cors;
 pub use explain::{Explanation, Taken, WhyNot};
 pub use grpc::is_grpc;
 pub use handle::Proxy;
+pub use passage::Passage;
 pub use preflight::Preflight;
 pub use quotas::RateLimit;
 pub use recent::{Asked, LimitThen, Recent, Refused};

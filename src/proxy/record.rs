@@ -195,9 +195,10 @@ impl Record {
         self.is_in(Phase::Upgraded);
     }
 
-    pub(super) fn admitted(&self, permit: Option<&Permit>, limit: Option<&Arc<str>>) {
+    /// Returns when that is, if anybody wants to know.
+    pub(super) fn admitted(&self, permit: Option<&Permit>, limit: Option<&Arc<str>>) -> Option<Instant> {
         if !self.is_kept() {
-            return;
+            return None;
         }
         let now = Instant::now();
         if let Some(live) = self.live() {
@@ -212,6 +213,7 @@ impl Record {
                 waited_in(entry, waited);
             }
         });
+        Some(now)
     }
 
     /// What it asks of its limits.
@@ -268,10 +270,10 @@ impl Record {
         self.note(|entry| (entry.status, entry.begun) = (status, true));
     }
 
-    /// The upstream's head has come; its body is on its way.
-    pub(super) fn headed(&self, status: u16, reused: bool, retries: u32) {
+    /// The upstream's head has come; its body is on its way. Returns when that is, if anybody wants to know.
+    pub(super) fn headed(&self, status: u16, reused: bool, retries: u32) -> Option<Instant> {
         if !self.is_kept() {
-            return;
+            return None;
         }
         let now = Instant::now();
         if let Some(live) = self.live() {
@@ -284,6 +286,7 @@ impl Record {
             entry.reused = Some(reused);
             entry.retries = retries;
         });
+        Some(now)
     }
 
     /// It was a question to us, and got its answer.

@@ -17,6 +17,7 @@ use tokio::time::Instant;
 
 pub use phase::Phase;
 
+use super::lasting::Lasting;
 use super::shared::Route;
 use super::traffic::{Counts, Traffic, TrafficCounts};
 use crate::access_log::Outcome;
@@ -177,6 +178,22 @@ impl Registry {
     pub fn in_flight(&self, limiter: &Limiter) -> Vec<LiveView> {
         let mut lines = HashMap::new();
         self.all().iter().filter(|live| live.holds(limiter, &mut lines)).map(|live| live.view()).collect()
+    }
+
+    /// How many hold permits of `limiter` since `long` ago or longer, and have had the head of their answer.
+    pub(super) fn lasting(&self, limiter: &Limiter, long: Duration) -> Lasting {
+        let mut lasting = Lasting::default();
+        let (now, mut lines) = (Instant::now(), HashMap::new());
+        for live in self.all() {
+            let count = match live.phase() {
+                Phase::Upgraded => &mut lasting.upgrades,
+                Phase::Response => &mut lasting.streams,
+                Phase::Queued | Phase::Upstream | Phase::Abandoned => continue,
+            };
+            let lasts = live.since_admission(now).is_some_and(|held| held >= long);
+            *count += u32::from(lasts && live.holds(limiter, &mut lines));
+        }
+        lasting
     }
 
     /// Those of these tags, by tag.

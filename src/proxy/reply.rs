@@ -113,7 +113,7 @@ impl Reply {
             Reason::QueueTimeout if rejection.predicted => (capacity, "The request would wait for longer than it may."),
             Reason::QueueTimeout => (capacity, "The request waited for as long as it may."),
             Reason::Evicted => (capacity, "The request was pushed out of the queue by one that goes first."),
-            Reason::Flushed => (capacity, "The queue was emptied by an operator."),
+            Reason::Flushed => (capacity, "The request was turned away by an operator while it waited."),
             Reason::KeyLimit => (StatusCode::TOO_MANY_REQUESTS, "The share of this request's key is used up."),
             Reason::KeyQueueFull => (StatusCode::TOO_MANY_REQUESTS, "Too many requests of the same key are waiting."),
             Reason::DeadlineUnmeetable => (capacity, "The request's turn would come after its deadline."),

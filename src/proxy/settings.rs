@@ -3,6 +3,7 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use super::adaptive::AdaptiveLimit;
 use super::claim::{ClaimRules, KeyRules};
 use super::cors::Cors;
 use super::preflight::Preflight;
@@ -87,6 +88,8 @@ pub struct Plan {
     pub routes: Vec<RouteSettings>,
     /// Which limits have the slots of an upstream for their permits.
     pub measured: Vec<Measured>,
+    /// Which limits find themselves, and which have a shadow. At most one entry for each.
+    pub adaptive: Vec<AdaptiveLimit>,
     /// What CORS preflights take, on all routes.
     pub preflight: Preflight,
     /// What answers say, on all routes and without one.

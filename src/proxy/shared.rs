@@ -9,17 +9,19 @@ use std::time::SystemTime;
 
 use http::HeaderValue;
 
+use super::adaptive;
 use super::claim::KeyRules;
 use super::connections::Needed;
 use super::preflight::Preflight;
 use super::recent::Recent;
 use super::registry::{Phase, Registry};
 use super::request_ahead::ForwardedBody;
+use super::sampling::Sampled;
 use super::seldom::Seldom;
 use super::settings::{Measured, Plan, ResponseHeaders, RouteSettings, Upgrade};
 use super::traffic::{Traffic, TrafficCounts};
-use crate::access_log::{Readers, TraceCounts};
-use crate::admission::{self, Limiter, Limits, Reason, default_queue};
+use crate::access_log::{Log, Readers, TraceCounts};
+use crate::admission::{self, Adaptive, Limiter, Limits, Reason, default_queue};
 use crate::route::{Conflict, Table};
 use crate::tls;
 use crate::upstream::{self, EndpointStatus, Failure, SecretHeader, Upstream, UpstreamCounts};
@@ -27,11 +29,13 @@ use crate::upstream::{self, EndpointStatus, Failure, SecretHeader, Upstream, Ups
 /// What the workers share: the routes with their limits, and the upstreams with their connections.
 #[derive(Debug)]
 pub struct Shared {
-    workers: usize,
+    pub(super) workers: usize,
     pub(super) readers: Readers,
     pub(super) routes: Table<Arc<Route>>,
     pub(super) all_routes: Vec<Arc<Route>>,
     limiters: Vec<Limiter>,
+    /// What finds those of them that find themselves.
+    pub(super) adaptive: Vec<Adaptive>,
     /// Limits of earlier plans that are not done with: a plan that brings one back must not begin it at zero.
     pub(super) retired: Vec<Limiter>,
     pub(super) upstreams: Vec<Arc<Upstream<ForwardedBody>>>,
@@ -62,6 +66,8 @@ pub(super) struct Route {
     rejected: Arc<[AtomicU64; Reason::ALL.len()]>,
     /// What has become of its requests. That outlives the plan, too.
     pub(super) traffic: Arc<Traffic>,
+    /// Which of its limits want to know how long the upstream takes.
+    pub(super) sampled: Sampled,
     /// Where those that were turned away are kept for a while; one for all routes.
     pub(super) recent: Arc<Recent>,
     /// When it was last said that its upstream can't be reached.
@@ -85,12 +91,14 @@ impl Shared {
     /// # Panics
     /// When an index of a route is not one of the plan.
     pub fn try_new(plan: Plan, workers: usize, readers: Readers) -> Result<Self, Vec<Conflict>> {
+        let log = readers.log.clone();
         let nothing = Shared {
             workers,
             readers,
             routes: Table::try_new(Vec::new())?,
             all_routes: Vec::new(),
             limiters: Vec::new(),
+            adaptive: Vec::new(),
             retired: Vec::new(),
             upstreams: Vec::new(),
             preflight: plan.preflight,
@@ -98,15 +106,16 @@ impl Shared {
             recent: Arc::default(),
             registry: Arc::new(Registry::new(workers)),
         };
-        nothing.follow(plan)
+        nothing.follow(plan, log)
     }
 
-    /// What is in force after this, by the next plan. Limits of the same name stay what they are, with their permits,
-    /// waiters and counts, and take the new settings at once; upstreams that have not changed keep their connections.
+    /// What is in force after this, by the next plan, with `log` for the requests that begin then. Limits of the same name
+    /// stay what they are, with their permits, waiters and counts, and take the new settings at once; upstreams that have
+    /// not changed keep their connections.
     ///
     /// # Errors
     /// As [`try_new`](Shared::try_new); nothing has changed then.
-    pub fn follow(&self, mut plan: Plan) -> Result<Self, Vec<Conflict>> {
+    pub fn follow(&self, mut plan: Plan, log: Option<Log>) -> Result<Self, Vec<Conflict>> {
         // By name once, and not once for each name: a reload of thousands takes a moment, not their product.
         let known: HashMap<_, _> = self.upstreams.iter().map(|known| (known.settings().name.as_str(), known)).collect();
         let upstreams: Vec<_> = std::mem::take(&mut plan.upstreams)
@@ -120,14 +129,15 @@ impl Shared {
             None => Limiter::new(settings.clone()),
         };
         let limiters: Vec<_> = plan.limits.iter().map(limiter).collect();
+        let adaptive = adaptive::of_plan(&plan, &limiters, self);
         let known: HashMap<_, _> =
             self.all_routes.iter().map(|route| (route.settings.name.as_str(), &**route)).collect();
         let routes: Vec<_> = std::mem::take(&mut plan.routes)
             .into_iter()
             .map(|settings| {
                 let before = known.get(settings.name.as_str()).copied();
-                let recent = self.recent.clone();
-                Arc::new(Route::new(settings, &limiters, &plan.keys, &upstreams, before, recent, self.workers))
+                let sampled = adaptive::sampled(&settings.limits, &adaptive);
+                Arc::new(Route { sampled, ..Route::new(settings, &limiters, &plan.keys, &upstreams, before, self) })
             })
             .collect();
         let table = routes.iter().map(|route| (route.settings.conditions.clone(), route.clone())).collect();
@@ -140,10 +150,11 @@ impl Shared {
         drop(go_on);
         let next = Shared {
             workers: self.workers,
-            readers: self.readers.clone(),
+            readers: Readers { log, ..self.readers.clone() },
             routes: Table::try_new(table)?,
             all_routes: routes,
             limiters,
+            adaptive: adaptive.iter().flatten().cloned().collect(),
             retired,
             upstreams,
             preflight: plan.preflight,
@@ -163,6 +174,7 @@ impl Shared {
             settings.limit = next.upstreams[*upstream].slots();
             settings.queue = if *queue_follows { default_queue(settings.limit) } else { settings.queue };
         }
+        adaptive::put_in_force(&plan.adaptive, &mut plan.limits, &adaptive);
         for (limiter, settings) in next.limiters.iter().zip(plan.limits) {
             limiter.reconfigure(settings);
         }
@@ -212,6 +224,11 @@ impl Shared {
     /// All limits, in the order of the plan.
     pub fn limiters(&self) -> &[Limiter] {
         &self.limiters
+    }
+
+    /// What finds the limits that find themselves, or is a shadow beside them, in the order of the plan.
+    pub fn adaptive(&self) -> &[Adaptive] {
+        &self.adaptive
     }
 
     /// All routes, in the order of the plan: their settings, and how many requests their limits have rejected.
@@ -309,8 +326,7 @@ impl Route {
         keys: &[Option<KeyRules>],
         upstreams: &[Arc<Upstream<ForwardedBody>>],
         before: Option<&Route>,
-        recent: Arc<Recent>,
-        workers: usize,
+        of: &Shared,
     ) -> Self {
         let upstream = upstreams[settings.upstream].clone();
         let authority = upstream.settings().endpoints[0].authority(upstream.settings().protocol);
@@ -318,7 +334,7 @@ impl Route {
         let keys: Vec<_> = settings.limits.iter().map(|limit| keys.get(*limit).cloned().flatten()).collect();
         let keys = if keys.iter().any(Option::is_some) { keys } else { Vec::new() };
         let rejected = before.map(|route| route.rejected.clone()).unwrap_or_default();
-        let traffic = before.map_or_else(|| Arc::new(Traffic::new(workers)), |route| route.traffic.clone());
+        let traffic = before.map_or_else(|| Arc::new(Traffic::new(of.workers)), |route| route.traffic.clone());
         // Kept while it is not in force: tunnels last long.
         let upgrades = before.and_then(|route| route.upgrades.clone()).or_else(|| match settings.upgrade {
             Upgrade::Separate(places) => Some(Limiter::new(upgrade_settings(&settings.name, places))),
@@ -339,7 +355,8 @@ impl Route {
             upgrades,
             rejected,
             traffic,
-            recent,
+            sampled: None,
+            recent: of.recent.clone(),
             unreachable: Seldom::new(),
         }
     }

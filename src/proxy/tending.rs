@@ -1,22 +1,25 @@
-//! The tasks that look after upstreams.
+//! The tasks that look after upstreams, and after limits that find themselves.
 
 use std::sync::Arc;
 
 use tokio::task::{AbortHandle, JoinSet};
 
+use super::adaptive::keep_house;
 use super::request_ahead::ForwardedBody;
 use super::shared::Shared;
 use crate::upstream::Upstream;
 
-/// One task for each upstream that is in force. Dropping it ends them.
+/// One task for each upstream that is in force, and one for all limits that find themselves, if there are any. Dropping
+/// it ends them.
 #[derive(Debug, Default)]
 pub struct Tending {
     tasks: JoinSet<()>,
     of: Vec<(Arc<Upstream<ForwardedBody>>, AbortHandle)>,
+    house: Option<AbortHandle>,
 }
 
 impl Tending {
-    /// Looks after the upstreams of `shared` from now on, and after no others. It needs a runtime.
+    /// Looks after the upstreams and limits of `shared` from now on, and after no others. It needs a runtime.
     pub fn follow(&mut self, shared: &Shared) {
         self.of.retain(|(upstream, task)| {
             let stays = shared.upstreams.iter().any(|other| Arc::ptr_eq(other, upstream));
@@ -31,6 +34,10 @@ impl Tending {
                 let task = self.tasks.spawn(async move { ours.tend().await });
                 self.of.push((upstream.clone(), task));
             }
+        }
+        self.house.take().iter().for_each(AbortHandle::abort);
+        if !shared.adaptive.is_empty() {
+            self.house = Some(self.tasks.spawn(keep_house(shared.adaptive.as_slice().into())));
         }
         // Those that have ended.
         while self.tasks.try_join_next().is_some() {}

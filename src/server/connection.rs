@@ -1,6 +1,5 @@
 //! One client's connection, from accept to close.
 
-use std::convert::Infallible;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -8,21 +7,18 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use http::header::{CONNECTION, HeaderValue};
-use http::{Request, Response};
-use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::ReadBuf;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::body::WireBody;
+use super::answer::Answering;
 use super::drain::Stage;
 use super::register::Registered;
-use super::wire::{InExchange, Phase, Signals, Wire};
+use super::wire::{Phase, Signals, Wire};
 use super::worker::Worker;
-use crate::proxy::{Client, RequestBody};
+use crate::proxy::Client;
 use crate::socket::Socket;
 use crate::timer::Timer;
 
@@ -36,8 +32,8 @@ pub(super) struct Connection {
     pub(super) timer: Timer,
     /// The progress and the stage that the timer was last set for.
     pub(super) timed: Option<(u32, Stage)>,
-    /// Whether it has had the time that whoever has just come has to ask.
-    settled: bool,
+    /// The progress at which it had idled long enough to be [settled](Self::is_settled).
+    settled: Option<u32>,
     /// Present while nobody else would see the client leave.
     watch: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
@@ -50,6 +46,16 @@ enum End {
     Dead,
     /// The client speaks HTTP/2, and hyper has seen nothing of it yet.
     Http2,
+    /// Nothing has come for a while.
+    Rest,
+}
+
+/// What has become of a connection that hyper has served.
+enum Left {
+    /// It is between messages.
+    Idle(Wire),
+    Http2(Wire),
+    Ended,
 }
 
 /// How long, and up to how many bytes, we read what is left of a request that has been answered.
@@ -57,6 +63,8 @@ pub(super) const LINGER: Duration = Duration::from_secs(5);
 const DISCARD: u64 = 64 << 10;
 /// Who has just connected is about to ask, and would take a close for a failure: only after this it is idle.
 const NEWCOMER: Duration = Duration::from_secs(1);
+/// Who is busy asks again sooner than this, and is spared being taken apart in between.
+const AWAKE: Duration = Duration::from_secs(1);
 /// During a drain, an idle connection closes after this.
 pub(super) const DRAIN_IDLE: Duration = Duration::from_secs(1);
 
@@ -76,12 +84,14 @@ impl Connection {
             _registered: registered,
             timer: Timer::default(),
             timed: None,
-            settled: false,
+            settled: None,
             watch: None,
         }
     }
 
     /// Serves the connection to its end. Dropping this drops what is under way on it.
+    ///
+    /// What serving takes is in a box that goes when nothing is under way: this future is all that an idle connection has.
     pub(super) async fn run(mut self) {
         let mut read = Vec::new();
         if self.is_greeted() {
@@ -92,52 +102,77 @@ impl Connection {
         }
         let mut wire = Wire::new(self.socket.clone(), self.signals.clone(), self.worker.settings.max_header_bytes);
         wire.hold(&read);
+        drop(read);
         loop {
-            let service = {
-                let (worker, client) = (self.worker.clone(), self.client.clone());
-                let signals = self.signals.clone();
-                service_fn(move |request| answer(worker.clone(), client.clone(), signals.clone(), request))
-            };
-            // hyper's buffer takes a whole head; its own bounds come after the wire's.
-            let max_buf_size = (self.worker.settings.max_header_bytes * 2).max(64 << 10);
-            let mut http =
-                http1::Builder::new().max_buf_size(max_buf_size).serve_connection(TokioIo::new(wire), service);
-            let end = {
-                let mut http = pin!(&mut http);
-                poll_fn(|cx| self.poll(cx, |cx| http.as_mut().poll(cx).map(|result| result.is_ok()))).await
-            };
-            if let End::Dead = end {
-                if self.signals.is_cut_unseen() {
-                    // An answer to HTTP/1.0 ends with its connection: an orderly close would make it look complete.
-                    self.socket.reset_on_close();
-                }
+            if self.may_rest() && wire.let_go() && !self.rest().await {
                 return;
             }
-            let parts = http.into_parts();
-            wire = parts.io.into_inner();
-            if let End::Http2 = end {
+            wire = match Box::pin(self.serve(wire)).await {
+                Left::Idle(wire) => wire,
+                Left::Http2(wire) => return Box::pin(self.run_http2(wire)).await,
+                Left::Ended => return,
+            };
+        }
+    }
+
+    /// Has hyper serve what comes, for as long as it comes.
+    async fn serve(&mut self, wire: Wire) -> Left {
+        let service = {
+            let (worker, client) = (self.worker.clone(), self.client.clone());
+            let signals = self.signals.clone();
+            service_fn(move |request| Answering::begin(&worker, &client, &signals, request))
+        };
+        // hyper's buffer takes a whole head; its own bounds come after the wire's.
+        let max_buf_size = (self.worker.settings.max_header_bytes * 2).max(64 << 10);
+        let mut http = http1::Builder::new()
+            .max_buf_size(max_buf_size)
+            // While a request is answered we look for the client's end ourselves, which takes no second buffer. Behind TLS
+            // we could not: its end is a record.
+            .half_close(!self.client.is_secured())
+            .serve_connection(TokioIo::new(wire), service);
+        let end = {
+            let mut http = pin!(&mut http);
+            poll_fn(|cx| self.poll(cx, |cx| http.as_mut().poll(cx).map(|result| result.is_ok()))).await
+        };
+        if let End::Dead = end {
+            if self.signals.is_cut_unseen() {
+                // An answer to HTTP/1.0 ends with its connection: an orderly close would make it look complete.
+                self.socket.reset_on_close();
+            }
+            return Left::Ended;
+        }
+        let parts = http.into_parts();
+        let mut wire = parts.io.into_inner();
+        match end {
+            // hyper gets no more than a message, and has had all of it.
+            End::Rest => return if parts.read_buf.is_empty() { Left::Idle(wire) } else { Left::Ended },
+            End::Http2 => {
                 wire.carry_bytes(&parts.read_buf);
-                return Box::pin(self.run_http2(wire)).await;
+                return Left::Http2(wire);
             }
-            // Whatever it does from here on, it does not wait for a request.
-            self.signals.set_busy();
-            if let Some(tunnel) = self.signals.take_tunnel() {
-                wire.carry_bytes(&parts.read_buf);
-                let mut stage = self.worker.control.changes();
-                let cut = async move { drop(stage.wait_for(|stage| *stage >= Stage::Cut).await) };
-                tunnel.run(wire, self.socket.clone().hung_up(), cut).await;
-                return linger(&self.socket, LINGER).await;
-            }
-            let resume = !self.signals.is_closing() && self.stage() == Stage::Serving && wire.can_resume(DISCARD);
-            if !(resume && discard(&mut wire).await) {
-                break;
-            }
+            End::Finished | End::Dead => {}
+        }
+        // Whatever it does from here on, it does not wait for a request.
+        self.signals.set_busy();
+        if let Some(tunnel) = self.signals.take_tunnel() {
+            wire.carry_bytes(&parts.read_buf);
+            let mut stage = self.worker.control.changes();
+            let cut = async move { drop(stage.wait_for(|stage| *stage >= Stage::Cut).await) };
+            // Boxed, as is what follows: it would be room that every connection has.
+            Box::pin(tunnel.run(wire, self.socket.clone().hung_up(), cut)).await;
+            Box::pin(linger(&self.socket, LINGER)).await;
+            return Left::Ended;
+        }
+        let resume = !self.signals.is_closing() && self.stage() == Stage::Serving && wire.can_resume(DISCARD);
+        if resume && Box::pin(discard(&mut wire)).await {
+            return Left::Idle(wire);
         }
         if wire.has_unread() {
-            linger(&self.socket, LINGER).await;
+            Box::pin(linger(&self.socket, LINGER)).await;
         } else {
-            close(&self.socket, LINGER).await;
+            Box::pin(close(&self.socket, LINGER)).await;
         }
+        Left::Ended
     }
 
     /// Polls hyper, and does what it leaves undone: watches for a hang-up where it is blind, and keeps the times.
@@ -175,6 +210,9 @@ impl Connection {
             if self.poll_hang_up(cx).is_ready() {
                 return Poll::Ready(End::Dead);
             }
+            if stage == Stage::Serving && self.may_rest() && self.is_settled() && self.signals.is_at_rest() {
+                return Poll::Ready(End::Rest);
+            }
             ready!(self.poll_overdue(cx, stage));
             match self.signals.phase() {
                 _ if self.signals.is_write_blocked() => return Poll::Ready(End::Dead),
@@ -186,11 +224,15 @@ impl Connection {
         }
     }
 
-    /// hyper sees a hang-up when it reads. While it does not, because a body waits to be read or bytes lie behind a
-    /// message, we look ourselves.
+    /// hyper sees a hang-up when it reads. While it does not, because a request is answered, or a body waits to be read, we
+    /// look ourselves.
     fn poll_hang_up(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.signals.is_reading() || !self.signals.in_exchange() {
             self.watch = None;
+            return Poll::Pending;
+        }
+        // As long as nothing comes, a hang-up would be the first thing to come; that is cheaper to watch for.
+        if self.watch.is_none() && !self.client.is_secured() && self.socket.poll_readable(cx).is_pending() {
             return Poll::Pending;
         }
         self.poll_watch(cx)
@@ -204,25 +246,28 @@ impl Connection {
     }
 
     /// Ready when what we wait for is overdue. The time starts anew with every step of progress.
-    fn poll_overdue(&mut self, cx: &mut Context<'_>, stage: Stage) -> Poll<()> {
+    pub(super) fn poll_overdue(&mut self, cx: &mut Context<'_>, stage: Stage) -> Poll<()> {
         let now = (self.signals.progress(), stage);
+        let silent = self.signals.phase() == Phase::Idle && !self.signals.is_write_blocked();
         if self.timed != Some(now) {
             self.timed = Some(now);
             let settings = &self.worker.settings;
-            let silent = self.signals.phase() == Phase::Idle && !self.signals.is_write_blocked();
-            let never_asked = silent && self.signals.progress() == 0;
-            let newcomer = never_asked && !self.settled;
             let patience = match self.signals.phase() {
                 _ if self.signals.is_write_blocked() => Some(settings.write_idle_timeout),
                 Phase::Idle if stage >= Stage::Draining => Some(settings.idle_timeout.min(DRAIN_IDLE)),
-                Phase::Idle if newcomer => Some(settings.idle_timeout.min(NEWCOMER)),
-                Phase::Idle if never_asked => Some(settings.idle_timeout.saturating_sub(NEWCOMER)),
-                Phase::Idle => Some(settings.idle_timeout),
+                Phase::Idle if self.is_settled() => Some(settings.idle_timeout - self.settling()),
+                Phase::Idle => Some(self.settling()),
                 Phase::Head => Some(settings.header_timeout),
                 Phase::Body => Some(settings.body_idle_timeout),
                 Phase::Answer => None,
             };
-            self.wait_for(patience, silent && !newcomer);
+            if silent && self.is_settled() && self.signals.idle_since() > 0 {
+                // It is idle since before it settled.
+                self.timer.set(patience.and_then(|patience| Instant::now().checked_add(patience)));
+            } else {
+                let newcomer = self.signals.progress() == 0 && !self.is_settled();
+                self.wait_for(patience, silent && !newcomer);
+            }
         }
         if self.signals.is_asked_to_go() {
             if self.signals.idle_since() > 0 && !self.socket.has_unread() {
@@ -232,7 +277,8 @@ impl Connection {
             self.worker.control.crowd.note_busy(&self.signals);
         }
         ready!(self.timer.poll(cx));
-        if stage == Stage::Serving && self.signals.progress() == 0 && !std::mem::replace(&mut self.settled, true) {
+        if silent && !self.is_settled() && stage == Stage::Serving {
+            self.settled = Some(self.signals.progress());
             self.timed = None;
             cx.waker().wake_by_ref();
             return Poll::Pending;
@@ -245,6 +291,17 @@ impl Connection {
             return Poll::Pending;
         }
         Poll::Ready(())
+    }
+
+    /// Whether it has idled for as long as whoever has just come has to ask, or until it may [rest](Self::rest).
+    pub(super) fn is_settled(&self) -> bool {
+        self.settled == Some(self.signals.progress())
+    }
+
+    /// How long it idles until it is settled, as a part of `idle_timeout`.
+    fn settling(&self) -> Duration {
+        let idle_timeout = self.worker.settings.idle_timeout;
+        if self.signals.progress() == 0 { idle_timeout.min(NEWCOMER) } else { (idle_timeout / 4).min(AWAKE) }
     }
 
     /// Winds the timer up anew, and notes whether the connection is idle.
@@ -264,33 +321,6 @@ impl Connection {
     pub(super) fn stage(&self) -> Stage {
         self.worker.control.stage()
     }
-}
-
-/// Answers one request of this connection.
-async fn answer(
-    worker: Arc<Worker>,
-    client: Arc<Client>,
-    signals: Arc<Signals>,
-    request: Request<Incoming>,
-) -> Result<Response<WireBody>, Infallible> {
-    let exchange = InExchange(signals);
-    let mut response = match exchange.0.take_refusal() {
-        Some(refusal) => worker.proxy.refuse(&client, refusal),
-        None => {
-            let request = request.map(|body| RequestBody::http1(body).at_most(worker.settings.max_body));
-            match worker.answer_at_once(&client, &request) {
-                Some(response) => response,
-                None => worker.proxy.handle(&client, request).await,
-            }
-        }
-    };
-    if let Some(tunnel) = response.body_mut().take_tunnel() {
-        exchange.0.agree_to_tunnel(tunnel);
-    } else if worker.control.stage() != Stage::Serving {
-        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-    }
-    exchange.0.begin_response(response.headers().contains_key(CONNECTION));
-    Ok(response.map(|body| WireBody::new(body, exchange)))
 }
 
 /// Reads and drops the rest of a request's body. True if the connection can go on behind it.

@@ -12,6 +12,7 @@ use super::crowd::Crowd;
 use super::introductions::Introductions;
 use super::reloads::Reloads;
 use super::settings::Settings;
+use super::spread::Spread;
 use crate::proxy::Shared;
 
 /// How far the server is from its end. Each worker and each connection follows it.
@@ -37,6 +38,7 @@ pub(super) struct Control {
     /// What connections begin with.
     pub(super) settings: ArcSwap<Settings>,
     pub(super) crowd: Arc<Crowd>,
+    pub(super) spread: Arc<Spread>,
     pub(super) listeners: AtomicUsize,
     /// A connection or a listener has ended.
     pub(super) ended: Notify,
@@ -63,11 +65,12 @@ const LAST_WORDS: Duration = Duration::from_millis(250);
 const LAST_BREATH: Duration = Duration::from_secs(1);
 
 impl Control {
-    pub(super) fn new(settings: Settings) -> Self {
+    pub(super) fn new(settings: Settings, spread: Arc<Spread>) -> Self {
         Control {
             stage: AtomicU8::new(Stage::Serving as u8),
             changes: watch::Sender::default(),
             crowd: Crowd::new(settings.max_connections.get()),
+            spread,
             settings: ArcSwap::from_pointee(settings),
             listeners: AtomicUsize::new(0),
             ended: Notify::new(),

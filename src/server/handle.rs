@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
 use tokio::sync::Mutex;
+use tokio::time::{Instant, timeout_at};
 
 use super::drain::Control;
 use super::files::Files;
@@ -13,6 +14,7 @@ use super::places::Places;
 use super::reloads::{Outcome, ReloadCounts, Wish};
 use super::settings::Settings;
 use super::start::StartError;
+use crate::access_log::Log;
 use crate::proxy::{Plan, Shared, Tending};
 use crate::tls;
 
@@ -24,6 +26,9 @@ pub struct Handle {
     files: Files,
     places: Arc<Mutex<Places>>,
 }
+
+/// How often what holds much of a limit for long is looked for, and so how often it is said.
+const LOOK: Duration = Duration::from_secs(60);
 
 impl Handle {
     pub(super) fn new(
@@ -40,7 +45,7 @@ impl Handle {
         self.in_force.load_full()
     }
 
-    /// Puts another plan and other settings in force, at once and as a whole. Requests that are under way go on by the plan,
+    /// Puts another plan and other settings in force, at once and as a whole, with `log` for what becomes of requests. Requests that are under way go on by the plan,
     /// and connections that are open by the settings, that they began with. Of the settings, `threads` and
     /// `tcp_keepalive` stay as they are. Resolves when the places that are listened at no more are closed.
     ///
@@ -49,11 +54,11 @@ impl Handle {
     ///
     /// # Cancel safety
     /// Dropping this leaves either everything as it was or the new configuration in force.
-    pub async fn reload(&self, settings: Settings, plan: Plan) -> Result<(), StartError> {
+    pub async fn reload(&self, settings: Settings, plan: Plan, log: Option<Log>) -> Result<(), StartError> {
         let mut places = self.places.lock().await;
         let settings = self.following(settings);
         let new = places.bind(&settings).map_err(StartError::listen)?;
-        let shared = self.in_force.load().follow(plan).map_err(StartError::Routes)?;
+        let shared = self.in_force.load().follow(plan, log).map_err(StartError::Routes)?;
         self.in_force.store(Arc::new(shared));
         self.control.crowd.set_most(settings.max_connections.get());
         self.control.settings.store(settings.clone());
@@ -83,13 +88,19 @@ impl Handle {
         Arc::new(next)
     }
 
-    /// Looks after the upstreams that are in force: names, health. Never ends. To be run once, on a runtime that serves no
+    /// Looks after the upstreams that are in force: names, health. Also says what holds much of a limit for long. Never ends. To be run once, on a runtime that serves no
     /// requests.
     pub async fn tend(&self) {
         let mut tending = Tending::default();
+        let mut look = Instant::now() + LOOK;
         loop {
             tending.follow(&self.proxy());
-            self.control.reloaded.notified().await;
+            let reloaded = self.control.reloaded.notified();
+            tokio::pin!(reloaded);
+            while timeout_at(look, reloaded.as_mut()).await.is_err() {
+                self.proxy().warn_of_lasting();
+                look = Instant::now() + LOOK;
+            }
         }
     }
 

@@ -4,6 +4,7 @@
 //! spreads connections among them. A [`Server`] starts them, and drains them: what is in flight or waiting when the
 //! drain begins is finished, what does not finish in time is cut and counted.
 
+mod answer;
 mod at_once;
 mod body;
 mod connection;
@@ -22,8 +23,10 @@ mod proxy_protocol;
 mod rarely;
 mod register;
 mod reloads;
+mod rest;
 mod settings;
 mod socket_file;
+mod spread;
 mod start;
 mod wire;
 mod worker;

@@ -6,6 +6,7 @@ use slab::Slab;
 
 use super::crowd::Place;
 use super::drain::Control;
+use super::spread::Seat;
 use super::wire::Signals;
 
 /// The connections of one worker.
@@ -21,12 +22,18 @@ pub(super) struct Registered {
     key: usize,
     /// Present until it is given back.
     place: Option<Place>,
+    _seat: Seat,
 }
 
 impl Register {
-    pub(super) fn enter(self: &Arc<Self>, control: &Arc<Control>, place: Place, signals: Arc<Signals>) -> Registered {
+    pub(super) fn enter(
+        self: &Arc<Self>,
+        control: &Arc<Control>,
+        (place, seat): (Place, Seat),
+        signals: Arc<Signals>,
+    ) -> Registered {
         let key = self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(signals.clone());
-        Registered { register: self.clone(), control: control.clone(), signals, key, place: Some(place) }
+        Registered { register: self.clone(), control: control.clone(), signals, key, place: Some(place), _seat: seat }
     }
 
     /// Has every connection look at the state of the drain.

@@ -16,6 +16,7 @@ use super::listen::Listen;
 use super::listener::Listening;
 use super::places::Places;
 use super::settings::Settings;
+use super::spread::Spread;
 use super::worker::Worker;
 use crate::access_log::Readers;
 use crate::proxy::{Conflict, Plan, Proxy, Shared};
@@ -66,7 +67,8 @@ impl Server {
         let workers = settings.threads.get();
         let shared = Shared::try_new(plan, workers, readers).map_err(StartError::Routes)?;
         let in_force = Arc::new(ArcSwap::from_pointee(shared));
-        let control = Arc::new(Control::new(settings));
+        let (spread, handed) = Spread::new(workers);
+        let control = Arc::new(Control::new(settings, spread));
         let files = Files::watch(in_force.clone(), control.clone()).map_err(StartError::Worker)?;
 
         let settings = control.settings.load_full();
@@ -83,13 +85,14 @@ impl Server {
             control.stop();
             StartError::Worker(error)
         };
-        for (index, listeners) in listeners.into_iter().enumerate() {
-            let worker = Worker::new(Proxy::new(in_force.clone(), index), settings.clone(), control.clone());
+        for (index, (listeners, handed)) in listeners.into_iter().zip(handed).enumerate() {
+            let proxy = Proxy::new(in_force.clone(), index);
+            let worker = Worker::new(index, proxy, settings.clone(), control.clone());
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
             let thread = thread::Builder::new()
                 .name(format!("worker-{index}"))
                 .spawn(move || {
-                    runtime.block_on(worker.run(listeners));
+                    runtime.block_on(worker.run(listeners, handed));
                     // A look-up of a name may still be under way, and can't be stopped.
                     runtime.shutdown_background();
                 })

@@ -15,6 +15,7 @@ use super::drain::{Control, Stage};
 use super::listener::{Incoming, Listener};
 use super::register::Register;
 use super::settings::Settings;
+use super::spread::{Handed, Seat};
 use super::wire::Signals;
 use crate::proxy::{Client, Proxy};
 use crate::socket::{Socket, Stream};
@@ -22,6 +23,7 @@ use crate::socket::{Socket, Stream};
 /// What a worker's connections share.
 #[derive(Debug)]
 pub(super) struct Worker {
+    index: usize,
     pub(super) proxy: Proxy,
     pub(super) settings: Arc<Settings>,
     pub(super) control: Arc<Control>,
@@ -34,14 +36,14 @@ const PRUNE: Duration = Duration::from_secs(1);
 const BACK_OFF: Duration = Duration::from_millis(100);
 
 impl Worker {
-    pub(super) fn new(proxy: Proxy, settings: Arc<Settings>, control: Arc<Control>) -> Self {
+    pub(super) fn new(index: usize, proxy: Proxy, settings: Arc<Settings>, control: Arc<Control>) -> Self {
         let register = Arc::default();
         control.crowd.watch(&register);
-        Worker { proxy, settings, control, register }
+        Worker { index, proxy, settings, control, register }
     }
 
     /// Serves until the server has stopped.
-    pub(super) async fn run(self, mut listeners: UnboundedReceiver<Listener>) {
+    pub(super) async fn run(self, mut listeners: UnboundedReceiver<Listener>, mut handed: UnboundedReceiver<Handed>) {
         let this = Arc::new(self);
         let mut stage = this.control.changes();
         let mut prune = interval(PRUNE);
@@ -57,6 +59,7 @@ impl Worker {
                 Some(listener) = listeners.recv() => {
                     tokio::spawn(this.clone().listen(listener, Listening { control: this.control.clone() }));
                 }
+                Some(handed) = handed.recv() => this.clone().up_to_date().take(handed),
                 _ = prune.tick() => this.proxy.prune(),
             }
         }
@@ -94,7 +97,7 @@ impl Worker {
                         }
                     };
                     self = self.up_to_date();
-                    self.serve(place, stream, peer, tls.load(Relaxed));
+                    self.seat(place, stream, peer, tls.load(Relaxed));
                 }
                 Err(error) if is_one_connections(&error) => {}
                 Err(error) => {
@@ -119,7 +122,7 @@ impl Worker {
             return self;
         }
         let (proxy, control, register) = (self.proxy.clone(), self.control.clone(), self.register.clone());
-        Arc::new(Worker { proxy, settings: settings.clone(), control, register })
+        Arc::new(Worker { index: self.index, proxy, settings: settings.clone(), control, register })
     }
 
     /// Those in the backlog believe that they are connected; closing the listener would reset them. The runtime knows
@@ -127,7 +130,10 @@ impl Worker {
     fn empty_backlog(self: &Arc<Self>, incoming: &Incoming, tls: bool) {
         loop {
             match incoming.accept() {
-                Ok((stream, peer)) => self.serve(self.control.crowd.any_place(), stream, peer, tls),
+                Ok((stream, peer)) => {
+                    let seat = self.control.spread.seat(self.index);
+                    self.serve((self.control.crowd.any_place(), seat), stream, peer, tls);
+                }
                 Err(error) if is_one_connections(&error) => {}
                 // The backlog is empty, or there is no file left for what is in it.
                 Err(_) => return,
@@ -135,7 +141,28 @@ impl Worker {
         }
     }
 
-    fn serve(self: &Arc<Self>, place: Place, stream: Stream, peer: IpAddr, tls: bool) {
+    /// Serves a connection, or hands it over to a worker that has fewer.
+    fn seat(self: &Arc<Self>, place: Place, stream: Stream, peer: IpAddr, tls: bool) {
+        let seat = self.control.spread.choose(self.index);
+        if seat.worker() == self.index {
+            return self.serve((place, seat), stream, peer, tls);
+        }
+        match stream.into_unwatched() {
+            Ok(stream) => self.control.spread.hand_over(Handed { place, seat, stream, peer, tls }),
+            Err(error) => tracing::error!(%error, "a connection can't be handed over"),
+        }
+    }
+
+    /// Serves a connection that another worker has handed over.
+    fn take(self: Arc<Self>, handed: Handed) {
+        let Handed { place, seat, stream, peer, tls } = handed;
+        match stream.into_stream() {
+            Ok(stream) => self.serve((place, seat), stream, peer, tls),
+            Err(error) => tracing::error!(%error, "a connection can't be registered"),
+        }
+    }
+
+    fn serve(self: &Arc<Self>, place: (Place, Seat), stream: Stream, peer: IpAddr, tls: bool) {
         let client = Client::new(peer, &self.settings.trusted_proxies);
         let (socket, client) = match &self.settings.tls {
             _ if !tls => (Socket::new(stream), client),

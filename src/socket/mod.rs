@@ -21,7 +21,7 @@ use futures_util::FutureExt;
 use socket2::SockRef;
 use tokio::io::{Interest, ReadBuf};
 
-pub(crate) use self::stream::Stream;
+pub(crate) use self::stream::{Stream, Unwatched};
 pub(crate) use self::tls::H2;
 use self::tls::Tls;
 
@@ -32,7 +32,8 @@ pub(crate) struct Socket(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     stream: Stream,
-    tls: Option<Tls>,
+    /// In a box: it is ten times what all the rest is.
+    tls: Option<Box<Tls>>,
     closed_for_writing: AtomicBool,
     /// Behind the stream, and dropped after it has closed.
     held: Option<Box<dyn Any + Send + Sync>>,
@@ -46,10 +47,10 @@ impl Socket {
 
     /// Shares `stream`, on which TLS is spoken. There must be a [`handshake`](Socket::handshake) before anything else.
     pub(crate) fn secured(stream: impl Into<Stream>, connection: impl Into<rustls::Connection>) -> Self {
-        Self::with(stream.into(), Some(Tls::new(connection.into())))
+        Self::with(stream.into(), Some(Box::new(Tls::new(connection.into()))))
     }
 
-    fn with(stream: Stream, tls: Option<Tls>) -> Self {
+    fn with(stream: Stream, tls: Option<Box<Tls>>) -> Self {
         Socket(Arc::new(Inner { stream, tls, closed_for_writing: AtomicBool::new(false), held: None }))
     }
 
@@ -76,7 +77,7 @@ impl Socket {
 
     /// Whether both sides have agreed to speak HTTP/2.
     pub(crate) fn is_h2(&self) -> bool {
-        self.0.tls.as_ref().is_some_and(Tls::is_h2)
+        self.0.tls.as_ref().is_some_and(|tls| tls.is_h2())
     }
 
     /// Reads into `buf`; zero bytes are the end of the stream. One task at a time may read.
@@ -97,6 +98,13 @@ impl Socket {
                 result => return Poll::Ready(result),
             }
         }
+    }
+
+    /// Ready when there may be something to read, or the peer has hung up. Only for a socket without TLS, where what can be
+    /// read is with the kernel.
+    pub(crate) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
+        debug_assert!(self.0.tls.is_none());
+        self.0.stream.poll_read_ready(cx).map(drop)
     }
 
     /// Writes some of `bufs`. Once the socket is closed for writing, everything succeeds and vanishes.
@@ -134,7 +142,7 @@ impl Socket {
 
     /// Whether the kernel has taken bytes of a record since this was last asked. Without TLS every write says so itself.
     pub(crate) fn take_moved(&self) -> bool {
-        self.0.tls.as_ref().is_some_and(Tls::take_moved)
+        self.0.tls.as_ref().is_some_and(|tls| tls.take_moved())
     }
 
     /// Ready when all that was written is with the kernel and the peer is told that nothing more will come: with TLS by

@@ -14,6 +14,23 @@ pub(crate) enum Stream {
     Unix(UnixStream),
 }
 
+/// The same for another thread, whose runtime is to have it.
+#[derive(Debug)]
+pub(crate) enum Unwatched {
+    Tcp(std::net::TcpStream),
+    Unix(std::os::unix::net::UnixStream),
+}
+
+impl Unwatched {
+    /// Hands it to the current runtime.
+    pub(crate) fn into_stream(self) -> io::Result<Stream> {
+        Ok(match self {
+            Unwatched::Tcp(stream) => TcpStream::from_std(stream)?.into(),
+            Unwatched::Unix(stream) => UnixStream::from_std(stream)?.into(),
+        })
+    }
+}
+
 /// The same call on whichever it is.
 macro_rules! either {
     ($stream:expr, $inner:ident => $call:expr) => {
@@ -25,6 +42,14 @@ macro_rules! either {
 }
 
 impl Stream {
+    /// Takes it back from the current runtime.
+    pub(crate) fn into_unwatched(self) -> io::Result<Unwatched> {
+        Ok(match self {
+            Stream::Tcp(stream) => Unwatched::Tcp(stream.into_std()?),
+            Stream::Unix(stream) => Unwatched::Unix(stream.into_std()?),
+        })
+    }
+
     pub(super) fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         either!(self, stream => stream.poll_read_ready(cx))
     }

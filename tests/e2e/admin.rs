@@ -1,11 +1,13 @@
 //! Watching and steering it through the admin listener.
 
 mod commands;
+mod configuration;
 mod crowds;
 mod dashboard;
 mod endpoints;
 mod fleets;
 mod metrics;
+mod moving;
 mod names;
 mod openapi;
 mod overrides;

@@ -1,4 +1,4 @@
-//! What waiting costs, and how exactly it ends. Prints what it measures: `cargo test --release --test e2e figures -- --nocapture`.
+//! What waiting and idling cost, and how exactly a wait ends. Prints what it measures: `cargo test --release --test e2e figures -- --nocapture`.
 
 use std::io::Write;
 use std::net::TcpStream;
@@ -9,14 +9,17 @@ use crate::support::quiet::alone;
 use crate::support::{Sluicegate, Upstream, one_of_three, soon, until};
 
 const WAITERS: usize = 5000;
-/// With its connection, of which hyper's buffers are two thirds.
-const MOST: u64 = 28 << 10;
+/// With its connection, of which hyper's buffers are half.
+const MOST: u64 = 20 << 10;
+const IDLERS: usize = 5000;
+const MOST_IDLE: u64 = 4 << 10;
+/// What may be left once all of them are gone.
+const LEFT: u64 = 10 << 20;
 
 #[tokio::test]
-async fn five_thousand_waiters_take_28_kib_each_at_most() {
+async fn five_thousand_waiters_take_20_kib_each_at_most_and_leave_nothing() {
     let _alone = alone();
-    if open_files().is_none_or(|most| most < WAITERS + 500) {
-        eprintln!("SKIPPED: {WAITERS} connections need more open files than this process may have (ulimit -n)");
+    if too_few_files(WAITERS) {
         return;
     }
     let mut upstream = Upstream::start().await;
@@ -47,6 +50,50 @@ async fn five_thousand_waiters_take_28_kib_each_at_most() {
     println!("a waiter takes {:.1} KiB", each as f64 / 1024.0);
     assert!(each <= MOST, "{each} bytes");
     assert!(each > 4 << 10, "{each} bytes are too few to be true");
+    drop(clients);
+    // What is free goes back within ten seconds.
+    until("the memory to go back", async || gate.resident().expect("as before") < before + LEFT).await;
+}
+
+#[tokio::test]
+async fn an_idle_connection_takes_4_kib_at_most() {
+    let _alone = alone();
+    if too_few_files(IDLERS) {
+        return;
+    }
+    let upstream = Upstream::that_works_for(Duration::ZERO).await;
+    let gate = Sluicegate::with_limit(100).queue(IDLERS).in_front_of(&upstream).await;
+    let mut clients = Vec::new();
+    let mut before = None;
+    for n in 0..IDLERS + 100 {
+        if n == 100 {
+            // What is allocated once has been allocated then.
+            before = gate.resident();
+        }
+        clients.push(gate.get("/").await);
+        assert_eq!(clients[n].answer().await.status, 200);
+    }
+    let Some(before) = before else {
+        eprintln!("SKIPPED: this system does not show how much memory a process has");
+        return;
+    };
+    let each = || (gate.resident().expect("as before") - before) / IDLERS as u64;
+    // They rest after a second, and what is free goes back within ten.
+    until("all of them to rest", async || each() <= MOST_IDLE).await;
+    println!("an idle connection takes {:.1} KiB", each() as f64 / 1024.0);
+    for client in &mut clients {
+        client.get("/").await;
+        assert_eq!(client.answer().await.status, 200);
+    }
+}
+
+/// Whether this process may not have so many connections. Says so.
+fn too_few_files(connections: usize) -> bool {
+    let too_few = open_files().is_none_or(|most| most < connections + 500);
+    if too_few {
+        eprintln!("SKIPPED: {connections} connections need more open files than this process may have (ulimit -n)");
+    }
+    too_few
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@
 
 mod abandoned;
 mod access_log;
+mod adaptive;
 mod admin;
 mod bodies;
 mod bounds;
@@ -53,6 +54,7 @@ mod rejections;
 mod reload;
 mod resolving;
 mod response_headers;
+mod resting;
 mod retries;
 mod retry_after;
 mod rewriting;
@@ -61,6 +63,7 @@ mod routes;
 mod semantics;
 mod slots;
 mod sockets;
+mod spread;
 mod startup;
 mod storm;
 mod strictness;

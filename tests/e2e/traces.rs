@@ -230,6 +230,25 @@ async fn what_a_collector_refuses_for_now_is_sent_again_and_what_it_refuses_for_
 }
 
 #[tokio::test]
+async fn where_spans_go_takes_a_restart_and_a_reload_leaves_it_as_it_was() {
+    let (mut collector, log) = (Collector::start().await, AccessLog::new("traces-reload"));
+    let upstream = Upstream::that(|call| call.respond(200, "")).await;
+    let gate = Sluicegate::with_limit(3).server(&collector.table("")).admin().in_front_of(&upstream).await;
+    let elsewhere = format!("{}\n{}", log.table(), collector::table("http://127.0.0.1:1", "sample = 0"));
+    gate.rewrite(&Sluicegate::with_limit(4).server(&elsewhere).text(&upstream.url()));
+    let reloaded = gate.command(&["reload"]).await;
+    assert_eq!((reloaded.code, gate.limit_status().await["limit"].clone()), (Some(0), json!(4)), "{reloaded:?}");
+    for key in ["endpoint", "sample"] {
+        let said = format!("warning: tracing.{key} has changed: that takes a restart");
+        assert!(reloaded.stderr.contains(&said), "{reloaded:?}");
+    }
+    assert_eq!(gate.get("/after").await.answer().await.status, 200);
+    let traced = collector.trace_of("/after").await;
+    // The log is the new one.
+    assert_eq!(log.about("/after", 1).await[0]["trace_id"], json!(hex(&traced.server().trace_id)));
+}
+
+#[tokio::test]
 async fn the_last_spans_are_sent_before_the_end() {
     let mut collector = Collector::start().await;
     let upstream = Upstream::that(|call| call.respond(200, "")).await;

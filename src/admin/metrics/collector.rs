@@ -10,6 +10,7 @@ use prometheus_client::encoding::{
 };
 use prometheus_client::metrics::MetricType;
 
+use super::adaptive::encode_adaptive;
 use super::endpoints::encode_endpoints;
 use super::traffic::encode_traffic;
 use super::upstreams::encode_upstreams;
@@ -48,6 +49,7 @@ impl collector::Collector for Collector {
         encode_gauges(encoder, &limits)?;
         encode_counters(encoder, &limits)?;
         encode_waits(encoder, &limits)?;
+        encode_adaptive(encoder, &proxy)?;
         self.encode_routes(encoder)?;
         encode_endpoints(encoder, &proxy)?;
         encode_upstreams(encoder, &proxy)?;

@@ -1,5 +1,6 @@
 //! `GET /metrics`: snapshots of what the others count, read at the scrape and never on a request's way.
 
+mod adaptive;
 mod classic;
 mod collector;
 mod endpoints;

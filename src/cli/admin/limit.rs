@@ -11,6 +11,7 @@ pub(in crate::cli) enum LimitCommand {
     /// Change a limit for a while. A further change adds to the first, and sets the time of all of it anew.
     Set {
         /// The limit's name; an inline limit has its route's name.
+        #[arg(value_parser = name)]
         name: String,
         /// How many requests may be in flight, or "none" for as many as come.
         #[arg(value_name = "N", value_parser = limit)]
@@ -42,6 +43,7 @@ pub(in crate::cli) enum LimitCommand {
     /// Turn away all requests that wait now.
     Flush {
         /// The limit's name.
+        #[arg(value_parser = name)]
         name: String,
         #[command(flatten)]
         reach: Reach,
@@ -49,6 +51,7 @@ pub(in crate::cli) enum LimitCommand {
     /// Set a limit back to its configuration.
     Reset {
         /// The limit's name.
+        #[arg(value_parser = name)]
         name: String,
         #[command(flatten)]
         reach: Reach,
@@ -82,6 +85,14 @@ pub(super) fn run(command: &LimitCommand) -> Result<String, String> {
     describe(&state)
 }
 
+/// An empty name would be the path of the list of all limits.
+fn name(text: &str) -> Result<String, String> {
+    match text {
+        "" => Err("it is the name of a limit, as `sluicegate status` lists them".to_owned()),
+        name => Ok(name.to_owned()),
+    }
+}
+
 /// A number, or "none".
 fn limit(text: &str) -> Result<Value, String> {
     match (text, text.parse::<u32>()) {
@@ -113,6 +124,9 @@ fn describe(state: &Value) -> Result<String, String> {
     if state["dry_run"] == true {
         more += ", dry run";
     }
+    if state["override"]["freeze"] == true {
+        more += ", frozen";
+    }
     Ok(format!("{name}: limit {limit}, queue {queue}, queue timeout {queue_timeout}{more}{until}\n"))
 }
 
@@ -138,6 +152,7 @@ pub(super) fn changes(state: &Value) -> String {
     let keys = over["keys"].as_object().into_iter().flatten();
     changes.extend(keys.map(|(key, per_key)| format!("key {key} {per_key}")));
     changes.extend(over["dry_run"].as_bool().map(|dry_run| if dry_run { "dry run" } else { "no dry run" }.to_owned()));
+    changes.extend(over["freeze"].as_bool().filter(|freeze| *freeze).map(|_| "frozen".to_owned()));
     let until = over["until"].as_str().map_or_else(|| "forever".to_owned(), |until| format!("until {until}"));
     format!("{} {until} by {}", changes.join(", "), over["by"].as_str().unwrap_or("somebody"))
 }

@@ -7,6 +7,7 @@ mod limit;
 mod reload;
 mod requests;
 mod status;
+mod suggest;
 mod table;
 mod target;
 mod watch;
@@ -66,6 +67,14 @@ pub(super) enum AdminCommand {
         #[command(flatten)]
         reach: Reach,
     },
+    /// Say which number Little's law suggests for each limit, by the last five minutes.
+    Suggest {
+        /// Print what the admin listener says, as JSON.
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        reach: Reach,
+    },
     /// Change a limit of the running process for a while, or take that back.
     #[command(subcommand)]
     Limit(limit::LimitCommand),
@@ -105,12 +114,27 @@ pub(super) struct Reach {
     /// File with the token [default: SLUICEGATE_ADMIN_TOKEN, or the file of SLUICEGATE_ADMIN_TOKEN_FILE].
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
+
+    /// Configuration file that says where the admin listener is; may be given several times, later files win.
+    #[arg(short, long = "config", value_name = "FILE", conflicts_with = "admin")]
+    config: Vec<PathBuf>,
 }
 
 impl Reach {
     fn target(&self) -> Result<(Target, Option<Token>), String> {
-        let configured = || config::admin(&Sources::try_from_process(Vec::new(), Flags::default()).ok()?);
-        Target::find(self.admin.as_deref(), |name| std::env::var(name).ok(), configured)
+        let named = !self.config.is_empty();
+        let configured = || {
+            let sources = Sources::try_from_process(self.config.clone(), Flags::default());
+            match sources.and_then(|sources| config::admin(&sources)) {
+                Ok(settings) => Ok(settings),
+                // Who has named the file is told what is wrong with it; else there may be none that is meant.
+                Err(error) if named => Err(error.to_string().trim_start_matches("error: ").to_owned()),
+                Err(_) => Ok(None),
+            }
+        };
+        // A file that was named goes before the environment, as it is nearer.
+        let variable = |name: &str| std::env::var(name).ok().filter(|_| !named);
+        Target::find(self.admin.as_deref(), variable, configured)
     }
 
     fn client(&self) -> Result<Client, String> {
@@ -133,6 +157,7 @@ pub(super) fn run(command: &AdminCommand) -> Ending {
         AdminCommand::Ps { limit, waiting, json, reach } => requests::list(reach, limit.as_deref(), *waiting, *json),
         AdminCommand::Cancel { request_id, reach } => requests::cancel(reach, request_id),
         AdminCommand::Why { request_id, json, reach } => requests::why(reach, request_id, *json),
+        AdminCommand::Suggest { json, reach } => suggest::suggest(reach, *json),
         AdminCommand::Limit(command) => limit::run(command),
         AdminCommand::Endpoint(command) => endpoint::run(command),
         AdminCommand::Reload { dry_run, reach } => reload::reload(reach, *dry_run),

@@ -20,7 +20,7 @@ pub(super) fn reload(reach: &Reach, dry_run: bool) -> Result<String, String> {
 /// A line for each kind of thing of which something is different.
 fn changes(answer: &Value) -> Result<String, String> {
     let mut text = String::new();
-    for kind in ["limits", "routes", "upstreams", "listeners"] {
+    for kind in ["limits", "routes", "upstreams", "listeners", "settings"] {
         let difference = member(answer, &format!("/changes/{kind}"))?;
         let words = [("new", "added"), ("changed", "changed"), ("gone", "removed")];
         let parts = words.map(|(word, names)| {
@@ -53,7 +53,7 @@ mod tests {
         let mut answer = json!({"changes": {
             "limits": {"added": ["b"], "changed": ["a", "c"], "removed": ["d"]},
             "routes": {"added": many, "changed": [], "removed": []},
-            "upstreams": nothing, "listeners": nothing,
+            "upstreams": nothing, "listeners": nothing, "settings": nothing,
         }});
         assert_eq!(
             changes(&answer).unwrap(),

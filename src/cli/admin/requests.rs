@@ -3,7 +3,7 @@
 use form_urlencoded::byte_serialize;
 use serde_json::{Value, json};
 
-use super::table::table;
+use super::table::{fitted, room};
 use super::{Reach, member};
 
 const TITLES: [&str; 7] = ["REQUEST", "AGE", "PHASE", "LIMIT", "ROUTE", "KEY", "ENDPOINT"];
@@ -32,7 +32,7 @@ pub(super) fn list(reach: &Reach, limit: Option<&str>, waiting: bool, as_json: b
     if as_json {
         return pretty(&json!({ "requests": requests }));
     }
-    Ok(describe(&requests))
+    Ok(describe(&requests, room()))
 }
 
 /// The requests of an answer, each with the limit that it was asked about.
@@ -47,7 +47,7 @@ fn at_limit<'a>(name: &'a str, requests: &'a Value) -> impl Iterator<Item = Valu
     })
 }
 
-fn describe(requests: &[Value]) -> String {
+fn describe(requests: &[Value], room: Option<usize>) -> String {
     if requests.is_empty() {
         return "no requests\n".to_owned();
     }
@@ -57,7 +57,7 @@ fn describe(requests: &[Value]) -> String {
         let columns = ["phase", "limit", "route", "key", "endpoint"].map(|name| text(&request[name]));
         [vec![text(&request["request_id"]), age], columns.to_vec()].concat()
     }));
-    table(&rows)
+    fitted(&rows, room)
 }
 
 /// Ends the requests of an id.
@@ -113,12 +113,12 @@ mod tests {
         let waiting = json!([{"request_id": "b", "waited_seconds": 0.5, "position": 1, "route": "api", "key": "_"}]);
         let requests: Vec<_> = at_limit("api", &running).chain(at_limit("api", &waiting)).collect();
         assert_eq!(
-            describe(&requests),
+            describe(&requests, None),
             "REQUEST    AGE     PHASE  LIMIT  ROUTE              KEY  ENDPOINT\n\
              a-1      12.3s  upstream    api    api  sha256:01234567  127.0.0.1:3000\n\
              b         0.5s    queued    api    api                _  -\n"
         );
-        assert_eq!(describe(&[]), "no requests\n");
+        assert_eq!(describe(&[], None), "no requests\n");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::limit::{changes, shown_limit};
-use super::table::table;
+use super::table::{fitted, room};
 use super::{Reach, member};
 
 /// What is asked for.
@@ -16,12 +16,12 @@ pub(super) fn show(reach: &Reach, json: bool) -> Result<String, String> {
     let status = reach.client()?.ask_json("GET", PATH, None)?;
     match json {
         true => serde_json::to_string_pretty(&status).map(|text| text + "\n").map_err(|error| error.to_string()),
-        false => describe(&status, None),
+        false => describe(&status, None, room()),
     }
 }
 
-/// Both tables. With the status `before`, what was admitted and rejected is per second since then.
-pub(super) fn describe(status: &Value, before: Option<&Value>) -> Result<String, String> {
+/// Both tables, in so much room. With the status `before`, what was admitted and rejected is per second since then.
+pub(super) fn describe(status: &Value, before: Option<&Value>, room: Option<usize>) -> Result<String, String> {
     let limits = list(status, "/limits")?;
     let since = before.and_then(|before| Since::try_new(status, before));
     let mut titles = TITLES.map(str::to_owned).to_vec();
@@ -34,11 +34,15 @@ pub(super) fn describe(status: &Value, before: Option<&Value>) -> Result<String,
     }
     let mut text = match limits {
         [] => "no limits\n".to_owned(),
-        _ => table(&rows),
+        _ => fitted(&rows, room),
     };
     let endpoints = endpoints(status)?;
     if endpoints.len() > 1 {
-        text = format!("{text}\n{}", table(&endpoints));
+        text = format!("{text}\n{}", fitted(&endpoints, room));
+    }
+    let adaptive: String = limits.iter().filter_map(adaptive).collect();
+    if !adaptive.is_empty() {
+        text = format!("{text}\n{adaptive}");
     }
     let only_count: Vec<&str> =
         limits.iter().filter(|limit| limit["dry_run"] == true).filter_map(|limit| limit["name"].as_str()).collect();
@@ -97,6 +101,21 @@ fn row(limit: &Value, since: Option<&Since<'_>>) -> Result<Vec<String>, String> 
     ])
 }
 
+/// What a limit that finds itself has found, and why.
+fn adaptive(limit: &Value) -> Option<String> {
+    let found = limit.get("adaptive").filter(|adaptive| !adaptive.is_null())?;
+    let name = limit["name"].as_str()?;
+    let what = if found["shadow"] == true { "its shadow" } else { "adaptive" };
+    let baseline = match found["baseline_seconds"].as_f64() {
+        Some(seconds) => format!("{:.1} ms where there are few", seconds * 1e3),
+        None => "no answers yet".to_owned(),
+    };
+    let (number, min, max) = (&found["limit"], &found["min"], &found["max"]);
+    let reason = found["reason"].as_str().unwrap_or_default();
+    let ago = found["decided_seconds_ago"].as_f64().unwrap_or_default();
+    Some(format!("{name}: {what} is {number} of {min} to {max}: {reason}, {ago:.0}s ago; {baseline}\n"))
+}
+
 fn endpoints(status: &Value) -> Result<Vec<Vec<String>>, String> {
     let mut rows = vec![UPSTREAM_TITLES.map(str::to_owned).to_vec()];
     for upstream in list(status, "/upstreams")? {
@@ -145,7 +164,7 @@ mod tests {
     #[test]
     fn each_limit_and_each_endpoint_is_a_row() {
         assert_eq!(
-            describe(&status(), None).unwrap(),
+            describe(&status(), None, None).unwrap(),
             "draining\n\
              dry run, nothing waits or is rejected: reports\n\
              LIMIT    IN FLIGHT  QUEUE  OLDEST  ADMITTED  REJECTED  OVERRIDE\n\
@@ -158,7 +177,7 @@ mod tests {
              app       10.0.0.3:3000          0  paused for 3s\n"
         );
         let nothing = json!({"draining": false, "limits": [], "upstreams": []});
-        assert_eq!(describe(&nothing, None).unwrap(), "no limits\n");
+        assert_eq!(describe(&nothing, None, None).unwrap(), "no limits\n");
     }
 
     #[test]
@@ -167,7 +186,7 @@ mod tests {
         after["uptime_seconds"] = 12.0.into();
         after["limits"][0]["admitted"] = 12365.into();
         after["limits"][0]["rejected"]["queue_full"] = 8.into();
-        let shown = describe(&after, Some(&before)).unwrap();
+        let shown = describe(&after, Some(&before), None).unwrap();
         let rows: Vec<&str> = shown.lines().skip(2).collect();
         assert_eq!(rows[0], "LIMIT    IN FLIGHT  QUEUE  OLDEST  ADMITTED/S  REJECTED/S  OVERRIDE");
         assert_eq!(
@@ -176,7 +195,7 @@ mod tests {
         );
         // Another process has counted for itself.
         let restarted = json!({"draining": false, "uptime_seconds": 0.5, "limits": [], "upstreams": []});
-        assert_eq!(describe(&restarted, Some(&before)).unwrap(), "no limits\n");
-        assert!(describe(&before, Some(&after)).unwrap().contains("ADMITTED  REJECTED"));
+        assert_eq!(describe(&restarted, Some(&before), None).unwrap(), "no limits\n");
+        assert!(describe(&before, Some(&after), None).unwrap().contains("ADMITTED  REJECTED"));
     }
 }

@@ -1,5 +1,40 @@
 //! Columns of text.
 
+use std::io::IsTerminal;
+
+use terminal_size::{Width, terminal_size};
+
+/// So many characters of a cell stay in any case.
+const LEAST: usize = 8;
+
+/// The columns that there are for a line; `None` where it goes into a pipe or a file, which take any.
+pub(super) fn room() -> Option<usize> {
+    let is_terminal = std::io::stdout().is_terminal();
+    terminal_size().filter(|_| is_terminal).map(|(Width(width), _)| usize::from(width))
+}
+
+/// [`table`] in so much room: the widest cells are cut, but not those of the first column, which commands take.
+pub(super) fn fitted(rows: &[Vec<String>], room: Option<usize>) -> String {
+    let Some(room) = room else { return table(rows) };
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let cells = |column: usize| rows.iter().filter_map(move |row| row.get(column));
+    let mut widths: Vec<usize> =
+        (0..columns).map(|column| cells(column).map(|cell| cell.chars().count()).max().unwrap_or(0)).collect();
+    while widths.iter().sum::<usize>() + GAP.len() * columns.saturating_sub(1) > room {
+        let widest = widths.iter_mut().skip(1).max().filter(|width| **width > LEAST);
+        let Some(widest) = widest else { break };
+        *widest -= 1;
+    }
+    let cut = |(cell, width): (&String, &usize)| match cell.chars().count() > *width {
+        true => cell.chars().take(width.saturating_sub(1)).chain(['…']).collect(),
+        false => cell.clone(),
+    };
+    let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().zip(&widths).map(cut).collect()).collect();
+    table(&rows)
+}
+
+const GAP: &str = "  ";
+
 /// Lines up the cells of all rows; the first column to the left, and what is a number to the right.
 pub(super) fn table(rows: &[Vec<String>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
@@ -11,7 +46,7 @@ pub(super) fn table(rows: &[Vec<String>]) -> String {
         for (at, (cell, &width)) in row.iter().zip(&widths).enumerate() {
             let is_last = at + 1 == columns;
             line += &if at == 0 || is_last { format!("{cell:<width$}") } else { format!("{cell:>width$}") };
-            line += "  ";
+            line += GAP;
         }
         text += line.trim_end();
         text.push('\n');
@@ -22,6 +57,17 @@ pub(super) fn table(rows: &[Vec<String>]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_too_wide_for_a_terminal_is_cut_where_it_is_widest() {
+        let row = |cells: &[&str]| cells.iter().map(|cell| cell.to_string()).collect();
+        let rows =
+            [row(&["REQUEST", "KEY", "ENDPOINT"]), row(&["0123456789abcdef", "a-key-of-tenant", "db.internal:5432"])];
+        let shown = fitted(&rows, Some(40));
+        assert_eq!(shown, "REQUEST                  KEY  ENDPOINT\n0123456789abcdef  a-key-of-…  db.intern…\n");
+        assert!(fitted(&rows, Some(10)).contains("0123456789abcdef"), "an id is what `cancel` takes");
+        assert_eq!(fitted(&rows, None), table(&rows));
+    }
 
     #[test]
     fn columns_are_as_wide_as_their_widest_cell() {

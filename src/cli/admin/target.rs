@@ -44,7 +44,7 @@ impl Target {
     pub(super) fn find(
         flag: Option<&str>,
         variable: impl Fn(&str) -> Option<String>,
-        configured: impl FnOnce() -> Option<Settings>,
+        configured: impl FnOnce() -> Result<Option<Settings>, String>,
     ) -> Result<(Self, Option<Token>), String> {
         let named = |name: &str, written: &str| match Self::read(written) {
             Ok(target) => Ok((target, None)),
@@ -56,7 +56,7 @@ impl Target {
         if let Some(written) = variable("SLUICEGATE_ADMIN").filter(|written| !written.is_empty()) {
             return named("SLUICEGATE_ADMIN", &written);
         }
-        let Some(Settings { listen, token, .. }) = configured() else { return Ok((Self::read(DEFAULT)?, None)) };
+        let Some(Settings { listen, token, .. }) = configured()? else { return Ok((Self::read(DEFAULT)?, None)) };
         let target = match listen {
             None => Target::Off,
             Some(Listen::Tcp(address)) if address.port() == 0 => {
@@ -136,7 +136,7 @@ mod tests {
 
     fn find_with(flag: Option<&str>, variable: Option<&str>, settings: Option<Settings>) -> Result<String, String> {
         let variable = |name: &str| variable.filter(|_| name == "SLUICEGATE_ADMIN").map(str::to_owned);
-        Target::find(flag, variable, || settings).map(|(target, token)| match target {
+        Target::find(flag, variable, || Ok(settings)).map(|(target, token)| match target {
             _ if token.is_some() => format!("{} with a token", text(&target)),
             _ => text(&target),
         })

@@ -11,7 +11,7 @@ use serde_json::Value;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::client::Client;
-use super::{Reach, status};
+use super::{Reach, status, table};
 
 /// From one picture to the next.
 const TICK: Duration = Duration::from_secs(1);
@@ -84,7 +84,7 @@ fn picture(client: &Client, now: &Value, before: Option<&Value>) -> Result<Strin
     let uptime = humantime::format_duration(uptime);
     let mut text = format!("sluicegate {version} at {client}, up {uptime}");
     let _ = writeln!(text, ", {} connections", now["connections"]);
-    Ok(text + &status::describe(now, before)?)
+    Ok(text + &status::describe(now, before, table::room())?)
 }
 
 fn write(text: &str) -> io::Result<()> {

@@ -5,20 +5,38 @@ use super::{Default, Key, Kind, LIMIT_MAX};
 /// `[limits.NAME]` alone.
 pub(super) const SHARED: &[Key] = &[Key {
     name: "limit",
-    kind: Kind::Either(&[Kind::Integer(1, LIMIT_MAX), Kind::Words(&["slots"])]),
+    kind: Kind::Either(&[Kind::Integer(1, LIMIT_MAX), Kind::Words(&["slots"]), Kind::Table(ADAPTIVE)]),
     default: Default::Required,
     about: "How many requests of all its routes together may be in flight; `slots`: as many as their upstream has \
-            slots.",
+            slots. A table: it finds the number itself, between `min` and `max`.",
 }];
+
+/// A limit that finds itself.
+const ADAPTIVE: &[Key] = &[
+    Key {
+        name: "adaptive",
+        kind: Kind::Words(&["knee"]),
+        default: Default::Required,
+        about: "How: by small trials, which show how many at a time get done as fast as few.",
+    },
+    Key { name: "min", kind: Kind::Integer(1, LIMIT_MAX), default: Default::Required, about: "It is never below." },
+    Key { name: "max", kind: Kind::Integer(1, LIMIT_MAX), default: Default::Required, about: "It is never above." },
+    Key {
+        name: "initial",
+        kind: Kind::Integer(1, LIMIT_MAX),
+        default: Default::Says("10, within `min` and `max`; where it was before a reload"),
+        about: "Where it begins.",
+    },
+];
 
 /// Routes and their defaults.
 pub(super) const OF_ROUTE: &[Key] = &[
     Key {
         name: "limit",
-        kind: Kind::Either(&[Kind::Integer(1, LIMIT_MAX), Kind::Words(&["slots", "none"])]),
+        kind: Kind::Either(&[Kind::Integer(1, LIMIT_MAX), Kind::Words(&["slots", "none"]), Kind::Table(ADAPTIVE)]),
         default: Default::Nothing,
         about: "How many requests of the route may be in flight. `slots`: as many as its upstream has slots. `none`: it \
-                takes no permit of any kind.",
+                takes no permit of any kind. A table: it finds the number itself, between `min` and `max`.",
     },
     Key {
         name: "limits",
@@ -73,6 +91,13 @@ pub(super) const LIMIT: &[Key] = &[
         kind: Kind::Boolean,
         default: Default::Is("false"),
         about: "Turns nobody away and makes nobody wait, and counts whom it would have.",
+    },
+    Key {
+        name: "shadow",
+        kind: Kind::Table(ADAPTIVE),
+        default: Default::Nothing,
+        about: "Beside a fixed `limit`: what a limit that finds itself would be, as far as that can be seen without moving \
+                it. It is shown and not enforced.",
     },
     Key {
         name: "key",

@@ -53,7 +53,7 @@ fn a_dry_run_is_of_all_limits_and_is_asked_for_by_the_flag_or_its_variable() {
     let mut with_flag = given();
     with_flag.sources.flags.dry_run = true;
     assert_eq!(runs_dry(with_flag), [true; 3]);
-    let shown = show(&given().variable("SLUICEGATE_DRY_RUN", "true").sources, true).unwrap();
+    let shown = given().variable("SLUICEGATE_DRY_RUN", "true").loaded().show(true);
     let line = "dry_run = true  # environment variable SLUICEGATE_DRY_RUN";
     assert_eq!(shown.lines().filter(|shown| *shown == line).count(), 2, "{shown}");
 }
@@ -64,7 +64,7 @@ fn a_header_is_named_in_a_variable_with_underscores_for_its_hyphens() {
         .variable("SLUICEGATE__ROUTES__DEFAULT__SET_HEADERS__X_ONE", "1")
         .variable("SLUICEGATE__DEFAULTS__SET_RESPONSE_HEADERS__X_TWO", "2")
         .variable("SLUICEGATE__UPSTREAMS__DEFAULT__SET_HEADERS__X_THREE", "3");
-    let shown = show(&given.sources, false).unwrap();
+    let shown = given.loaded().show(false);
     for name in ["x-one", "x-two", "x-three"] {
         assert!(shown.contains(&format!("{{ \"{name}\" = ")), "{name} in {shown}");
     }

@@ -136,7 +136,37 @@ fn a_mistake_is_reported_with_its_place_and_key() {
         (
             "route",
             r#"limit = { adaptive = "knee" }"#,
-            r#"0:4:1 routes.a.limit must be a number, "slots" or "none": an adaptive limit is not supported"#,
+            r#"0:4:1 routes.a.limit has no `min` (write { adaptive = "knee", min = 1, max = 500 })"#,
+        ),
+        (
+            "route",
+            r#"limit = { adaptive = "knee", min = 20, max = 10 }"#,
+            "0:4:46 routes.a.limit has a `max` of 10, which is below its `min` of 20 (write max = 20 or more",
+        ),
+        (
+            "route",
+            r#"limit = { adaptive = "knee", min = 2, max = 10, initial = 1 }"#,
+            "0:4:59 routes.a.limit begins at 1, which is not between its `min` and `max` (write a number from 2 to 10",
+        ),
+        (
+            "route",
+            r#"limit = { adaptive = "knee", min = 0, max = 10 }"#,
+            "0:4:36 routes.a.limit has a `min` that must be a whole number from 1 to 16777215",
+        ),
+        (
+            "route",
+            r#"limit = { adaptive = "kneee", min = 1, max = 10 }"#,
+            r#"0:4:22 routes.a.limit has a `adaptive` that must be one of "knee" (did you mean "knee"?)"#,
+        ),
+        (
+            "route",
+            r#"limit = { adaptive = "knee", mni = 1, max = 10, min = 1 }"#,
+            "0:4:36 routes.a.limit has no key `mni` (did you mean `min`?)",
+        ),
+        (
+            "limit",
+            "shadow = 5",
+            r#"0:5:10 routes.a.shadow must be an adaptive limit in braces (write { adaptive = "knee", min = 1, max = 500 })"#,
         ),
         ("route", "", "0:3:9 routes.a.limit is missing: a route has a limit of its own or from [defaults]"),
         ("route", "limit = \"none\"\nqueue = 5", r#"0:5:1 routes.a.queue says nothing beside limit = "none""#),

@@ -1,7 +1,6 @@
 //! What is written about the keys is what their readers do.
 
 use super::super::keys::{Default as Said, Key, Kind, TABLES, Table};
-use super::super::show::show_with_default_file;
 use super::*;
 
 /// A configuration in which every key has a meaning.
@@ -112,7 +111,12 @@ fn samples(kind: &Kind) -> (Vec<String>, Vec<String>) {
             let beside = |key: &Key| {
                 let others =
                     keys.iter().filter(|other| matches!(other.default, Said::Required) && other.name != key.name);
-                others.map(|other| format!(", {} = {}", other.name, samples(&other.kind).0[0])).collect::<String>()
+                let of = |other: &Key| match samples(&other.kind).0 {
+                    // Whatever the others are, they are not above it.
+                    allowed if other.name == "max" => allowed.last().cloned(),
+                    allowed => allowed.first().cloned(),
+                };
+                others.map(|other| format!(", {} = {}", other.name, of(other).unwrap())).collect::<String>()
             };
             let inner = |key: &Key, value: &String| format!("{{ {} = {value}{} }}", key.name, beside(key));
             let each = keys.iter().map(|key| (key, samples(&key.kind)));
@@ -252,7 +256,7 @@ fn the_schema_takes_the_files_that_come_with_the_program() {
 fn what_is_shown_means_the_same_when_it_is_read_again() {
     for path in examples() {
         let sources = Sources { files: vec![path.clone()], ..Sources::default() };
-        let shown = show_with_default_file(&sources, Path::new("/nowhere"), true).unwrap();
+        let shown = load_with_default_file(&sources, Path::new("/nowhere")).unwrap().show(true);
         let again = Given::default().file(&shown);
         let before = format!("{:#?}", load(&sources).unwrap().settings);
         // What is written as the default of a level is as good as nothing.
@@ -271,7 +275,7 @@ fn each_value_is_shown_with_its_origin_and_secrets_not_at_all() {
         .variable("SLUICEGATE__SERVER__LISTEN", "127.0.0.1:1, 127.0.0.1:2")
         .variable("SLUICEGATE__ADMIN__TOKEN", "very-secret")
         .flag_admin("off");
-    let shown = show_with_default_file(&given.sources, Path::new("/nowhere"), true).unwrap();
+    let shown = given.loaded().show(true);
     let file = given.written[0].display().to_string();
     let shown = shown.replace(&file, "a.toml");
     for line in [
@@ -289,7 +293,7 @@ fn each_value_is_shown_with_its_origin_and_secrets_not_at_all() {
         assert!(shown.lines().any(|shown| shown == line), "{line} in\n{shown}");
     }
     assert!(!shown.contains("very-secret") && !shown.contains("per_key"), "{shown}");
-    let plain = show_with_default_file(&given.sources, Path::new("/nowhere"), false).unwrap();
+    let plain = given.loaded().show(false);
     assert!(plain.contains("limit = 5\nqueue = 7\n"), "{plain}");
 }
 

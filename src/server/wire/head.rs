@@ -4,6 +4,7 @@
 //! A proxy can't be lenient about framing: whoever reads a message differently from the one behind it can be smuggled
 //! past. So what can be read in two ways is refused here, and so is what hyper would refuse without a reason.
 
+use bytes::{Buf, BytesMut};
 use memchr::{memchr, memchr_iter, memrchr};
 
 use super::chunked::Chunked;
@@ -258,6 +259,14 @@ pub(crate) fn is_host(value: &[u8]) -> bool {
             || matches!(byte, b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=')
             || byte.is_ascii_alphanumeric()
     })
+}
+
+/// An empty line or two before a request line are ignored (RFC 9112 §2.2).
+pub(super) fn skip_empty_lines(held: &mut BytesMut, seen: &mut usize) {
+    while *seen <= 1 && held.starts_with(b"\r\n") {
+        held.advance(2);
+        *seen = 0;
+    }
 }
 
 #[cfg(test)]

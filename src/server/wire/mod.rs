@@ -25,7 +25,7 @@ use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use self::chunked::BadChunk;
-use self::head::{Framing, Head, Scan};
+use self::head::{Framing, Head, Scan, skip_empty_lines};
 pub(super) use self::head::{MAX_FIELDS, is_host};
 pub(crate) use self::signals::{InExchange, Phase, Signals};
 use crate::proxy::Refusal;
@@ -74,13 +74,12 @@ const MAX_PIPELINED: usize = 64 << 10;
 
 impl Wire {
     pub(crate) fn new(socket: Socket, signals: Arc<Signals>, max_head: usize) -> Self {
-        let held = BytesMut::new();
         Wire {
             socket,
             signals,
             max_head,
             state: State::Head { seen: 0 },
-            held,
+            held: BytesMut::new(),
             deliver: 0,
             keep_alive: true,
             fresh: true,
@@ -91,6 +90,15 @@ impl Wire {
     /// Begins with bytes that were read before it.
     pub(crate) fn hold(&mut self, read: &[u8]) {
         self.held.extend_from_slice(read);
+    }
+
+    /// Lets go of its buffer. False, and nothing happens, where bytes are held back or a message is under way.
+    pub(crate) fn let_go(&mut self) -> bool {
+        let between = !self.has_unread() && !self.signals.in_exchange();
+        if between {
+            self.held = BytesMut::new();
+        }
+        between
     }
 
     /// After hyper has finished: bytes were sent to us that nobody has read. Closing now would reset the connection,
@@ -324,7 +332,8 @@ impl Wire {
         self.state = State::Refused;
     }
 
-    fn note_write(&self, blocked: bool) {
+    fn note_write(&self, blocked: bool, flushed: bool) {
+        self.signals.set_flushed(flushed);
         self.signals.set_write_blocked(blocked);
         if blocked && self.socket.take_moved() {
             // A client that takes a record in small pieces does take it.
@@ -348,14 +357,6 @@ pub(super) fn passes_as_head(bytes: &[u8]) -> bool {
     matches!(head::scan(bytes, 0, 1 << 15), Scan::Complete(Head { len, .. }) if len == bytes.len())
 }
 
-/// An empty line or two before a request line are ignored (RFC 9112 §2.2).
-fn skip_empty_lines(held: &mut BytesMut, seen: &mut usize) {
-    while *seen <= 1 && held.starts_with(b"\r\n") {
-        held.advance(2);
-        *seen = 0;
-    }
-}
-
 impl AsyncRead for Wire {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         self.poll_message(cx, buf)
@@ -373,7 +374,7 @@ impl AsyncWrite for Wire {
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = self.socket.poll_write(cx, bufs);
-        self.note_write(written.is_pending());
+        self.note_write(written.is_pending(), false);
         written
     }
 
@@ -383,7 +384,7 @@ impl AsyncWrite for Wire {
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = self.socket.poll_flush(cx);
-        self.note_write(flushed.is_pending());
+        self.note_write(flushed.is_pending(), flushed.is_ready());
         flushed
     }
 

@@ -20,6 +20,8 @@ pub(crate) struct Signals {
     reading: AtomicBool,
     /// The client takes none of our bytes.
     write_blocked: AtomicBool,
+    /// All that was written has been flushed. Before anything is written, it has not.
+    flushed: AtomicBool,
     /// A request has been handed to hyper, and its response has not ended.
     exchange: AtomicBool,
     /// Its response has begun.
@@ -110,6 +112,16 @@ impl Signals {
 
     pub(crate) fn is_write_blocked(&self) -> bool {
         self.write_blocked.load(Relaxed)
+    }
+
+    pub(super) fn set_flushed(&self, flushed: bool) {
+        self.flushed.store(flushed, Relaxed);
+    }
+
+    /// Whether hyper waits for the next request, and for nothing else.
+    pub(crate) fn is_at_rest(&self) -> bool {
+        let waits = self.phase() == Phase::Idle && self.is_reading() && !self.in_exchange();
+        waits && self.flushed.load(Relaxed) && !self.is_write_blocked()
     }
 
     pub(super) fn begin_exchange(&self, old: bool) {

@@ -135,3 +135,25 @@ async fn commands_find_the_listener_and_its_token_in_the_configuration() {
     let elsewhere = command(&["status", "--admin", "http://127.0.0.1:1"], &[("SLUICEGATE_CONFIG", file)]).await;
     assert_eq!(elsewhere.code, Some(1));
 }
+
+#[tokio::test]
+async fn a_configuration_that_is_named_says_where_the_admin_listener_is() {
+    let upstream = Upstream::start().await;
+    let address = crate::support::sluicegate::free_address();
+    let text = Sluicegate::with_limit(3).text(&upstream.url()) + &format!("[admin]\nlisten = \"{address}\"\n");
+    let _gate = Sluicegate::configured(&text).await;
+    let file = crate::support::sluicegate::write_config(&text);
+    let path = file.to_str().expect("a path in UTF-8");
+    let status = command(&["status", "-c", path], &[]).await;
+    assert_eq!(status.code, Some(0), "{status:?}");
+    assert!(status.stdout.contains("0/3"), "{status:?}");
+    let both = command(&["status", "-c", path, "--admin", "http://127.0.0.1:1"], &[]).await;
+    assert_eq!(both.code, Some(2), "{both:?}");
+    std::fs::write(&file, "[admin]\nlisten = 1\n").expect("the file can be written");
+    let wrong = command(&["status", "-c", path], &[]).await;
+    assert!(wrong.code == Some(1) && wrong.stderr.contains("admin.listen must be"), "{wrong:?}");
+    assert!(wrong.stderr.starts_with("error: admin.listen"), "{wrong:?}");
+    let empty = command(&["limit", "set", "", "5", "-c", path], &[]).await;
+    assert!(empty.code == Some(2) && empty.stderr.contains("the name of a limit"), "{empty:?}");
+    let _ = std::fs::remove_file(file);
+}

@@ -55,7 +55,11 @@ async fn answers_have_the_members_of_the_document() {
                 |status: &str| operation.pointer(&format!("/responses/{status}/content/application~1json/schema"));
             // A drain would be the end.
             let Some(schema) = schema("200") else { continue };
-            let body = if method == "patch" { r#"{"limit":1,"queue":1,"queue_timeout":"9s"}"# } else { "" };
+            let body = match (method.as_str(), path.as_str()) {
+                ("patch", _) => r#"{"limit":1,"queue":1,"queue_timeout":"9s"}"#,
+                (_, "/api/v1/explain") => r#"{"method":"GET","url":"/"}"#,
+                _ => "",
+            };
             let endpoint = upstream.address.to_string();
             let path = path.replace("{name}", "default").replace("{endpoint}", &endpoint).replace("{id}", "the-one");
             let start = format!("{} {path}", method.to_ascii_uppercase());

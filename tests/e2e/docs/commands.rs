@@ -85,8 +85,18 @@ fn steps(block: &Block) -> Vec<Step> {
 fn runs_elsewhere(command: &str, place: &str) -> bool {
     let is_it = |written: &str| command == written || (written.ends_with(' ') && command.starts_with(written));
     let Some((_, file, there)) = ELSEWHERE.iter().find(|(written, ..)| is_it(written)) else { return false };
-    let there = if there.is_empty() { command } else { there };
-    assert!(read(file).contains(there), "{place}: {file} does not run {there:?}");
+    let (there, script) = (if there.is_empty() { command } else { there }, read(file));
+    assert!(script.contains(there), "{place}: {file} does not run {there:?}");
+    if command.starts_with("docker run ") {
+        // Addresses and names differ, but what is said to the container is said there, too.
+        let said = command.split([' ', '"', ':']).filter_map(|word| match word.split('=').next() {
+            Some(name) if name.starts_with("SLUICEGATE_") || name.starts_with("--") => Some(name),
+            _ => word.starts_with("/etc/").then_some(word),
+        });
+        for word in said {
+            assert!(script.contains(word), "{place}: {file} says no {word} to a container");
+        }
+    }
     true
 }
 

@@ -160,6 +160,11 @@ fn every_file_that_is_mentioned_exists() {
         [".ci/", "benches/", "config/", "deploy/", "docs/", "examples/", "fuzz/", "src/", "tests/"];
     for page in pages() {
         for code in page.inline_code() {
+            if let Some((_, example)) = code.split_once("--example ") {
+                let is_there =
+                    ["", ".rs", "/main.rs"].iter().any(|end| root().join(format!("examples/{example}{end}")).exists());
+                assert!(is_there, "{}: there is no example {example}", page.path);
+            }
             let path = code.split_whitespace().find(|word| FOLDERS.iter().any(|folder| word.starts_with(folder)));
             let Some(path) = path.filter(|path| !path.contains(['*', '{'])) else { continue };
             // Within the sources, `config/keys` is theirs.

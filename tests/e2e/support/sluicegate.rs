@@ -1,5 +1,6 @@
 //! The real binary, on a port of its own choice.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -210,6 +211,28 @@ impl Sluicegate {
         Some(line.split_whitespace().next()?.parse::<u64>().ok()? << 10)
     }
 
+    /// How many clients' connections each of its workers has that has any; where the system shows it (Linux).
+    pub fn connections_of_workers(&self) -> Option<Vec<usize>> {
+        let process = format!("/proc/{}", self.child.id()?);
+        let link = |file: &str| Some(std::fs::read_link(format!("{process}/fd/{file}")).ok()?.display().to_string());
+        let port = format!(":{:04X}", self.address.port());
+        let sockets = std::fs::read_to_string(format!("{process}/net/tcp")).ok()?;
+        let fields = sockets.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+        let ours = fields.filter(|fields| fields[1].ends_with(&port) && fields[3] == "01");
+        let ours: BTreeSet<_> = ours.map(|fields| format!("socket:[{}]", fields[9])).collect();
+        let mut workers = BTreeSet::new();
+        for file in std::fs::read_dir(format!("{process}/fd")).ok()? {
+            let file = file.ok()?.file_name().into_string().ok()?;
+            if link(&file).is_some_and(|what| what == "anon_inode:[eventpoll]") {
+                let info = std::fs::read_to_string(format!("{process}/fdinfo/{file}")).ok()?;
+                let watched = info.lines().filter_map(|line| line.strip_prefix("tfd:")?.split_whitespace().next());
+                // A runtime has two handles to the same.
+                workers.insert(watched.filter_map(link).filter(|what| ours.contains(what)).collect::<BTreeSet<_>>());
+            }
+        }
+        Some(workers.iter().map(BTreeSet::len).filter(|len| *len > 0).collect())
+    }
+
     /// Waits for the end and its exit code.
     pub async fn exit_code(mut self) -> Option<i32> {
         soon("the process to end", self.child.wait()).await.expect("our child").code()
@@ -360,7 +383,10 @@ pub(super) fn of_us(mut command: Command) -> Command {
 
 fn spawn(mut command: Command, args: &[&str]) -> Child {
     // Tests run beside each other, and its default port is there once.
-    if !command.as_std().get_envs().any(|(name, value)| name == "SLUICEGATE_ADMIN" && value.is_some()) {
+    let is_said = command.as_std().get_envs().any(|(name, value)| name == "SLUICEGATE_ADMIN" && value.is_some());
+    let files = args.windows(2).filter(|pair| pair[0] == "-c");
+    let says = |pair: &[&str]| std::fs::read_to_string(pair[1]).is_ok_and(|text| text.contains("[admin]"));
+    if !is_said && !files.into_iter().any(says) {
         command.env("SLUICEGATE_ADMIN", "off");
     }
     command.args(args);
@@ -378,6 +404,11 @@ fn collect(child: &mut Child) -> watch::Receiver<String> {
         }
     });
     receiver
+}
+
+/// An address whose port nobody has for now.
+pub fn free_address() -> SocketAddr {
+    std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port")
 }
 
 /// How many reloads it has told of.
