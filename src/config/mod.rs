@@ -50,6 +50,7 @@ mod slots;
 mod tests;
 mod tls;
 mod together;
+mod tracing;
 mod units;
 mod upstreams;
 mod value;
@@ -117,6 +118,8 @@ pub struct Settings {
     pub log_format: LogFormat,
     /// What is in the lines of the access log.
     pub log_lines: Lines,
+    /// Which requests leave spans, and where. `None`: none does.
+    pub tracing: Option<crate::traces::Settings>,
 }
 
 /// All that a check has found.

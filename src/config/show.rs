@@ -59,6 +59,10 @@ impl Page<'_> {
         if table.name == "defaults" {
             return;
         }
+        // What is off altogether has no values, and a build without it must be able to read what is shown.
+        if table.name == "tracing" && written.is_empty() {
+            return;
+        }
         let gap = if self.text.is_empty() { "" } else { "\n" };
         let _ = writeln!(self.text, "{gap}[{path}]");
         for key in table.keys() {
@@ -243,6 +247,7 @@ impl Kind {
     fn is_bare(&self, text: &str) -> bool {
         match self {
             Kind::Integer(..) | Kind::Size(_) => text.trim().parse::<u64>().is_ok(),
+            Kind::Share => text.trim().parse::<f64>().is_ok(),
             Kind::Boolean => matches!(text, "true" | "false"),
             Kind::Either(kinds) => kinds.iter().any(|kind| kind.is_bare(text)),
             _ => false,

@@ -290,6 +290,7 @@ impl Forward {
         };
         let host = host.unwrap_or_else(|| self.route.authority.clone());
         parts.uri = target(parts.uri, rewrite, &upstream.base_path)?;
+        self.arrival.record.tells_of_its_trace(headers, upstream.protocol.scheme(), &parts.uri);
         match upstream.protocol {
             Protocol::Http1 | Protocol::Tls => {
                 if upstream.protocol == Protocol::Tls {

@@ -30,6 +30,8 @@ mod load;
 mod members;
 mod pause;
 mod pool;
+#[cfg(feature = "otel")]
+mod post;
 mod ready;
 mod resolve;
 mod response_body;
@@ -54,6 +56,8 @@ pub use forward::{Answer, How, Step, Upgraded, Upstream};
 pub use health::{Health, Probe};
 pub use http1::UpgradedIo;
 pub use line::Patience;
+#[cfg(feature = "otel")]
+pub use post::Poster;
 pub use resolve::Resolve;
 pub use response_body::ResponseBody;
 pub use secret::{SecretError, SecretHeader};
