@@ -157,6 +157,19 @@ pub fn admin(sources: &Sources) -> Result<Option<crate::admin::Settings>, Error>
     if report.errors() > 0 { Err(report.into_error()) } else { Ok(settings) }
 }
 
+/// Where clients are listened to, for those who look whether that is so. `None` if nothing is said about it.
+///
+/// # Errors
+/// What keeps it from being read. Other keys are not looked at.
+pub fn listen(sources: &Sources) -> Result<Option<Vec<crate::server::Listen>>, Error> {
+    let mut report = Report::default();
+    let tree = merged(sources, Path::new(DEFAULT_FILE), &mut report);
+    let listen = tree
+        .filter(|_| report.errors() == 0)
+        .and_then(|tree| server::listen(&mut section::Section::root(tree, &report).section("server")));
+    if report.errors() > 0 { Err(report.into_error()) } else { Ok(listen) }
+}
+
 fn load_with_default_file(sources: &Sources, default_file: &Path) -> Result<Loaded, Error> {
     let mut report = Report::default();
     let tree = merged(sources, default_file, &mut report);

@@ -218,6 +218,9 @@ impl Record {
 
     /// What it asks of its limits.
     pub(super) fn claims(&self, claim: &Claim) {
+        if let Some(live) = self.live() {
+            live.claims(claim.seats.max(1));
+        }
         self.note(|entry| (entry.priority, entry.cost) = (Some(claim.level.as_str()), Some(claim.seats)));
     }
 

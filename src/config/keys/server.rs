@@ -132,7 +132,7 @@ pub(super) const ADMIN: &[Key] = &[
         name: "token_file",
         kind: Kind::File,
         default: Default::Nothing,
-        about: "A file with the token, in place of `token`.",
+        about: "A file with the token, in place of `token`, followed every 10 s and at a reload. The newline at its end is not part of it.",
     },
     Key {
         name: "dashboard",

@@ -85,7 +85,7 @@ fn every_key_is_read() {
     assert_eq!(server.drain_delay, Duration::from_secs(2));
     assert_eq!(server.drain_timeout, Duration::from_secs(60));
     assert_eq!(admin.listen, Some(crate::admin::Listen::Tcp("[::1]:9902".parse().unwrap())));
-    assert!(admin.token.unwrap().matches(b"s3cret"));
+    assert!(admin.token.unwrap().token().matches(b"s3cret"));
     assert_eq!(log_level.as_deref(), Some("info,sluicegate=debug"));
     assert_eq!(access_log, AccessLog::File("/var/log/access.log".into()));
     assert_eq!(log_format, LogFormat::Text);
