@@ -3,6 +3,9 @@
 FROM rust:1-bookworm AS build
 WORKDIR /build
 
+# `otel` for traces; see docs/operating.md.
+ARG FEATURES=""
+
 # Static with glibc: the toolchain of this image brings the standard library of its own target only, which is not musl's.
 # Since glibc 2.34 (this is 2.36) a static program has in itself what looks names up in /etc/hosts and by DNS, and opens
 # no library for it at run time; the test looks names up both ways.
@@ -12,15 +15,15 @@ ENV RUSTFLAGS="-C target-feature=+crt-static"
 # inside the compiler, which can't be static.
 COPY Cargo.toml Cargo.lock build.rs ./
 RUN mkdir src benches && echo 'fn main() {}' >benches/gate.rs && echo '//! Stands in.' >src/lib.rs && printf '//! Stands in.\nfn main() {}\n' >src/main.rs \
-    && cargo build --release --locked --target "$(rustc --print host-tuple)"
+    && cargo build --release --locked --features "$FEATURES" --target "$(rustc --print host-tuple)"
 
 # Cargo goes by time, and the sources may be older than what stood in for them.
 COPY src src
 COPY config config
 # What /metrics says it was built of.
-ARG SLUICEGATE_COMMIT
+ARG BUILT_FROM_COMMIT
 RUN touch src/lib.rs src/main.rs \
-    && cargo build --release --locked --target "$(rustc --print host-tuple)" \
+    && cargo build --release --locked --features "$FEATURES" --target "$(rustc --print host-tuple)" \
     && cp target/*/release/sluicegate .
 
 FROM scratch

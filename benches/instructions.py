@@ -24,10 +24,10 @@ FEW, MANY = 1_000, 6_000
 CASES = {"forwarded": "/small", "rejected": "/held"}
 
 
-def instructions(processes, held, path, requests):
+def instructions(processes, held, path, requests, config="sg.toml"):
     """What a process takes that answers so many requests, its start and end included."""
     command = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={processes.directory}/out", proxies.BINARY]
-    proxy = subprocess.Popen([*command, "-c", f"{processes.directory}/sg.toml"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    proxy = subprocess.Popen([*command, "-c", f"{processes.directory}/{config}"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     proxies.wait_for(proxies.SLUICEGATE)
     holding = None
     if path == "/held":

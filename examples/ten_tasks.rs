@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
+use sluicegate::access_log::Readers;
 use sluicegate::config::{Flags, Sources, load};
 use sluicegate::server::Server;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -38,7 +39,7 @@ async fn main() -> Result<ExitCode, Box<dyn Error>> {
         ..Flags::default()
     };
     let settings = load(&Sources { flags, ..Sources::default() })?.settings;
-    let gate = Server::start(settings.server, settings.plan, None)?;
+    let gate = Server::start(settings.server, settings.plan, Readers::default())?;
     let gate_address = gate.addresses()[0];
 
     println!("{TASKS} clients -> sluicegate, limit {LIMIT} -> an API that works {WORK:?} on each request\n");

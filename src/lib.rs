@@ -20,6 +20,8 @@ pub mod queue;
 pub mod route;
 pub mod server;
 mod socket;
+pub mod telemetry;
 mod timer;
 pub mod tls;
+pub mod traces;
 pub mod upstream;

@@ -68,6 +68,7 @@ fn a_wrong_command_line_is_a_wrong_configuration() {
     assert_eq!(sluicegate(&["--version"], &[]).status.code(), Some(0));
 }
 
+/// Prints how long it took: `cargo test --release --test check thousand -- --nocapture`.
 #[test]
 fn a_thousand_routes_are_checked_at_once() {
     let mut file = String::from("[upstreams.api]\nurl = \"http://127.0.0.1:3000\"\n[limits.database]\nlimit = 50\n");
@@ -83,15 +84,15 @@ fn a_thousand_routes_are_checked_at_once() {
     std::fs::write(&path, file).expect("cargo's folder for tests can be written");
     let path = path.display().to_string();
     // Ten times as long where nothing was optimized. A machine that is busy gets three attempts.
-    let most = std::time::Duration::from_millis(if cfg!(debug_assertions) { 1000 } else { 100 });
+    let most = Duration::from_millis(if cfg!(debug_assertions) { 1000 } else { 100 });
     let attempts = [(); 3].map(|()| {
-        let start = std::time::Instant::now();
+        let start = Instant::now();
         let output = sluicegate(&["check", "--strict", "-c", &path], &[]);
         assert_eq!(text(&output.stderr), "");
         assert!(text(&output.stdout).starts_with("ok: 1000 routes, "), "{output:?}");
         start.elapsed()
     });
-    println!("{attempts:?}");
+    println!("checks of a thousand routes took {attempts:?}");
     assert!(attempts.iter().any(|time| *time <= most), "{attempts:?}");
 }
 
@@ -138,28 +139,6 @@ fn a_reader_that_has_seen_enough_is_no_failure_and_a_full_disk_is_one_that_is_sa
             assert!(text(&output.stderr).starts_with("error: the standard output cannot be written: "), "{output:?}");
         }
     }
-}
-
-/// Prints how long it took: `cargo test --release --test check thousand -- --nocapture`.
-#[test]
-fn a_thousand_routes_are_checked_in_a_moment() {
-    let mut configuration = String::from("[upstreams.app]\nurl = \"http://127.0.0.1:3000\"\n");
-    for n in 0..1000 {
-        configuration += &format!("[routes.r{n}]\npath = \"/r/{n}/{{id}}\"\nlimit = {}\n", n % 40 + 1);
-    }
-    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("a-thousand-routes.toml");
-    std::fs::write(&file, configuration).expect("cargo's directory for tests can be written");
-    // Where nothing was optimized, ten times what that takes. The best of three: the machine does other things, too.
-    let most = Duration::from_millis(if cfg!(debug_assertions) { 1500 } else { 100 });
-    let took = (0..3).map(|_| {
-        let start = Instant::now();
-        let output = sluicegate(&["check", "-c", &file.display().to_string()], &[]);
-        assert!(text(&output.stdout).starts_with("ok: 1000 routes"), "{output:?}");
-        start.elapsed()
-    });
-    let took = took.min().expect("three of them");
-    println!("a check of a thousand routes took {took:?}");
-    assert!(took <= most, "{took:?}");
 }
 
 /// Checks a file of its own, and explains a request by it.

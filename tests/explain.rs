@@ -117,8 +117,10 @@ fn no_route_is_exit_3_and_says_what_was_close() {
         "\
 GET /nothing
 route       none: 404 no_route
-            no route has this host and path; there are exports (host any, path /exports/*); \
-search (host any, path /search); static (host any, path /static/*)
+            no route has this host and path; there are:
+            exports (host any, path /exports/*)
+            search (host any, path /search)
+            static (host any, path /static/*)
 ",
     );
     let only_post = [("SLUICEGATE__ROUTES__SEARCH__METHOD", "POST")];

@@ -23,10 +23,23 @@ const TABLE: &[(&str, &[&str])] = &[
     ("proxy", &["route", "admission", "upstream", "access_log", "histogram", "tls", "timer", "telemetry"]),
     ("server", &["proxy", "access_log", "socket", "tls", "files", "timer", "telemetry"]),
     ("admin", &["admission", "proxy", "server", "files", "duration", "histogram"]),
-    ("access_log", &[]),
+    ("access_log", &["telemetry"]),
+    ("traces", &["access_log", "upstream", "telemetry"]),
     (
         "config",
-        &["route", "admission", "upstream", "proxy", "server", "admin", "access_log", "tls", "duration", "telemetry"],
+        &[
+            "route",
+            "admission",
+            "upstream",
+            "proxy",
+            "server",
+            "admin",
+            "access_log",
+            "traces",
+            "tls",
+            "duration",
+            "telemetry",
+        ],
     ),
 ];
 

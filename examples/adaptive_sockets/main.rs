@@ -14,6 +14,7 @@ mod upstream;
 use std::error::Error;
 use std::time::Duration;
 
+use sluicegate::access_log::Readers;
 use sluicegate::config::{Flags, Sources, load};
 use sluicegate::server::Server;
 
@@ -129,7 +130,7 @@ fn run(scenario: &Scenario) -> Result<Vec<Outcome>, Box<dyn Error>> {
     let loaded = load(&Sources::try_from_process(vec![file.clone()], Flags::default())?);
     std::fs::remove_file(file)?;
     let settings = loaded?.settings;
-    let server = Server::start(settings.server, settings.plan, None)?;
+    let server = Server::start(settings.server, settings.plan, Readers::default())?;
     let proxy = server.listening()[0].to_string();
     let handle = server.handle();
     let stages: Vec<Stage> = scenario.stages.iter().map(|(stage, _)| stage.clone()).collect();

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use sluicegate::access_log::Readers;
 use sluicegate::config::{Flags, Sources, load};
 use sluicegate::server::Server;
 use tokio::time::{Instant, interval_at};
@@ -41,7 +42,7 @@ async fn main() -> Result<ExitCode, Box<dyn Error>> {
         ..Flags::default()
     };
     let settings = load(&Sources { flags, ..Sources::default() })?.settings;
-    let gate = Server::start(settings.server, settings.plan, None)?;
+    let gate = Server::start(settings.server, settings.plan, Readers::default())?;
 
     println!(
         "An API does {CAPACITY} requests a second with {PLACES} inside. The more are inside beyond that, the less it does."

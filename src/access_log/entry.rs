@@ -8,10 +8,12 @@ use std::time::{Duration, SystemTime};
 use http::{HeaderName, HeaderValue, Method, Uri, Version};
 use tokio::time::Instant;
 
+use super::readers::Tracer;
 use super::writer::Log;
+use crate::telemetry::Trace;
 
 /// A request, from its arrival on.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Entry {
     /// When it arrived.
     pub arrived: SystemTime,
@@ -23,6 +25,8 @@ pub struct Entry {
     pub request_id: HeaderValue,
     /// Its `traceparent`.
     pub traceparent: Option<HeaderValue>,
+    /// What else is known of it if it is traced.
+    pub traced: Option<Box<Traced>>,
     /// Who sent it.
     pub client_ip: IpAddr,
     /// Its method; `None` for what was no request, as with the target.
@@ -84,12 +88,85 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// An entry of now that says: the client left before anything happened.
+    pub fn new(client_ip: IpAddr, request_id: HeaderValue) -> Self {
+        Entry {
+            arrived: SystemTime::now(),
+            start: Instant::now(),
+            end: None,
+            request_id,
+            traceparent: None,
+            traced: None,
+            client_ip,
+            method: None,
+            host: None,
+            target: None,
+            version: Version::HTTP_11,
+            status: 499,
+            begun: false,
+            outcome: Outcome::ClientGone,
+            reason: Some("client_closed"),
+            route: None,
+            limit: None,
+            queued: Duration::ZERO,
+            ahead: None,
+            admitted: None,
+            in_flight: None,
+            released: None,
+            priority: None,
+            cost: None,
+            dialled: None,
+            connected_in: None,
+            headers: Vec::new(),
+            request_bytes: None,
+            headed: None,
+            upstream: None,
+            endpoint: None,
+            reused: None,
+            retries: 0,
+            response_bytes: 0,
+            left: Some(Left::Queued),
+        }
+    }
+
+    /// How long it waited. A client that leaves the queue has been told nothing of that: it waited for as long as it was there.
+    pub fn waited(&self) -> Duration {
+        match self.left {
+            Some(Left::Queued) if self.priority.is_some() => self.took(),
+            _ => self.queued,
+        }
+    }
+
+    /// How long it took, up to its end.
+    pub fn took(&self) -> Duration {
+        self.end.unwrap_or_else(Instant::now).saturating_duration_since(self.start)
+    }
+
     /// Notes the status of its answer, unless its client has had another.
     pub fn set_status(&mut self, status: u16) {
         if !self.begun {
             self.status = status;
         }
     }
+}
+
+/// What is known of a request that is traced.
+#[derive(Debug, Clone)]
+pub struct Traced {
+    /// Its trace.
+    pub trace: Trace,
+    /// What came with the `traceparent`.
+    pub state: Option<HeaderValue>,
+    /// How the client's connection is secured: `http` or `https`.
+    pub scheme: &'static str,
+    /// What the client calls itself.
+    pub user_agent: Option<HeaderValue>,
+    /// When it had waited.
+    pub waited: Option<Instant>,
+    /// When it was first sent to an endpoint.
+    pub sent: Option<Instant>,
+    /// What it was sent there with: scheme, path and query.
+    pub target: Option<(&'static str, Uri)>,
 }
 
 /// What became of a request.
@@ -137,24 +214,42 @@ pub enum Left {
     Response,
 }
 
-/// An entry that is written when this is dropped.
+impl Left {
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Left::Queued => "queued",
+            Left::Upstream => "upstream",
+            Left::Response => "response",
+        }
+    }
+}
+
+/// An entry that is written, and passed on, when this is dropped.
 #[derive(Debug)]
 pub struct Open {
     /// Present until it is written.
     entry: Option<Box<Entry>>,
-    log: Log,
-    /// Nobody wants to read it.
-    silent: bool,
+    /// `None` where nobody wants to read it.
+    log: Option<Log>,
+    /// Only of a request that is traced.
+    tracer: Option<Tracer>,
 }
 
 impl Open {
-    pub(super) fn new(log: Log, entry: Entry) -> Self {
-        Open { entry: Some(Box::new(entry)), log, silent: false }
+    /// Begins an entry, for the log, for those who collect traces, or for both.
+    pub fn new(entry: Entry, log: Option<Log>, tracer: Option<Tracer>) -> Self {
+        Open { entry: Some(Box::new(entry)), log, tracer }
     }
 
-    /// It will not be written.
+    /// Whether it is of a request that is traced.
+    pub fn is_traced(&self) -> bool {
+        self.tracer.is_some()
+    }
+
+    /// It will not be written to the log.
     pub fn silence(&mut self) {
-        self.silent = true;
+        self.log = None;
     }
 
     /// The entry, to add to.
@@ -165,9 +260,18 @@ impl Open {
 
 impl Drop for Open {
     fn drop(&mut self) {
-        if let Some(mut entry) = self.entry.take().filter(|_| !self.silent) {
+        let Some(mut entry) = self.entry.take() else { return };
+        if self.log.is_some() || self.tracer.is_some() {
             entry.end = Some(Instant::now());
-            self.log.write(entry);
+        }
+        match (&self.log, &self.tracer) {
+            (Some(log), Some(tracer)) => {
+                tracer.pass_on(entry.clone());
+                log.write(entry);
+            }
+            (Some(log), None) => log.write(entry),
+            (None, Some(tracer)) => tracer.pass_on(entry),
+            (None, None) => {}
         }
     }
 }

@@ -1,128 +1,90 @@
 //! An entry as a line.
 
+use std::net::IpAddr;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use http::{HeaderValue, Method, Uri, Version};
-use serde::Serialize;
 use serde_json::{Map, Value};
-use tokio::time::Instant;
 
-use super::entry::{Entry, Left, Outcome};
+use super::entry::{Entry, Left};
+use super::json::{Object, name, number};
+use super::stamp::Stamp;
+use crate::telemetry::Parent;
 
-/// The fields of a line, in the order in which they are written. What is not known is left out.
-#[derive(Serialize)]
-struct Line<'a> {
-    kind: &'static str,
-    ts: String,
-    request_id: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    trace_id: Option<&'a str>,
-    client_ip: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    method: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    host: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    path: Option<&'a str>,
-    proto: &'static str,
-    status: u16,
-    outcome: Outcome,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    route: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    limit: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    priority: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    cost: Option<u32>,
-    queue_ms: f64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    queue_pos: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    inflight: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    connect_ms: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    ttfb_ms: Option<f64>,
-    total_ms: f64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    permit_ms: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    upstream: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    endpoint: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    conn_reused: Option<bool>,
-    retries: u32,
-    req_bytes: u64,
-    resp_bytes: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    client_gone: Option<Left>,
-    #[serde(skip_serializing_if = "Map::is_empty")]
-    headers: Map<String, Value>,
-}
-
-/// Appends `entry` as one JSON object and a line end.
-pub(super) fn write_json(entry: &Entry, out: &mut Vec<u8>) {
-    let line = Line {
-        kind: "request",
-        ts: humantime::format_rfc3339_millis(entry.arrived).to_string(),
-        request_id: text(&entry.request_id).unwrap_or_default(),
-        trace_id: entry.traceparent.as_ref().and_then(trace_id),
-        client_ip: entry.client_ip.to_canonical().to_string(),
-        method: entry.method.as_ref().map(Method::as_str),
-        host: entry.host.as_ref().and_then(text),
-        path: entry.target.as_ref().map(Uri::path),
-        proto: proto(entry.version),
-        status: entry.status,
-        outcome: entry.outcome,
-        reason: entry.reason,
-        route: entry.route.as_deref(),
-        limit: entry.limit.as_deref(),
-        priority: entry.priority,
-        cost: entry.cost,
-        queue_ms: millis(entry.queued),
-        queue_pos: entry.ahead,
-        inflight: entry.in_flight,
-        connect_ms: entry.connected_in.map(millis),
-        ttfb_ms: entry.admitted.zip(entry.headed).map(|(admitted, headed)| millis(headed - admitted)),
-        total_ms: total(entry),
-        permit_ms: permit(entry),
-        upstream: entry.upstream.as_deref(),
-        endpoint: entry.endpoint.as_deref(),
-        conn_reused: entry.reused,
-        retries: entry.retries,
-        req_bytes: entry.request_bytes.as_ref().map_or(0, |bytes| bytes.load(Relaxed)),
-        resp_bytes: entry.response_bytes,
-        client_gone: entry.left,
-        headers: headers(entry),
-    };
-    serde_json::to_writer(&mut *out, &line).expect("text and numbers always serialize");
-    out.push(b'\n');
+/// Appends `entry` as one JSON object and a line end. What is not known is left out.
+pub(super) fn write_json(entry: &Entry, stamp: &mut Stamp, out: &mut Vec<u8>) {
+    let mut line = Object::begin(out, "request");
+    line.plain(name!("ts"), |out| stamp.write(entry.arrived, out));
+    line.text(name!("request_id"), text(&entry.request_id).unwrap_or_default());
+    line.optional(name!("trace_id"), trace_id(entry).as_deref());
+    line.plain(name!("client_ip"), |out| address(entry.client_ip, out));
+    line.optional(name!("method"), entry.method.as_ref().map(Method::as_str));
+    line.optional(name!("host"), entry.host.as_ref().and_then(text));
+    line.optional(name!("path"), entry.target.as_ref().map(Uri::path));
+    line.text(name!("proto"), proto(entry.version));
+    line.number(name!("status"), Some(entry.status.into()));
+    line.text(name!("outcome"), entry.outcome.as_str());
+    line.optional(name!("reason"), entry.reason);
+    line.optional(name!("route"), entry.route.as_deref());
+    line.optional(name!("limit"), entry.limit.as_deref());
+    line.optional(name!("priority"), entry.priority);
+    line.number(name!("cost"), entry.cost.map(u64::from));
+    line.millis(name!("queue_ms"), Some(entry.waited()));
+    line.number(name!("queue_pos"), entry.ahead.map(u64::from));
+    line.number(name!("inflight"), entry.in_flight.map(u64::from));
+    line.millis(name!("connect_ms"), entry.connected_in);
+    line.millis(name!("ttfb_ms"), entry.admitted.zip(entry.headed).map(|(admitted, headed)| headed - admitted));
+    line.millis(name!("total_ms"), Some(entry.took()));
+    line.millis(name!("permit_ms"), permit(entry));
+    line.optional(name!("upstream"), entry.upstream.as_deref());
+    line.optional(name!("endpoint"), entry.endpoint.as_deref());
+    line.boolean(name!("conn_reused"), entry.reused);
+    line.number(name!("retries"), Some(entry.retries.into()));
+    line.number(name!("req_bytes"), Some(entry.request_bytes.as_ref().map_or(0, |bytes| bytes.load(Relaxed))));
+    line.number(name!("resp_bytes"), Some(entry.response_bytes));
+    line.optional(name!("client_gone"), entry.left.map(Left::as_str));
+    if !entry.headers.is_empty() {
+        line.value(name!("headers"), &headers(entry));
+    }
+    line.end();
 }
 
 /// Appends `entry` as a line for people.
-pub(super) fn write_text(entry: &Entry, out: &mut Vec<u8>) {
-    let ts = humantime::format_rfc3339_millis(entry.arrived);
+pub(super) fn write_text(entry: &Entry, stamp: &mut Stamp, out: &mut Vec<u8>) {
+    stamp.write(entry.arrived, out);
     let Entry { status, client_ip, .. } = entry;
     let method = entry.method.as_ref().map_or("-", Method::as_str);
     let path: String =
         entry.target.as_ref().map_or("-", Uri::path).chars().map(|c| if c.is_control() { '?' } else { c }).collect();
     let line = format!(
-        "{ts} {status} {method} {path} {:.1}ms queued {:.1}ms {} {} {client_ip}\n",
-        total(entry),
-        millis(entry.queued),
+        " {status} {method} {path} {:.1}ms queued {:.1}ms {} {} {client_ip}\n",
+        millis(entry.took()),
+        millis(entry.waited()),
         entry.route.as_deref().unwrap_or("-"),
         entry.reason.unwrap_or("-"),
     );
     out.extend_from_slice(line.as_bytes());
 }
 
+/// Appends that lines are missing: rejections that were too many to be written, and lines that the reader was too slow for.
+pub(super) fn write_missing(suppressed: u64, dropped: u64, text: bool, stamp: &mut Stamp, out: &mut Vec<u8>) {
+    let now = SystemTime::now();
+    if text {
+        stamp.write(now, out);
+        let line = format!(" lines are missing: {suppressed} rejections beyond reject_burst, {dropped} dropped\n");
+        out.extend_from_slice(line.as_bytes());
+        return;
+    }
+    let mut line = Object::begin(out, "missing");
+    line.plain(name!("ts"), |out| stamp.write(now, out));
+    line.number(name!("suppressed"), Some(suppressed));
+    line.number(name!("dropped"), Some(dropped));
+    line.end();
+}
+
 /// Several of a name are a list, as RFC 9110 §5.3 has it.
-fn headers(entry: &Entry) -> Map<String, Value> {
+fn headers(entry: &Entry) -> Value {
     let mut headers = Map::new();
     for (name, value) in &entry.headers {
         let value = String::from_utf8_lossy(value.as_bytes());
@@ -131,18 +93,28 @@ fn headers(entry: &Entry) -> Map<String, Value> {
             none => *none = value.into(),
         }
     }
-    headers
+    headers.into()
+}
+
+fn address(ip: IpAddr, out: &mut Vec<u8>) {
+    match ip.to_canonical() {
+        IpAddr::V4(ip) => {
+            for (index, octet) in ip.octets().into_iter().enumerate() {
+                if index > 0 {
+                    out.push(b'.');
+                }
+                number(octet.into(), 1, out);
+            }
+        }
+        IpAddr::V6(ip) => out.extend_from_slice(ip.to_string().as_bytes()),
+    }
 }
 
 /// How long it held permits; where it still does, until its line was written.
-fn permit(entry: &Entry) -> Option<f64> {
+fn permit(entry: &Entry) -> Option<Duration> {
     let admitted = entry.admitted.filter(|_| entry.in_flight.is_some())?;
     let until = entry.released.or(entry.end)?;
-    Some(millis(until.saturating_duration_since(admitted)))
-}
-
-fn total(entry: &Entry) -> f64 {
-    millis(entry.end.unwrap_or_else(Instant::now).saturating_duration_since(entry.start))
+    Some(until.saturating_duration_since(admitted))
 }
 
 /// Milliseconds with three places: microseconds.
@@ -154,10 +126,15 @@ fn text(value: &HeaderValue) -> Option<&str> {
     value.to_str().ok()
 }
 
-/// The trace's id in a `traceparent` (W3C Trace Context §3.2).
-fn trace_id(traceparent: &HeaderValue) -> Option<&str> {
-    let id = text(traceparent)?.split('-').nth(1)?;
-    (id.len() == 32 && id.bytes().all(|digit| digit.is_ascii_hexdigit())).then_some(id)
+/// The trace's id: that of the trace that we record, which may begin here, else what the client's `traceparent` says.
+fn trace_id(entry: &Entry) -> Option<String> {
+    match &entry.traced {
+        Some(traced) => Some(traced.trace.id_text()),
+        None => {
+            let parent = Parent::read(entry.traceparent.as_ref()?)?;
+            Some(format!("{:032x}", u128::from_be_bytes(parent.trace)))
+        }
+    }
 }
 
 fn proto(version: Version) -> &'static str {
@@ -173,8 +150,10 @@ mod tests {
     use std::time::UNIX_EPOCH;
 
     use http::HeaderName;
+    use tokio::time::Instant;
 
     use super::*;
+    use crate::access_log::Outcome;
 
     fn entry() -> Entry {
         let start = Instant::now();
@@ -184,6 +163,7 @@ mod tests {
             end: Some(start + Duration::from_micros(12_345)),
             request_id: HeaderValue::from_static("id-1"),
             traceparent: Some(HeaderValue::from_static("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")),
+            traced: None,
             client_ip: "::ffff:192.0.2.1".parse().unwrap(),
             method: Some(Method::GET),
             host: Some(HeaderValue::from_static("api.test")),
@@ -219,7 +199,7 @@ mod tests {
     #[test]
     fn a_line_is_one_object_without_the_query() {
         let mut out = Vec::new();
-        write_json(&entry(), &mut out);
+        write_json(&entry(), &mut Stamp::default(), &mut out);
         assert_eq!(out.iter().filter(|byte| **byte == b'\n').count(), 1);
         let line: serde_json::Value = serde_json::from_slice(&out).unwrap();
         assert_eq!(line["kind"], "request");
@@ -238,7 +218,7 @@ mod tests {
     #[test]
     fn the_line_for_people_has_no_line_ends_inside() {
         let mut out = Vec::new();
-        write_text(&entry(), &mut out);
+        write_text(&entry(), &mut Stamp::default(), &mut out);
         let line = String::from_utf8(out).unwrap();
         assert!(line.starts_with("2023-11-14T22:13:20.123Z 200 GET /a\"b 12.3ms "), "{line}");
         assert_eq!(line.lines().count(), 1);

@@ -6,10 +6,14 @@
 
 mod burst;
 mod entry;
+mod json;
 mod line;
+mod readers;
 mod settings;
+mod stamp;
 mod writer;
 
-pub use entry::{Entry, Left, Open, Outcome};
+pub use entry::{Entry, Left, Open, Outcome, Traced};
+pub use readers::{Readers, TraceCounts, Tracer};
 pub use settings::{AccessLog, Lines, LogFormat};
 pub use writer::{Log, OpenError, Output, Writer};

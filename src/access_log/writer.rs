@@ -4,7 +4,7 @@ use std::fs::OpenOptions;
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -12,9 +12,10 @@ use std::time::{Duration, Instant};
 use http::HeaderName;
 
 use super::burst::Burst;
-use super::entry::{Entry, Open, Outcome};
-use super::line::{write_json, write_text};
+use super::entry::{Entry, Outcome};
+use super::line::{write_json, write_missing, write_text};
 use super::settings::{AccessLog, Lines, LogFormat};
+use super::stamp::Stamp;
 
 /// A handle to the log. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -74,6 +75,10 @@ pub struct OpenError {
 const QUEUE: usize = 8192;
 /// How long the end of the process waits for a reader of the log.
 const LAST_LINES: Duration = Duration::from_secs(1);
+/// How long the first entry waits for others, if the thread has had to be woken for it.
+const GATHERED_FOR: Duration = Duration::from_millis(10);
+/// How often it is said that lines are missing.
+const MISSING_EVERY: Duration = Duration::from_secs(1);
 /// How many bytes are written at once, at the most.
 const BATCH: usize = 64 << 10;
 
@@ -116,7 +121,7 @@ impl Writer {
         let next = Arc::<Mutex<Option<Output>>>::default();
         let given = next.clone();
         thread::spawn(move || {
-            write(&messages, output, &given, &counts.dropped);
+            write(&messages, output, &given, &counts);
             let _ = end.send(());
         });
         Writer { log, next, ended }
@@ -156,11 +161,6 @@ impl Log {
         Log { messages, shared: Arc::new(Shared { lines, burst, counts }) }
     }
 
-    /// Begins an entry, which is written when it is dropped.
-    pub fn open(&self, entry: Entry) -> Open {
-        Open::new(self.clone(), entry)
-    }
-
     /// Lines that were not written because the reader was too slow, or gone.
     pub fn dropped(&self) -> u64 {
         self.shared.counts.dropped.load(Relaxed)
@@ -190,31 +190,71 @@ impl Log {
     }
 }
 
-/// Writes entries in batches: as many as are there, up to a size. A failing reader costs the batch, not the thread.
-fn write(messages: &Receiver<Message>, output: Output, next: &Mutex<Option<Output>>, dropped: &AtomicU64) {
+/// Writes entries in batches: as many as are there, up to a size. A failing reader costs the batch, not the thread. What
+/// lines there are not is said about once a second, while there are others, and when those have ended.
+fn write(messages: &Receiver<Message>, output: Output, next: &Mutex<Option<Output>>, counts: &Counts) {
     let Output { mut out, mut text } = output;
     let mut batch = Vec::with_capacity(BATCH);
     let mut stopped = false;
-    while !stopped && let Ok(first) = messages.recv() {
+    let mut stamp = Stamp::default();
+    let mut missing = Missing { said: (0, 0), at: Instant::now() };
+    let mut idle = true;
+    while !stopped {
+        let first = messages.try_recv().or_else(|_| {
+            // Woken once after the last entry, and by none that is not there.
+            let waited = match idle {
+                true => messages.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                false => messages.recv_timeout(MISSING_EVERY),
+            };
+            if let Ok(Message::Entry(_)) = waited {
+                // To wake us costs whoever ends a request more than all the rest; those that end until now need not.
+                thread::sleep(GATHERED_FOR);
+            }
+            waited
+        });
+        idle = matches!(first, Err(RecvTimeoutError::Timeout));
+        stopped = matches!(first, Err(RecvTimeoutError::Disconnected));
         if let Some(given) = next.lock().unwrap_or_else(PoisonError::into_inner).take() {
             Output { out, text } = given;
         }
         let format = if text { write_text } else { write_json };
         let mut lines = 0;
-        let mut waiting = Some(first);
+        let mut waiting = first.ok();
         while let Some(message) = waiting {
             match message {
                 Message::Entry(entry) => {
-                    format(&entry, &mut batch);
+                    format(&entry, &mut stamp, &mut batch);
                     lines += 1;
                 }
                 Message::Stop => stopped = true,
             }
             waiting = (batch.len() < BATCH && !stopped).then(|| messages.try_recv().ok()).flatten();
         }
-        if out.write_all(&batch).and_then(|()| out.flush()).is_err() {
-            dropped.fetch_add(lines, Relaxed);
+        if let Some((suppressed, dropped)) = missing.due(counts, idle || stopped) {
+            write_missing(suppressed, dropped, text, &mut stamp, &mut batch);
+        }
+        if !batch.is_empty() && out.write_all(&batch).and_then(|()| out.flush()).is_err() {
+            counts.dropped.fetch_add(lines, Relaxed);
         }
         batch.clear();
+    }
+}
+
+/// How many lines there are not, and when that was said.
+struct Missing {
+    said: (u64, u64),
+    at: Instant,
+}
+
+impl Missing {
+    /// How many more it is time to tell of: suppressed ones, and dropped ones.
+    fn due(&mut self, counts: &Counts, at_once: bool) -> Option<(u64, u64)> {
+        let now = (counts.suppressed.load(Relaxed), counts.dropped.load(Relaxed));
+        if now == self.said || !at_once && self.at.elapsed() < MISSING_EVERY {
+            return None;
+        }
+        let before = std::mem::replace(&mut self.said, now);
+        self.at = Instant::now();
+        Some((now.0 - before.0, now.1 - before.1))
     }
 }

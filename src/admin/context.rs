@@ -10,7 +10,7 @@ use super::board::Board;
 use super::configuration::Configuration;
 use super::metrics;
 use super::overrides::Overrides;
-use super::settings::Token;
+use super::token::{Secret, Token};
 use crate::admission::Limiter;
 use crate::server::Handle;
 
@@ -21,7 +21,7 @@ pub(super) struct Context {
     pub(super) overrides: Arc<Overrides>,
     pub(super) metrics: Arc<Registry>,
     pub(super) board: Arc<Board>,
-    pub(super) token: Option<Token>,
+    token: Option<Secret>,
     pub(super) configuration: Arc<dyn Configuration>,
     pub(super) started: Instant,
 }
@@ -37,13 +37,23 @@ pub(super) struct Connection {
 impl Context {
     pub(super) fn new(
         server: Handle,
-        token: Option<Token>,
+        token: Option<Secret>,
         board: Arc<Board>,
         configuration: Arc<dyn Configuration>,
     ) -> Self {
         let overrides = Arc::default();
         let metrics = Arc::new(metrics::registry(server.clone()));
         Context { server, overrides, metrics, board, token, configuration, started: Instant::now() }
+    }
+
+    /// What opens the listener for those who are elsewhere, now.
+    pub(super) fn token(&self) -> Option<Arc<Token>> {
+        self.token.as_ref().map(Secret::token)
+    }
+
+    /// The same with another token and configuration.
+    pub(super) fn with(&self, token: Option<Secret>, configuration: Arc<dyn Configuration>) -> Self {
+        Context { token, configuration, ..self.clone() }
     }
 
     /// The limit of this name.

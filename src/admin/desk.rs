@@ -15,6 +15,7 @@ use super::context::Context;
 use super::listener::{BindError, Listener, Running};
 use super::router::router;
 use super::settings::{Listen, Settings};
+use crate::files::PERIOD;
 use crate::server::Handle;
 
 /// The operators' side of a server. Dropping it closes its listener.
@@ -26,8 +27,14 @@ pub struct Desk {
     /// Asked anew for each request.
     router: Arc<ArcSwap<Router>>,
     running: Option<Running>,
-    tasks: [AbortHandle; 2],
+    tasks: [AbortOnDrop; 2],
+    /// Has the token follow its file.
+    renewing: Option<AbortOnDrop>,
 }
+
+/// A task that ends with this.
+#[derive(Debug)]
+struct AbortOnDrop(AbortHandle);
 
 /// Where another configuration has it listen, before it is in force.
 #[derive(Debug)]
@@ -53,9 +60,10 @@ impl Desk {
         let sampling = tokio::spawn(board.clone().run(server.clone(), teller));
         let context = Context::new(server, settings.token.clone(), board, configuration);
         let expiry = tokio::spawn(context.overrides.clone().expire());
-        let tasks = [expiry, sampling].map(|task| task.abort_handle());
+        let tasks = [expiry, sampling].map(|task| AbortOnDrop(task.abort_handle()));
         let router = Arc::new(ArcSwap::from_pointee(router(context.clone(), settings.dashboard)));
-        let mut desk = Desk { listen: settings.listen.clone(), context, router, running: None, tasks };
+        let mut desk =
+            Desk { listen: settings.listen.clone(), context, router, running: None, tasks, renewing: renew(settings) };
         desk.running = listener.map(|listener| desk.serve(listener));
         desk
     }
@@ -85,8 +93,9 @@ impl Desk {
     /// # Cancel safety
     /// Dropping the future leaves all of it in force.
     pub async fn follow(&mut self, next: &Settings, prepared: Move, configuration: Arc<dyn Configuration>) {
-        self.context = Context { token: next.token.clone(), configuration, ..self.context.clone() };
+        self.context = self.context.with(next.token.clone(), configuration);
         self.router.store(Arc::new(router(self.context.clone(), next.dashboard)));
+        self.renewing = renew(next);
         let Some(to) = prepared.to else { return };
         let url = to.as_ref().map_or_else(|| "off".to_owned(), Listener::url);
         let running = to.map(|listener| self.serve(listener));
@@ -99,10 +108,10 @@ impl Desk {
     }
 
     /// Accepts no more, and lets the answers under way be sent.
-    pub async fn close(mut self) {
+    pub async fn close(self) {
         // Those who follow the events are let go.
-        self.tasks.iter().for_each(AbortHandle::abort);
-        if let Some(running) = self.running.take() {
+        drop(self.tasks);
+        if let Some(running) = self.running {
             running.close().await;
         }
     }
@@ -114,8 +123,22 @@ impl Desk {
     }
 }
 
-impl Drop for Desk {
+/// Looks at the token's file now and then. Not on this thread: a disk may take its time.
+fn renew(settings: &Settings) -> Option<AbortOnDrop> {
+    let token = settings.token.clone()?;
+    let renewing = tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(PERIOD).await;
+            let token = token.clone();
+            // It does not panic, and if it did, the next look is in a while.
+            let _ = tokio::task::spawn_blocking(move || token.check()).await;
+        }
+    });
+    Some(AbortOnDrop(renewing.abort_handle()))
+}
+
+impl Drop for AbortOnDrop {
     fn drop(&mut self) {
-        self.tasks.iter().for_each(AbortHandle::abort);
+        self.0.abort();
     }
 }

@@ -36,9 +36,12 @@ fn set(context: &Context, upstream: &str, endpoint: &str, by: Option<&str>) -> R
     if context.server.proxy().drain_endpoint(upstream, endpoint, by) {
         return Ok(());
     }
-    let known = upstreams::all(context).into_iter().find(|known| known.name == upstream);
-    let detail = match known {
-        None => format!("There is no upstream {upstream}."),
+    let mut all = upstreams::all(context);
+    let detail = match all.iter().position(|known| known.name == upstream).map(|at| all.swap_remove(at)) {
+        None => {
+            let names: Vec<_> = all.into_iter().map(|known| known.name).collect();
+            format!("There is no upstream {upstream}. There are: {}.", names.join(", "))
+        }
         Some(known) => {
             let names: Vec<_> = known.endpoints.into_iter().map(|endpoint| endpoint.endpoint).collect();
             format!("{upstream} has no endpoint {endpoint}. It has {}.", names.join(", "))

@@ -36,9 +36,11 @@ mod settings;
 mod status;
 mod suggest;
 mod timestamp;
+mod token;
 mod upstreams;
 
 pub use configuration::{Configuration, Explained, Question};
 pub use desk::{Desk, Move};
 pub use listener::{BindError, Listener};
-pub use settings::{Listen, Settings, Token};
+pub use settings::{Listen, Settings};
+pub use token::{Secret, Token, TokenError};

@@ -15,7 +15,7 @@ use http::{HeaderMap, StatusCode, Uri};
 
 use super::context::{Connection, Context};
 use super::problem::Problem;
-use super::settings::Token;
+use super::token::Token;
 
 /// Lets those through who may.
 pub(super) async fn protect(
@@ -24,7 +24,7 @@ pub(super) async fn protect(
     request: Request,
     next: Next,
 ) -> Response {
-    match check(request.uri(), request.headers(), &connection, context.token.as_ref()) {
+    match check(request.uri(), request.headers(), &connection, context.token().as_deref()) {
         Ok(()) => next.run(request).await,
         Err(problem) => {
             tracing::debug!(peer = %connection.peer_ip(), status = problem.status.as_u16(), "an admin request is refused");

@@ -3,7 +3,7 @@
 use clap::ValueEnum;
 use serde_json::{Value, json};
 
-use super::{Ending, misused, print, print_error, print_warnings};
+use super::{Ending, count, misused, print, print_error, print_warnings};
 use crate::config::{self, Findings, Place, Problem, Settings, Sources};
 
 /// How the findings are written.
@@ -104,10 +104,6 @@ fn summary(settings: &Settings, warnings: usize) -> String {
         parts.push(count(warnings, "warning"));
     }
     format!("ok: {}", parts.join(", "))
-}
-
-fn count(number: usize, noun: &str) -> String {
-    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
 }
 
 #[cfg(test)]

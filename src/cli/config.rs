@@ -2,7 +2,7 @@
 
 use clap::{Subcommand, ValueEnum};
 
-use super::{Ending, RunArguments, misused, print};
+use super::{Ending, SourceArguments, misused, print};
 use crate::config;
 
 #[derive(Debug, Subcommand)]
@@ -13,7 +13,7 @@ pub(super) enum ConfigCommand {
         #[arg(long)]
         origins: bool,
         #[command(flatten)]
-        run: Box<RunArguments>,
+        sources: Box<SourceArguments>,
     },
     /// Print the JSON schema of a configuration file.
     Schema,
@@ -54,7 +54,7 @@ impl Template {
 
 pub(super) fn run(command: ConfigCommand) -> Ending {
     let text = match command {
-        ConfigCommand::Show { origins, run } => match run.sources().and_then(|sources| config::load(&sources)) {
+        ConfigCommand::Show { origins, sources } => match sources.read().and_then(|sources| config::load(&sources)) {
             Ok(loaded) => loaded.show(origins),
             Err(error) => return misused(&error),
         },

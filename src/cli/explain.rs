@@ -97,8 +97,10 @@ fn text(explanation: &Explanation<'_>, settings: &Settings, request: &Request<()
             line("", format!("not {}: {}", route.name, why_not(route, why.as_ref())));
         }
         if explanation.candidates.is_empty() {
-            let names: Vec<String> = settings.plan.routes.iter().take(SHOWN).map(described).collect();
-            line("", format!("no route has this host and path; there are {}", names.join("; ")));
+            line("", "no route has this host and path; there are:".to_owned());
+            for route in settings.plan.routes.iter().take(SHOWN) {
+                line("", described(route));
+            }
         }
         return text;
     };

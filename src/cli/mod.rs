@@ -85,6 +85,17 @@ enum Command {
 
 #[derive(Debug, Args)]
 struct RunArguments {
+    #[command(flatten)]
+    sources: SourceArguments,
+
+    /// Watch the configuration files, and load them again when they change.
+    #[arg(long)]
+    watch: bool,
+}
+
+/// Where the configuration comes from, for those who take all of it.
+#[derive(Debug, Args)]
+struct SourceArguments {
     /// Configuration file; may be given several times, later files win.
     #[arg(short, long = "config", value_name = "FILE")]
     config: Vec<PathBuf>,
@@ -120,10 +131,6 @@ struct RunArguments {
     /// Let every limit only count: nothing waits, and nothing is rejected [default: SLUICEGATE_DRY_RUN].
     #[arg(long)]
     dry_run: bool,
-
-    /// Watch the configuration files, and load them again when they change.
-    #[arg(long)]
-    watch: bool,
 }
 
 #[derive(Debug, Args)]
@@ -141,8 +148,8 @@ struct CheckArguments {
     format: Format,
 }
 
-impl RunArguments {
-    fn sources(self) -> Result<Sources, configuration::Error> {
+impl SourceArguments {
+    fn read(self) -> Result<Sources, configuration::Error> {
         let flags = Flags {
             upstream: self.upstream,
             limit: self.limit,
@@ -177,14 +184,13 @@ pub fn main() -> Ending {
         Some(Command::Admin(command)) => admin::run(&command),
         Some(Command::Completions { shell }) => completions::print(shell),
         Some(Command::Run(arguments)) => serve(arguments),
-        None if cli.check => check::check(cli.run.sources(), cli.strict, cli.format.unwrap_or_default()),
+        None if cli.check => check::check(cli.run.sources.read(), cli.strict, cli.format.unwrap_or_default()),
         None => serve(cli.run),
     }
 }
 
-fn serve(arguments: RunArguments) -> Ending {
-    let watch = arguments.watch;
-    let sources = match arguments.sources() {
+fn serve(RunArguments { sources, watch }: RunArguments) -> Ending {
+    let sources = match sources.read() {
         Ok(sources) => sources,
         Err(error) => return misused(&error),
     };
@@ -200,6 +206,11 @@ fn serve(arguments: RunArguments) -> Ending {
         }
         Err(error) => misused(&error),
     }
+}
+
+/// So many of something that has a plural in -s.
+fn count(number: usize, noun: &str) -> String {
+    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
 }
 
 fn misused(error: &configuration::Error) -> Ending {
@@ -250,9 +261,9 @@ mod tests {
     fn serving_is_the_default_command() {
         let short = parse(&["-c", "a.toml", "-c", "b.toml", "--limit", "5"]).unwrap();
         assert!(short.command.is_none());
-        assert_eq!(short.run.config, [PathBuf::from("a.toml"), PathBuf::from("b.toml")]);
+        assert_eq!(short.run.sources.config, [PathBuf::from("a.toml"), PathBuf::from("b.toml")]);
         let long = parse(&["run", "--limit", "5", "--listen", "a:1", "--listen", "b:2", "--admin", "off"]).unwrap();
-        let Some(Command::Run(arguments)) = long.command else { panic!("not run") };
+        let Some(Command::Run(RunArguments { sources: arguments, .. })) = long.command else { panic!("not run") };
         assert_eq!(arguments.limit.as_deref(), Some("5"));
         assert_eq!(arguments.listen, ["a:1", "b:2"]);
         assert_eq!(arguments.admin.as_deref(), Some("off"));
@@ -269,12 +280,19 @@ mod tests {
     #[test]
     fn values_are_not_judged_here() {
         // A bad number is reported like any other mistake of the configuration, together with the rest.
-        assert_eq!(parse(&["--limit", "-5"]).unwrap().run.limit.as_deref(), Some("-5"));
+        assert_eq!(parse(&["--limit", "-5"]).unwrap().run.sources.limit.as_deref(), Some("-5"));
     }
 
     #[test]
     fn what_is_not_a_command_is_refused() {
-        for words in [&["--strict"][..], &["serve"], &["check", "--limit", "5"], &["-c", "a", "run"], &["--limit"]] {
+        for words in [
+            &["--strict"][..],
+            &["serve"],
+            &["check", "--limit", "5"],
+            &["-c", "a", "run"],
+            &["--limit"],
+            &["config", "show", "--watch"],
+        ] {
             assert!(parse(words).is_err(), "{words:?}");
         }
     }

@@ -22,8 +22,10 @@ pub(super) struct Reloader {
     logs: Logs,
 }
 
-/// Keys that a running process can't follow: its threads and their sockets are there.
-const STAY: [(&str, &str); 2] = [("server", "threads"), ("server", "tcp_keepalive")];
+/// Keys that a running process can't follow: its threads and their sockets are there, and whoever sends spans has its
+/// collector.
+const STAY: [(&str, &str); 4] =
+    [("server", "threads"), ("server", "tcp_keepalive"), ("tracing", "endpoint"), ("tracing", "sample")];
 
 /// Why what is right by itself can't be put in force.
 type Cause = Box<dyn Error + Send + Sync>;
@@ -76,8 +78,9 @@ impl Reloader {
             .collect();
         // They are not in force then, either.
         changes.settings.changed.retain(|path| !STAY.iter().any(|(table, key)| *path == format!("{table}.{key}")));
-        let before = &self.in_force.settings.server;
+        let Settings { server: before, tracing, .. } = &self.in_force.settings;
         (settings.server.threads, settings.server.tcp_keepalive) = (before.threads, before.tcp_keepalive);
+        settings.tracing.clone_from(tracing);
 
         let shown = warnings.iter().map(ToString::to_string).chain(restart.iter().cloned()).collect();
         let (routes, limits) = (settings.plan.routes.len(), settings.plan.limits.len());

@@ -11,10 +11,12 @@ use super::logs::Logs;
 use super::open_files;
 use super::reload::Reloader;
 use super::{Ending, print_error, supervisor};
+use crate::access_log::Readers;
 use crate::admin::{self, Desk};
 use crate::config::Sources;
 use crate::proxy::{Plan, RouteSettings};
 use crate::server::Server;
+use crate::traces::Exporter;
 
 /// Serves until a signal or the admin listener says to stop, then drains. SIGHUP loads `sources` again,
 /// and so does a change of the files that are watched.
@@ -51,7 +53,9 @@ async fn serve(loaded: Arc<InForce>, mut logs: Logs, sources: Sources, mut watch
         Ok(access_log) => access_log,
         Err(error) => return failed(&error),
     };
-    let server = match Server::start(settings.server.clone(), settings.plan.clone(), access_log.log.clone()) {
+    let (tracer, traces) = Exporter::start(settings.tracing.clone()).unzip();
+    let readers = Readers { log: access_log.log.clone(), tracer };
+    let server = match Server::start(settings.server.clone(), settings.plan.clone(), readers) {
         Ok(server) => server,
         Err(error) => return failed(&error),
     };
@@ -94,6 +98,9 @@ async fn serve(loaded: Arc<InForce>, mut logs: Logs, sources: Sources, mut watch
     let (desk, logs) = reloader.into_parts();
     desk.close().await;
     logs.finish();
+    if let Some(traces) = traces {
+        traces.finish().await;
+    }
     if drained.lost > 0 {
         tracing::warn!(lost = drained.lost, "requests were cut at the end of the drain");
         return Ending::Failed;

@@ -6,7 +6,7 @@ use super::address;
 use super::report::Report;
 use super::section::Section;
 use super::value::{as_text, boolean, text};
-use crate::admin::{Settings, Token};
+use crate::admin::{Secret, Settings, Token};
 
 const TOKEN_HELP: &str = "a token is of visible ASCII characters: `openssl rand -hex 32` makes one";
 
@@ -24,7 +24,7 @@ pub(super) fn read(mut section: Section<'_>, report: &Report) -> Settings {
 }
 
 /// The token, from here or from a file. What is wrong with it is said without it.
-fn token(section: &mut Section<'_>, report: &Report) -> Option<Token> {
+fn token(section: &mut Section<'_>, report: &Report) -> Option<Secret> {
     // Taken whatever it is: a reader's mistakes may be reported with the value.
     let here = section.take("token", |value: &Value| Ok(value.clone()));
     let file = section.take("token_file", text);
@@ -42,14 +42,11 @@ fn token(section: &mut Section<'_>, report: &Report) -> Option<Token> {
     token.map_err(|message| report.error(section.problem(key, message).help(TOKEN_HELP))).ok()
 }
 
-fn from_value(value: &Value) -> Result<Token, String> {
+fn from_value(value: &Value) -> Result<Secret, String> {
     let text = as_text(value).ok_or("must be a text in quotes")?;
-    Token::try_new(text).map_err(|error| error.to_string())
+    Token::try_new(text).map(Secret::fixed).map_err(|error| error.to_string())
 }
 
-fn from_file(path: &str) -> Result<Token, String> {
-    let text = std::fs::read_to_string(path).map_err(|error| format!("names {path}, which cannot be read: {error}"))?;
-    // Editors end a file with a newline, which is not part of the token.
-    let token = text.strip_suffix('\n').map_or(text.as_str(), |line| line.strip_suffix('\r').unwrap_or(line));
-    Token::try_new(token).map_err(|error| format!("names {path}, which {error}"))
+fn from_file(path: &str) -> Result<Secret, String> {
+    Secret::read(path).map_err(|error| format!("names {path}, which {error}"))
 }

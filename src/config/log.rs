@@ -41,7 +41,8 @@ const FORMATS: [(&str, LogFormat); 3] =
 const REJECT_BURST_MAX: u32 = 1_000_000;
 
 /// Whoever reads a log must not be able to do what its clients can.
-const CREDENTIALS: [HeaderName; 4] = [AUTHORIZATION, PROXY_AUTHORIZATION, COOKIE, SET_COOKIE];
+const CREDENTIALS: [HeaderName; 5] =
+    [AUTHORIZATION, PROXY_AUTHORIZATION, COOKIE, SET_COOKIE, HeaderName::from_static("x-api-key")];
 
 fn field(value: &Value) -> Taken<HeaderName> {
     const EXPECTED: &str = "must be the name of a header, such as \"user-agent\", or a list of them";

@@ -50,6 +50,7 @@ mod slots;
 mod tests;
 mod tls;
 mod together;
+mod tracing;
 mod units;
 mod upstreams;
 mod value;
@@ -117,6 +118,8 @@ pub struct Settings {
     pub log_format: LogFormat,
     /// What is in the lines of the access log.
     pub log_lines: Lines,
+    /// Which requests leave spans, and where. `None`: none does.
+    pub tracing: Option<crate::traces::Settings>,
 }
 
 /// All that a check has found.
@@ -152,6 +155,19 @@ pub fn admin(sources: &Sources) -> Result<Option<crate::admin::Settings>, Error>
         .filter(|tree| tree.contains_key("admin") && report.errors() == 0)
         .map(|tree| admin::read(section::Section::root(tree, &report).section("admin"), &report));
     if report.errors() > 0 { Err(report.into_error()) } else { Ok(settings) }
+}
+
+/// Where clients are listened to, for those who look whether that is so. `None` if nothing is said about it.
+///
+/// # Errors
+/// What keeps it from being read. Other keys are not looked at.
+pub fn listen(sources: &Sources) -> Result<Option<Vec<crate::server::Listen>>, Error> {
+    let mut report = Report::default();
+    let tree = merged(sources, Path::new(DEFAULT_FILE), &mut report);
+    let listen = tree
+        .filter(|_| report.errors() == 0)
+        .and_then(|tree| server::listen(&mut section::Section::root(tree, &report).section("server")));
+    if report.errors() > 0 { Err(report.into_error()) } else { Ok(listen) }
 }
 
 fn load_with_default_file(sources: &Sources, default_file: &Path) -> Result<Loaded, Error> {

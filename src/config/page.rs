@@ -76,6 +76,7 @@ fn value(kind: &Kind) -> String {
         Kind::Duration { zero: false } => "duration above zero".to_owned(),
         Kind::Size(0) => "size".to_owned(),
         Kind::Size(least) => format!("size from {}", super::units::show_size(*least)),
+        Kind::Share => "0 to 1".to_owned(),
         Kind::Words(words) => words.iter().map(|word| code(&format!("\"{word}\""))).collect::<Vec<_>>().join(", "),
         Kind::Text(examples) => format!("text: {}", examples.iter().map(|it| code(it)).collect::<Vec<_>>().join(", ")),
         Kind::Secret => "secret text".to_owned(),

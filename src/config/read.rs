@@ -8,11 +8,11 @@ use super::report::{Report, problem};
 use super::routes::{self, Route};
 use super::section::Section;
 use super::shared::SharedLimits;
-use super::{Settings, admin, connections, log, response_headers, server, together, upstreams};
+use super::{Settings, admin, connections, log, response_headers, server, together, tracing, upstreams};
 use crate::proxy::Plan;
 
 /// Tables that a later version will have.
-const TABLES_NOT_YET: &[&str] = &["tracing", "fleet"];
+const TABLES_NOT_YET: &[&str] = &["fleet"];
 
 const WHICH_ROUTE: &str = "write [routes.default] with limit = 20: a route says which requests go to an upstream, here all of \
                            them, and how many at a time";
@@ -29,6 +29,7 @@ pub(super) fn settings(tree: Map<String, Value>, report: &Report) -> Option<Sett
     let (server, preflight) = server::read(root.section("server"), report);
     let admin = admin::read(root.section("admin"), report);
     let log = log::read(root.section("log"));
+    let tracing = tracing::read(root.section("tracing"), report);
     let response_headers = response_headers::read(root.section("response_headers"));
 
     let mut limit_sections = root.named_sections("limits");
@@ -92,6 +93,7 @@ pub(super) fn settings(tree: Map<String, Value>, report: &Report) -> Option<Sett
         access_log: log.access,
         log_format: log.format,
         log_lines: log.lines,
+        tracing,
     })
 }
 

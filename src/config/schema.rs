@@ -58,6 +58,7 @@ fn kind(of: &Kind) -> Value {
             { "type": "string", "pattern": "^[0-9]+(B|KiB|MiB|GiB)$" },
             { "type": "integer", "minimum": least },
         ] }),
+        Kind::Share => json!({ "type": "number", "minimum": 0, "maximum": 1 }),
         Kind::Words(words) => json!({ "enum": words }),
         Kind::Text(examples) => {
             json!({ "type": "string", "examples": examples.iter().copied().map(value).collect::<Vec<_>>() })

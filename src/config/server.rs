@@ -35,12 +35,12 @@ pub(super) fn read(mut section: Section<'_>, report: &Report) -> (Settings, Pref
     // TCP counts keep-alive in seconds.
     let keepalive = Duration::from_secs(1)..=Duration::from_secs(32_767);
     let s = &mut section;
-    let listen = s.take("listen", some(list(address::listen)));
+    let listen = listen(s);
     let tls = s.section("tls");
     let tls = s.was_written("tls").then(|| super::tls::server(tls, report)).flatten();
     let settings = Settings {
         tls,
-        listen: listen.map_or(default.listen, distinct),
+        listen: listen.unwrap_or(default.listen),
         threads: s.take_or("threads", threads, default.threads),
         tcp_keepalive: s.take_or("tcp_keepalive", value::duration(keepalive), default.tcp_keepalive),
         max_connections: s.take_or("max_connections", connections, default.max_connections),
@@ -86,6 +86,11 @@ pub(super) fn read(mut section: Section<'_>, report: &Report) -> (Settings, Pref
     }
     section.finish(&[]);
     (settings, preflight)
+}
+
+/// Where to listen.
+pub(super) fn listen(section: &mut Section<'_>) -> Option<Vec<Listen>> {
+    section.take("listen", some(list(address::listen))).map(distinct)
 }
 
 const PROXY_PROTOCOL: [(&str, ProxyProtocol); 3] =

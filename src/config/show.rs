@@ -1,5 +1,6 @@
 //! What is in force, and where it comes from.
 
+use std::collections::HashMap;
 use std::fmt::Write;
 
 use config::{Map, Value, ValueKind};
@@ -7,6 +8,7 @@ use config::{Map, Value, ValueKind};
 use super::keys::{Default, Key, Kind, TABLES, Table};
 use super::value::is_outside_files;
 use super::{Loaded, Settings, Written};
+use crate::proxy::RouteSettings;
 
 impl Loaded {
     /// The effective configuration, as a file that says the same; secrets are stars. With `origins`, each value is
@@ -19,7 +21,10 @@ impl Loaded {
 impl Written {
     /// The same, with the settings that were made of it.
     pub fn show(&self, settings: &Settings, origins: bool) -> String {
-        let mut page = Page { written: self, settings, origins, text: String::new() };
+        let plan = &settings.plan;
+        let limits = plan.limits.iter().enumerate().map(|(index, limit)| (limit.name.as_str(), index)).collect();
+        let routes = plan.routes.iter().map(|route| (route.name.as_str(), route)).collect();
+        let mut page = Page { written: self, settings, limits, routes, origins, text: String::new() };
         for table in &TABLES {
             match table.named {
                 false => page.table(table, None),
@@ -33,6 +38,9 @@ impl Written {
 struct Page<'a> {
     written: &'a Written,
     settings: &'a Settings,
+    /// Where each limit is in the plan. Asked for each key of each route: of thousands, looking through them would take long.
+    limits: HashMap<&'a str, usize>,
+    routes: HashMap<&'a str, &'a RouteSettings>,
     origins: bool,
     text: String,
 }
@@ -42,9 +50,8 @@ impl Page<'_> {
     fn names(&self, table: &Table) -> Vec<String> {
         let mut names: Vec<String> = entries(self.written.tree.get(table.name)).keys().cloned().collect();
         names.sort();
-        let position = |name: &String| self.settings.plan.limits.iter().position(|limit| limit.name == *name);
         if table.name == "limits" {
-            names.sort_by_key(position);
+            names.sort_by_key(|name| self.limits.get(name.as_str()));
         }
         names
     }
@@ -57,6 +64,10 @@ impl Page<'_> {
         };
         // What holds for all routes is shown with each of them.
         if table.name == "defaults" {
+            return;
+        }
+        // What is off altogether has no values, and a build without it must be able to read what is shown.
+        if table.name == "tracing" && written.is_empty() {
             return;
         }
         let gap = if self.text.is_empty() { "" } else { "\n" };
@@ -130,9 +141,7 @@ impl Page<'_> {
 
     /// A route that takes no permit takes no default limits, and one with limits of its own is not told to take none.
     fn inherits_limits(&self, route: Option<&str>, key: &Key) -> bool {
-        let Some(route) = self.settings.plan.routes.iter().find(|known| Some(known.name.as_str()) == route) else {
-            return false;
-        };
+        let Some(route) = route.and_then(|name| self.routes.get(name)) else { return false };
         let has_own = route.limits.first().is_some_and(|limit| self.settings.plan.limits[*limit].name == route.name);
         match key.name {
             "limit" => has_own || route.limits.is_empty(),
@@ -148,7 +157,7 @@ impl Page<'_> {
             return true;
         }
         let plan = &self.settings.plan;
-        let Some(index) = plan.limits.iter().position(|limit| Some(limit.name.as_str()) == name) else { return false };
+        let Some(&index) = name.and_then(|name| self.limits.get(name)) else { return false };
         let is_fixed = plan.limits[index].limit_max.is_none() && plan.measured.iter().all(|one| one.limit != index);
         if key.name == "shadow" && !is_fixed {
             return false;
@@ -162,14 +171,14 @@ impl Page<'_> {
         let plan = &self.settings.plan;
         match (table.name, key.name) {
             ("routes" | "limits", "queue") => {
-                let index = plan.limits.iter().position(|limit| Some(limit.name.as_str()) == name)?;
+                let &index = self.limits.get(name?)?;
                 // One that follows its upstream's slots, or what is found, has no number of its own.
                 let follows = plan.measured.iter().any(|measured| measured.limit == index && measured.queue_follows)
                     || plan.adaptive_of(index).is_some_and(|adaptive| adaptive.queue_follows);
                 (!follows).then(|| plan.limits[index].queue.to_string())
             }
             ("routes", "upstream") => {
-                let route = plan.routes.iter().find(|route| Some(route.name.as_str()) == name)?;
+                let route = self.routes.get(name?)?;
                 Some(quoted(&plan.upstreams[route.upstream].name))
             }
             _ => None,
@@ -243,6 +252,7 @@ impl Kind {
     fn is_bare(&self, text: &str) -> bool {
         match self {
             Kind::Integer(..) | Kind::Size(_) => text.trim().parse::<u64>().is_ok(),
+            Kind::Share => text.trim().parse::<f64>().is_ok(),
             Kind::Boolean => matches!(text, "true" | "false"),
             Kind::Either(kinds) => kinds.iter().any(|kind| kind.is_bare(text)),
             _ => false,

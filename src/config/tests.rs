@@ -13,6 +13,7 @@ mod reference;
 mod reports;
 mod rewriting;
 mod slots;
+mod tracing;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 

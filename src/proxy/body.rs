@@ -57,7 +57,6 @@ pub struct Body {
 }
 
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "nearly all are of the upstream, and a box would be one more allocation")]
 enum Kind {
     Own(Full<Bytes>),
     Upstream(UpstreamBody),

@@ -174,12 +174,7 @@ impl Forward {
     }
 
     /// Agrees to another protocol. The tunnel goes with the answer; the server runs it.
-    fn tunnel(
-        self,
-        upgraded: Upgraded<ForwardedBody, Held>,
-        deadline: Option<Instant>,
-        waited: Option<Waited>,
-    ) -> Response<Body> {
+    fn tunnel(self, upgraded: Upgraded<Held>, deadline: Option<Instant>, waited: Option<Waited>) -> Response<Body> {
         let Route { upstream, settings, .. } = &*self.route;
         let Upgraded { head, io, mut seat, mut held } = upgraded;
         let held = held.permit.take();
@@ -295,6 +290,7 @@ impl Forward {
         };
         let host = host.unwrap_or_else(|| self.route.authority.clone());
         parts.uri = target(parts.uri, rewrite, &upstream.base_path)?;
+        self.arrival.record.tells_of_its_trace(headers, upstream.protocol.scheme(), &parts.uri);
         match upstream.protocol {
             Protocol::Http1 | Protocol::Tls => {
                 if upstream.protocol == Protocol::Tls {

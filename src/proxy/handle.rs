@@ -60,7 +60,7 @@ impl Proxy {
     /// Answers what the server refused before there was a request to handle.
     pub fn refuse(&self, client: &Client, refusal: Refusal) -> Response<Body> {
         let request_id = &new_request_id();
-        let record = &Record::of_refused(&self.in_force.load().log, client, request_id);
+        let record = &Record::of_refused(&self.in_force.load().readers, client, request_id);
         let form = Form::ProblemJson;
         let about = About {
             route: None,
@@ -100,7 +100,7 @@ impl Proxy {
         let live = in_force.registry().enter(self.worker, &request_id);
         Arrival {
             client: client.clone(),
-            record: Record::begin(&in_force.log, live, request, client, &request_id),
+            record: Record::begin(&in_force.readers, live, request, client, &request_id),
             request_id,
             reader: in_force.response_headers.cors.reader(request.headers()),
             accept: request.headers().get(ACCEPT).cloned(),

@@ -2,10 +2,12 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use bytes::Bytes;
 use http::header::{FORWARDED, HOST, VIA};
 use http::{HeaderMap, HeaderName, HeaderValue, Request};
 
 use super::client::Client;
+use super::digits;
 use super::seldom::Seldom;
 use crate::upstream::Forwarded;
 
@@ -89,21 +91,12 @@ pub(super) fn set_request_start(headers: &mut HeaderMap, client: &Client, arrive
     headers.insert(X_REQUEST_START, request_start(arrived));
 }
 
-/// `t=` and the milliseconds of Unix time. Without `format!`, which takes five times as long: every request has one.
+/// `t=` and the milliseconds of Unix time.
 fn request_start(arrived: SystemTime) -> HeaderValue {
-    let mut millis = arrived.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64;
-    let mut text = [0; 2 + u64::MAX.ilog10() as usize + 1];
-    let mut start = text.len();
-    loop {
-        start -= 1;
-        text[start] = b'0' + (millis % 10) as u8;
-        millis /= 10;
-        if millis == 0 {
-            break;
-        }
-    }
-    text[start - 2..start].copy_from_slice(b"t=");
-    HeaderValue::from_bytes(&text[start - 2..]).expect("digits")
+    let mut text = Vec::with_capacity(16);
+    text.extend_from_slice(b"t=");
+    digits::push(&mut text, arrived.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64);
+    HeaderValue::from_maybe_shared(Bytes::from(text)).expect("digits")
 }
 
 /// The client's request id, if it is at most 128 visible ASCII characters; else a new one.

@@ -3,27 +3,56 @@
 //! Looked at from beside, once a minute: no request takes part in it. It is known as far as requests are
 //! [entered](super::registry), so nothing is said where nobody can look on.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
+use super::registry::{Phase, Registry};
 use super::shared::Shared;
+use crate::admission::Limiter;
 
 /// Older answers and upgraded connections count as lasting.
 const LONG: Duration = Duration::from_secs(60);
 
-/// How many of them hold permits of a limit.
+/// How many permits of a limit they hold.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Lasting {
+struct Lasting {
     /// Upgraded connections.
-    pub(super) upgrades: u32,
+    upgrades: u32,
     /// Answers that go on.
-    pub(super) streams: u32,
+    streams: u32,
+}
+
+impl Registry {
+    /// What is held of `limiter` by those that were admitted a minute ago or earlier, and have had the head of their
+    /// answer.
+    fn lasting(&self, limiter: &Limiter) -> Lasting {
+        let mut lasting = Lasting::default();
+        let (now, mut lines) = (Instant::now(), HashMap::new());
+        for live in self.all() {
+            let count = match live.phase() {
+                Phase::Upgraded => &mut lasting.upgrades,
+                Phase::Response => &mut lasting.streams,
+                Phase::Queued | Phase::Upstream | Phase::Abandoned => continue,
+            };
+            if live.since_admission(now).is_some_and(|held| held >= LONG) && live.holds(limiter, &mut lines) {
+                *count = count.saturating_add(live.seats());
+            }
+        }
+        lasting
+    }
 }
 
 impl Lasting {
+    fn held(self) -> u32 {
+        self.upgrades.saturating_add(self.streams)
+    }
+
     /// What to write, where they hold half of `limit` or more.
     fn advice(self, limit: u32) -> Option<&'static str> {
         let Lasting { upgrades, streams } = self;
-        let held = upgrades.saturating_add(streams);
+        let held = self.held();
         if held == 0 || held < limit - limit / 2 {
             return None;
         }
@@ -43,10 +72,10 @@ impl Shared {
     /// a minute.
     pub fn warn_of_lasting(&self) {
         for limiter in self.limiters() {
-            let lasting = self.registry().lasting(limiter, LONG);
+            let lasting = self.registry().lasting(limiter);
             let of = limiter.limit();
             if let Some(advice) = lasting.advice(of) {
-                let (limit, held) = (limiter.name(), lasting.upgrades + lasting.streams);
+                let (limit, held) = (limiter.name(), lasting.held());
                 tracing::warn!(
                     limit,
                     held,
@@ -62,7 +91,60 @@ impl Shared {
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderValue;
+    use tokio::time::advance;
+
     use super::*;
+    use crate::config;
+
+    fn shared(keys: &[(&str, &str)]) -> Shared {
+        let keys = [("UPSTREAM", "http://127.0.0.1:9"), ("LIMIT", "8")].iter().chain(keys);
+        let environment = keys.map(|(key, value)| (format!("SLUICEGATE_{key}"), (*value).to_owned())).collect();
+        let sources = config::Sources { environment, ..config::Sources::default() };
+        let shared = Shared::try_new(config::load(&sources).unwrap().settings.plan, 1, None).unwrap();
+        shared.registry().open();
+        shared
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_lasts_is_counted_in_permits_once_it_has_been_held_for_a_minute() {
+        let shared = shared(&[]);
+        let enter = |seats, phase| {
+            let live = shared.registry().enter(0, &HeaderValue::from_static("a")).expect("it is open");
+            live.routed(&shared.all_routes[0]);
+            live.claims(seats);
+            live.admitted(Instant::now());
+            live.is_in(phase);
+            live
+        };
+        let lasting = || {
+            let Lasting { upgrades, streams } = shared.registry().lasting(&shared.limiters()[0]);
+            (upgrades, streams)
+        };
+        let _older = [enter(1, Phase::Upgraded), enter(3, Phase::Response), enter(9, Phase::Upstream)];
+        advance(LONG / 2).await;
+        let younger = enter(2, Phase::Upgraded);
+        assert_eq!(lasting(), (0, 0));
+        advance(LONG / 2).await;
+        assert_eq!(lasting(), (1, 3));
+        advance(LONG / 2).await;
+        assert_eq!(lasting(), (3, 3));
+        drop(younger);
+        assert_eq!(lasting(), (1, 3));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_holds_no_permit_of_the_limit_any_more_is_not_counted() {
+        for key in [("_ROUTES__DEFAULT__HOLD", "head"), ("_ROUTES__DEFAULT__UPGRADE__SEPARATE", "5")] {
+            let shared = shared(&[key]);
+            let live = shared.registry().enter(0, &HeaderValue::from_static("a")).expect("it is open");
+            live.routed(&shared.all_routes[0]);
+            live.admitted(Instant::now());
+            live.is_in(Phase::Upgraded);
+            advance(LONG).await;
+            assert_eq!(shared.registry().lasting(&shared.limiters()[0]), Lasting::default(), "{key:?}");
+        }
+    }
 
     #[test]
     fn half_of_a_limit_is_worth_a_word_and_less_is_not() {

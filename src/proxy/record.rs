@@ -1,11 +1,10 @@
 //! What is noted of a request: for the access log, and for those who look on.
 
-use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll};
-use std::time::{Duration, SystemTime};
 
-use http::{HeaderValue, Request, Version};
+use http::header::USER_AGENT;
+use http::{HeaderMap, HeaderValue, Request, Uri};
 use http_body::Body as _;
 use tokio::time::Instant;
 
@@ -16,8 +15,9 @@ use super::registry::{Live, Phase};
 use super::reply::Reply;
 use super::request_body::RequestBody;
 use super::shared::Route;
-use crate::access_log::{Entry, Left, Log, Open, Outcome};
+use crate::access_log::{Entry, Left, Log, Open, Outcome, Readers, Traced};
 use crate::admission::{Claim, Permit, Waited};
+use crate::telemetry::{TRACEPARENT, TRACESTATE};
 use crate::upstream::Failure;
 
 /// What is known of a request, held wherever something may happen to it; its line is written when the last holder lets
@@ -27,8 +27,10 @@ pub(super) struct Record(Option<Arc<Noted>>);
 
 #[derive(Debug)]
 struct Noted {
-    /// Its line of the access log.
+    /// Its line of the access log, and what becomes its spans.
     open: Option<Mutex<Open>>,
+    /// Whether it is traced.
+    traced: bool,
     /// Its place among those that are under way.
     live: Option<Arc<Live>>,
 }
@@ -46,39 +48,52 @@ impl Record {
 
     /// Begins the record of a request.
     pub(super) fn begin<B>(
-        log: &Option<Log>,
+        readers: &Readers,
         live: Option<Arc<Live>>,
         request: &Request<B>,
         client: &Client,
         id: &HeaderValue,
     ) -> Self {
-        let entry = || {
-            let mut entry = blank(client.address_of(request.headers()), id.clone());
-            entry.traceparent = request.headers().get("traceparent").cloned();
-            entry.method = Some(request.method().clone());
-            entry.host = requested_host(request);
-            entry.target = Some(request.uri().clone());
-            entry.version = request.version();
-            entry
-        };
-        let open = log.as_ref().map(|log| {
-            let mut entry = entry();
-            for name in log.headers() {
-                entry.headers.extend(request.headers().get_all(name).iter().map(|value| (name.clone(), value.clone())));
-            }
-            log.open(entry)
+        let headers = request.headers();
+        let Readers { log, tracer } = readers;
+        let tracer = tracer.as_ref().and_then(|tracer| Some((tracer, tracer.begin(headers)?)));
+        if log.is_none() && tracer.is_none() {
+            return Record::of(None, live);
+        }
+        let mut entry = Entry::new(client.address_of(headers), id.clone());
+        entry.traceparent = headers.get(TRACEPARENT).cloned();
+        entry.method = Some(request.method().clone());
+        entry.host = requested_host(request);
+        entry.target = Some(request.uri().clone());
+        entry.version = request.version();
+        for name in log.iter().flat_map(Log::headers) {
+            entry.headers.extend(headers.get_all(name).iter().map(|value| (name.clone(), value.clone())));
+        }
+        let tracer = tracer.map(|(tracer, trace)| {
+            entry.traced = Some(Box::new(Traced {
+                trace,
+                state: trace.parent.and_then(|_| headers.get(TRACESTATE).cloned()),
+                scheme: client.scheme,
+                user_agent: headers.get(USER_AGENT).cloned(),
+                waited: None,
+                sent: None,
+                target: None,
+            }));
+            tracer.clone()
         });
-        Record::of(open, live)
+        Record::of(Some(Open::new(entry, log.clone(), tracer)), live)
     }
 
     /// The record of what was refused before it was a request.
-    pub(super) fn of_refused(log: &Option<Log>, client: &Client, id: &HeaderValue) -> Self {
-        Record::of(log.as_ref().map(|log| log.open(blank(client.peer(), id.clone()))), None)
+    pub(super) fn of_refused(readers: &Readers, client: &Client, id: &HeaderValue) -> Self {
+        let open = |log: &Log| Open::new(Entry::new(client.peer(), id.clone()), Some(log.clone()), None);
+        Record::of(readers.log.as_ref().map(open), None)
     }
 
     fn of(open: Option<Open>, live: Option<Arc<Live>>) -> Self {
         let kept = open.is_some() || live.is_some();
-        Record(kept.then(|| Arc::new(Noted { open: open.map(Mutex::new), live })))
+        let traced = open.as_ref().is_some_and(Open::is_traced);
+        Record(kept.then(|| Arc::new(Noted { open: open.map(Mutex::new), traced, live })))
     }
 
     /// Whether anybody wants to know.
@@ -124,6 +139,30 @@ impl Record {
         if let Some(mut open) = self.open() {
             note(open.entry());
         }
+    }
+
+    /// Tells the upstream which span it is called from, if the request is traced, and notes what it is sent. What is not
+    /// traced goes on as it came.
+    pub(super) fn tells_of_its_trace(&self, headers: &mut HeaderMap, scheme: &'static str, target: &Uri) {
+        if !self.0.as_ref().is_some_and(|noted| noted.traced) {
+            return;
+        }
+        self.note_traced(|traced| {
+            headers.insert(TRACEPARENT, traced.trace.traceparent());
+            if traced.trace.parent.is_none() {
+                // What it says is of a trace that nobody could make out.
+                headers.remove(TRACESTATE);
+            }
+            traced.target = Some((scheme, target.clone()));
+        });
+    }
+
+    fn note_traced(&self, note: impl FnOnce(&mut Traced)) {
+        self.note(|entry| {
+            if let Some(traced) = entry.traced.as_deref_mut() {
+                note(traced);
+            }
+        });
     }
 
     /// Who asked for what, if anybody wants to know.
@@ -179,6 +218,9 @@ impl Record {
 
     /// What it asks of its limits.
     pub(super) fn claims(&self, claim: &Claim) {
+        if let Some(live) = self.live() {
+            live.claims(claim.seats.max(1));
+        }
         self.note(|entry| (entry.priority, entry.cost) = (Some(claim.level.as_str()), Some(claim.seats)));
     }
 
@@ -217,6 +259,8 @@ impl Record {
             // The first time is that of the admission.
             if entry.endpoint.replace(endpoint.clone()).is_some() {
                 entry.dialled = Some(Instant::now());
+            } else if let Some(traced) = &mut entry.traced {
+                traced.sent = Some(Instant::now());
             }
         });
     }
@@ -326,44 +370,7 @@ impl Released {
 fn waited_in(entry: &mut Entry, waited: Waited) {
     entry.queued = waited.wait;
     entry.ahead = Some(waited.position.saturating_sub(1));
-}
-
-/// An entry that says: the client left before anything happened.
-fn blank(client_ip: IpAddr, request_id: HeaderValue) -> Entry {
-    Entry {
-        arrived: SystemTime::now(),
-        start: Instant::now(),
-        end: None,
-        request_id,
-        traceparent: None,
-        client_ip,
-        method: None,
-        host: None,
-        target: None,
-        version: Version::HTTP_11,
-        status: 499,
-        begun: false,
-        outcome: Outcome::ClientGone,
-        reason: Some("client_closed"),
-        route: None,
-        limit: None,
-        queued: Duration::ZERO,
-        ahead: None,
-        admitted: None,
-        in_flight: None,
-        released: None,
-        priority: None,
-        cost: None,
-        dialled: None,
-        connected_in: None,
-        headers: Vec::new(),
-        request_bytes: None,
-        headed: None,
-        upstream: None,
-        endpoint: None,
-        reused: None,
-        retries: 0,
-        response_bytes: 0,
-        left: Some(Left::Queued),
+    if let Some(traced) = &mut entry.traced {
+        traced.waited = Some(Instant::now());
     }
 }

@@ -7,7 +7,7 @@
 mod phase;
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -17,7 +17,6 @@ use tokio::time::Instant;
 
 pub use phase::Phase;
 
-use super::lasting::Lasting;
 use super::shared::Route;
 use super::traffic::{Counts, Traffic, TrafficCounts};
 use crate::access_log::Outcome;
@@ -61,6 +60,8 @@ pub struct Live {
     seen: Mutex<Seen>,
     /// Microseconds from the start to its admission; none while it has not been admitted.
     admitted: AtomicU64,
+    /// How many permits of each of its limits it asks for.
+    seats: AtomicU32,
     /// What its client has been told: 499 as long as that is nothing.
     status: AtomicU16,
     /// Whether its client has had a head, whatever becomes of the request.
@@ -133,6 +134,7 @@ impl Registry {
             cancelled: AtomicBool::new(false),
             seen: Mutex::default(),
             admitted: AtomicU64::new(NEVER),
+            seats: AtomicU32::new(1),
             status: AtomicU16::new(499),
             begun: AtomicBool::new(false),
             outcome: AtomicU8::new(Outcome::ClientGone as u8),
@@ -148,7 +150,7 @@ impl Registry {
     }
 
     /// All of them, the oldest first.
-    fn all(&self) -> Vec<Arc<Live>> {
+    pub(super) fn all(&self) -> Vec<Arc<Live>> {
         let mut all = Vec::new();
         for shard in &self.shards {
             // Nobody is dropped under the lock: that takes it.
@@ -180,22 +182,6 @@ impl Registry {
         self.all().iter().filter(|live| live.holds(limiter, &mut lines)).map(|live| live.view()).collect()
     }
 
-    /// How many hold permits of `limiter` since `long` ago or longer, and have had the head of their answer.
-    pub(super) fn lasting(&self, limiter: &Limiter, long: Duration) -> Lasting {
-        let mut lasting = Lasting::default();
-        let (now, mut lines) = (Instant::now(), HashMap::new());
-        for live in self.all() {
-            let count = match live.phase() {
-                Phase::Upgraded => &mut lasting.upgrades,
-                Phase::Response => &mut lasting.streams,
-                Phase::Queued | Phase::Upstream | Phase::Abandoned => continue,
-            };
-            let lasts = live.since_admission(now).is_some_and(|held| held >= long);
-            *count += u32::from(lasts && live.holds(limiter, &mut lines));
-        }
-        lasting
-    }
-
     /// Those of these tags, by tag.
     pub fn waiting(&self, tags: impl IntoIterator<Item = u64>) -> HashMap<u64, LiveView> {
         let all: HashMap<u64, Arc<Live>> = self.all().into_iter().map(|live| (live.tag, live)).collect();
@@ -224,7 +210,7 @@ impl Shard {
 }
 
 /// Who waits at a limit, by its name.
-type Lines = HashMap<String, Vec<u64>>;
+pub(super) type Lines = HashMap<String, Vec<u64>>;
 
 impl Live {
     pub(super) fn tag(&self) -> u64 {
@@ -237,6 +223,14 @@ impl Live {
 
     pub(super) fn route(&self) -> Option<&Arc<Route>> {
         self.route.get()
+    }
+
+    pub(super) fn claims(&self, seats: u32) {
+        self.seats.store(seats, Relaxed);
+    }
+
+    pub(super) fn seats(&self) -> u32 {
+        self.seats.load(Relaxed)
     }
 
     pub(super) fn is_in(&self, phase: Phase) {
@@ -267,7 +261,7 @@ impl Live {
         }
     }
 
-    fn since_admission(&self, now: Instant) -> Option<Duration> {
+    pub(super) fn since_admission(&self, now: Instant) -> Option<Duration> {
         let micros = Some(self.admitted.load(Relaxed)).filter(|micros| *micros != NEVER)?;
         Some(now.saturating_duration_since(self.start).saturating_sub(Duration::from_micros(micros)))
     }
@@ -360,7 +354,7 @@ impl Live {
 
     /// Whether it holds permits of a limit: of all of its route once it has been admitted, and of those before the one
     /// where it waits.
-    fn holds(&self, limiter: &Limiter, lines: &mut Lines) -> bool {
+    pub(super) fn holds(&self, limiter: &Limiter, lines: &mut Lines) -> bool {
         let Some(route) = self.route() else { return false };
         let limiters = route.limits.as_ref().map_or(&[][..], Limits::limiters);
         let Some(at) = limiters.iter().position(|other| other.name() == limiter.name()) else { return false };

@@ -7,13 +7,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderName, HeaderValue, Response, StatusCode};
-use serde::Serialize;
 
 use super::body::Body;
 use super::cors::Reader;
+use super::digits;
 use super::grpc;
 use super::headers::X_REQUEST_ID;
 use super::negotiate::Form;
+use super::problem::Problem;
 use super::quotas::Quotas;
 use super::recent;
 use super::record::Record;
@@ -212,6 +213,8 @@ impl Reply {
         let mut response = Response::new(Body::own(body, about.record.clone()));
         *response.status_mut() = status;
         let headers = response.headers_mut();
+        // Room for all of them, and for what the server adds.
+        headers.reserve(FIELDS);
         // First, since what is said of this answer is not the route's.
         set(headers, about.fields);
         if let Some(reader) = about.reader {
@@ -248,7 +251,6 @@ impl Reply {
         match about.form {
             Form::ProblemJson => {
                 let problem = Problem {
-                    r#type: "about:blank",
                     title,
                     status: self.status.as_u16(),
                     detail,
@@ -259,8 +261,7 @@ impl Reply {
                     predicted: self.predicted,
                     request_id: about.request_id.to_str().unwrap_or_default(),
                 };
-                let body = serde_json::to_vec(&problem).expect("strings and numbers always serialize");
-                ("application/problem+json", body.into())
+                ("application/problem+json", problem.to_json().into())
             }
             // Nothing of the request is in here, so there is nothing to escape.
             Form::Html => {
@@ -276,29 +277,20 @@ impl Reply {
     }
 }
 
+/// As many fields as most answers of ours have.
+const FIELDS: usize = 12;
+
 /// The value of `x-sluicegate-queue`: the place in line on arrival (1 is next), and the seconds spent there.
 pub(super) fn queue_value(waited: Waited) -> HeaderValue {
-    let value = format!("position={};wait={:.3}", waited.position, waited.wait.as_secs_f64());
-    HeaderValue::try_from(value).expect("digits and punctuation")
-}
-
-/// RFC 9457.
-#[derive(Serialize)]
-struct Problem<'a> {
-    r#type: &'static str,
-    title: &'a str,
-    status: u16,
-    detail: &'a str,
-    reason: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    limit: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    route: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    retry_after: Option<u64>,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    predicted: bool,
-    request_id: &'a str,
+    let millis = ((waited.wait.as_micros() + 500) / 1000) as u64;
+    let mut value = Vec::with_capacity(32);
+    value.extend_from_slice(b"position=");
+    digits::push(&mut value, waited.position.into());
+    value.extend_from_slice(b";wait=");
+    digits::push(&mut value, millis / 1000);
+    value.push(b'.');
+    digits::push_padded(&mut value, millis % 1000, 3);
+    HeaderValue::from_maybe_shared(Bytes::from(value)).expect("digits and punctuation")
 }
 
 /// What lies behind a failure, from the error that is nearest to it to the one at the bottom.

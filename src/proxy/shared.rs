@@ -15,12 +15,11 @@ use super::connections::Needed;
 use super::preflight::Preflight;
 use super::recent::Recent;
 use super::registry::{Phase, Registry};
-use super::request_ahead::ForwardedBody;
 use super::sampling::Sampled;
 use super::seldom::Seldom;
 use super::settings::{Measured, Plan, ResponseHeaders, RouteSettings, Upgrade};
 use super::traffic::{Traffic, TrafficCounts};
-use crate::access_log::Log;
+use crate::access_log::{Log, Readers, TraceCounts};
 use crate::admission::{self, Adaptive, Limiter, Limits, Reason, default_queue};
 use crate::route::{Conflict, Table};
 use crate::tls;
@@ -30,7 +29,7 @@ use crate::upstream::{self, EndpointStatus, Failure, SecretHeader, Upstream, Ups
 #[derive(Debug)]
 pub struct Shared {
     pub(super) workers: usize,
-    pub(super) log: Option<Log>,
+    pub(super) readers: Readers,
     pub(super) routes: Table<Arc<Route>>,
     pub(super) all_routes: Vec<Arc<Route>>,
     limiters: Vec<Limiter>,
@@ -38,7 +37,7 @@ pub struct Shared {
     pub(super) adaptive: Vec<Adaptive>,
     /// Limits of earlier plans that are not done with: a plan that brings one back must not begin it at zero.
     pub(super) retired: Vec<Limiter>,
-    pub(super) upstreams: Vec<Arc<Upstream<ForwardedBody>>>,
+    pub(super) upstreams: Vec<Arc<Upstream>>,
     pub(super) preflight: Preflight,
     pub(super) response_headers: ResponseHeaders,
     recent: Arc<Recent>,
@@ -46,7 +45,7 @@ pub struct Shared {
 }
 
 /// An upstream that may outlive its plan.
-type Known = Arc<Upstream<ForwardedBody>>;
+type Known = Arc<Upstream>;
 
 /// A route with its limit and its way upstream.
 #[derive(Debug)]
@@ -56,7 +55,7 @@ pub(super) struct Route {
     pub(super) limits: Option<Limits>,
     /// How each of them tells whose a request is. Empty where none does.
     pub(super) keys: Vec<Option<KeyRules>>,
-    pub(super) upstream: Arc<Upstream<ForwardedBody>>,
+    pub(super) upstream: Arc<Upstream>,
     /// The `host:port` of the upstream's first endpoint; a socket's is `localhost`.
     pub(super) authority: HeaderValue,
     pub(super) names: Names,
@@ -83,17 +82,18 @@ pub(super) struct Names {
 }
 
 impl Shared {
-    /// Makes the routes, limits and upstreams of `plan`, for `workers` workers. What becomes of requests goes to `log`.
+    /// Makes the routes, limits and upstreams of `plan`, for `workers` workers. What becomes of requests goes to `readers`.
     ///
     /// # Errors
     /// The pairs of routes that one request could match equally well.
     ///
     /// # Panics
     /// When an index of a route is not one of the plan.
-    pub fn try_new(plan: Plan, workers: usize, log: Option<Log>) -> Result<Self, Vec<Conflict>> {
+    pub fn try_new(plan: Plan, workers: usize, readers: Readers) -> Result<Self, Vec<Conflict>> {
+        let log = readers.log.clone();
         let nothing = Shared {
             workers,
-            log: None,
+            readers,
             routes: Table::try_new(Vec::new())?,
             all_routes: Vec::new(),
             limiters: Vec::new(),
@@ -108,8 +108,9 @@ impl Shared {
         nothing.follow(plan, log)
     }
 
-    /// What is in force after this, by the next plan, with `log` for the requests that begin then. Limits of the same name stay what they are, with their permits,
-    /// waiters and counts, and take the new settings at once; upstreams that have not changed keep their connections.
+    /// What is in force after this, by the next plan, with `log` for the requests that begin then. Limits of the same name
+    /// stay what they are, with their permits, waiters and counts, and take the new settings at once; upstreams that have
+    /// not changed keep their connections.
     ///
     /// # Errors
     /// As [`try_new`](Shared::try_new); nothing has changed then.
@@ -148,7 +149,7 @@ impl Shared {
         drop(go_on);
         let next = Shared {
             workers: self.workers,
-            log,
+            readers: Readers { log, ..self.readers.clone() },
             routes: Table::try_new(table)?,
             all_routes: routes,
             limiters,
@@ -256,7 +257,12 @@ impl Shared {
 
     /// Lines of the access log that its reader was too slow for, and rejections that were too many to be written.
     pub fn unlogged(&self) -> (u64, u64) {
-        self.log.as_ref().map_or((0, 0), |log| (log.dropped(), log.suppressed()))
+        self.readers.log.as_ref().map_or((0, 0), |log| (log.dropped(), log.suppressed()))
+    }
+
+    /// What has become of the spans of traced requests; `None` where none is traced.
+    pub fn trace_counts(&self) -> Option<&TraceCounts> {
+        self.readers.tracer.as_ref().map(|tracer| &**tracer.counts())
     }
 
     /// What has become of requests: the routes' names, and their counts. Without a name: those that no route took.
@@ -317,7 +323,7 @@ impl Route {
         settings: RouteSettings,
         limiters: &[Limiter],
         keys: &[Option<KeyRules>],
-        upstreams: &[Arc<Upstream<ForwardedBody>>],
+        upstreams: &[Arc<Upstream>],
         before: Option<&Route>,
         of: &Shared,
     ) -> Self {

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use tokio::task::{AbortHandle, JoinSet};
 
 use super::adaptive::keep_house;
-use super::request_ahead::ForwardedBody;
 use super::shared::Shared;
 use crate::upstream::Upstream;
 
@@ -14,7 +13,7 @@ use crate::upstream::Upstream;
 #[derive(Debug, Default)]
 pub struct Tending {
     tasks: JoinSet<()>,
-    of: Vec<(Arc<Upstream<ForwardedBody>>, AbortHandle)>,
+    of: Vec<(Arc<Upstream>, AbortHandle)>,
     house: Option<AbortHandle>,
 }
 

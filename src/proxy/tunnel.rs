@@ -8,20 +8,17 @@ use std::future::poll_fn;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use hyper::upgrade::OnUpgrade;
-use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, split};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::record::Record;
-use super::request_ahead::ForwardedBody;
 use crate::admission::Permit;
-use crate::upstream::{Failure, Seat};
+use crate::upstream::{Failure, Seat, UpgradedIo};
 
 /// The upstream's end of a connection that is about to become something else. It comes with the 101.
 #[derive(Debug)]
 pub struct Tunnel {
-    pub(super) upstream: OnUpgrade,
+    pub(super) upstream: UpgradedIo,
     /// Longest silence on both sides.
     pub(super) idle_timeout: Duration,
     /// When it ends, whoever has something to say.
@@ -29,7 +26,7 @@ pub struct Tunnel {
     /// How long the upstream may go on after its client has left.
     pub(super) grace: Duration,
     // Free before the permit is.
-    pub(super) seat: Seat<ForwardedBody>,
+    pub(super) seat: Seat,
     pub(super) permit: Option<Permit>,
     pub(super) record: Record,
 }
@@ -46,10 +43,8 @@ impl Tunnel {
         hung_up: impl Future<Output = ()>,
         cut: impl Future<Output = ()>,
     ) {
-        // hyper hands it over as soon as it has seen the 101, or ends.
-        let Ok(Ok(upstream)) = timeout(self.grace, self.upstream).await else { return };
         let (mut from_client, mut to_client) = split(client);
-        let (mut from_upstream, mut to_upstream) = split(TokioIo::new(upstream));
+        let (mut from_upstream, mut to_upstream) = split(self.upstream);
         let (sent, received) = (AtomicU64::new(0), AtomicU64::new(0));
         let outward = async {
             carry(&mut from_client, &mut to_upstream, &sent).await;

@@ -19,7 +19,7 @@ pub enum Listen {
 
 impl Listen {
     /// The place alone.
-    pub(super) fn place(&self) -> &Listen {
+    pub(crate) fn place(&self) -> &Listen {
         match self {
             Listen::Tls(place) => place.place(),
             place => place,

@@ -40,3 +40,5 @@ pub use reloads::{Outcome, Refused, ReloadCounts, Reloaded, Wish};
 pub use settings::Settings;
 pub(crate) use socket_file::SocketFile;
 pub use start::{Server, StartError};
+#[cfg(test)]
+pub(crate) use wire::Chunked as StrictChunks;

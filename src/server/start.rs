@@ -18,7 +18,7 @@ use super::places::Places;
 use super::settings::Settings;
 use super::spread::Spread;
 use super::worker::Worker;
-use crate::access_log::Log;
+use crate::access_log::Readers;
 use crate::proxy::{Conflict, Plan, Proxy, Shared};
 
 /// A running server. Dropped without [`drain`](Server::drain), it goes on until the process ends.
@@ -59,13 +59,13 @@ impl StartError {
 }
 
 impl Server {
-    /// Listens, and starts the workers' threads. What becomes of requests goes to `log`.
+    /// Listens, and starts the workers' threads. What becomes of requests goes to `readers`.
     ///
     /// # Errors
     /// When an address or a socket's file is taken, or a worker can't be started.
-    pub fn start(settings: Settings, plan: Plan, log: Option<Log>) -> Result<Self, StartError> {
+    pub fn start(settings: Settings, plan: Plan, readers: Readers) -> Result<Self, StartError> {
         let workers = settings.threads.get();
-        let shared = Shared::try_new(plan, workers, log).map_err(StartError::Routes)?;
+        let shared = Shared::try_new(plan, workers, readers).map_err(StartError::Routes)?;
         let in_force = Arc::new(ArcSwap::from_pointee(shared));
         let (spread, handed) = Spread::new(workers);
         let control = Arc::new(Control::new(settings, spread));

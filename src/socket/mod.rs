@@ -169,6 +169,22 @@ impl Socket {
         }
     }
 
+    /// Has the runtime that this is called in tell of news from now on, and no other. Nobody may have another handle.
+    ///
+    /// # Errors
+    /// Somebody has one, or the stream can't be registered; it has closed then.
+    pub(crate) fn moved_here(self) -> io::Result<Socket> {
+        let inner = Arc::into_inner(self.0).ok_or(io::ErrorKind::ResourceBusy)?;
+        Ok(Socket(Arc::new(Inner { stream: inner.stream.moved_here()?, ..inner })))
+    }
+
+    /// Tells a peer that speaks TLS that the close that is coming is one. Others see it by itself.
+    pub(crate) fn say_goodbye(&self) {
+        if self.0.tls.is_some() {
+            self.close_for_writing();
+        }
+    }
+
     /// Makes the coming close a reset, which drops what is still on its way.
     pub(crate) fn reset_on_close(&self) {
         let _ = SockRef::from(&self.0.stream).set_linger(Some(Duration::ZERO));
@@ -205,13 +221,13 @@ impl Socket {
 
 /// A head with a small body is put together and sent: that is cheaper than having the kernel gather the parts.
 fn try_write(stream: &Stream, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-    let mut whole = [0; SMALL];
-    let mut len = 0;
     match bufs {
         [buf] => return stream.try_write(buf),
         _ if bufs.iter().map(|buf| buf.len()).sum::<usize>() > SMALL => return stream.try_write_vectored(bufs),
         _ => {}
     }
+    let mut whole = [0; SMALL];
+    let mut len = 0;
     for buf in bufs {
         whole[len..len + buf.len()].copy_from_slice(buf);
         len += buf.len();

@@ -74,6 +74,13 @@ impl Stream {
         Ok(n)
     }
 
+    pub(super) fn moved_here(self) -> io::Result<Stream> {
+        Ok(match self {
+            Stream::Tcp(stream) => Stream::Tcp(TcpStream::from_std(stream.into_std()?)?),
+            Stream::Unix(stream) => Stream::Unix(UnixStream::from_std(stream.into_std()?)?),
+        })
+    }
+
     pub(super) fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
         either!(self, stream => stream.try_write(buf))
     }

@@ -6,17 +6,17 @@ use super::endpoint::Member;
 
 /// How often a request was sent again.
 #[derive(Debug)]
-pub(super) struct Again<B> {
+pub(super) struct Again {
     pub(super) retries: u32,
     pub(super) most: u32,
     detours: u32,
     /// Where it was sent, or was to be sent, in vain.
-    pub(super) tried: Vec<Arc<Member<B>>>,
+    pub(super) tried: Vec<Arc<Member>>,
     /// Whether a connection that had idled turned out to be closed.
     pub(super) fresh: bool,
 }
 
-impl<B> Again<B> {
+impl Again {
     pub(super) fn new(most: u32) -> Self {
         Again { retries: 0, most, detours: 0, tried: Vec::new(), fresh: false }
     }

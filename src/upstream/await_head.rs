@@ -4,29 +4,26 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::{Response, StatusCode};
+use http_body::Body;
 use tokio::time::Instant;
 
-use super::abandon::{Phase, abandon};
+use super::abandon::abandon;
 use super::eject::Eject;
-use super::error::Failure;
+use super::error::{BoxError, Failure};
 use super::exchange::Exchange;
-use super::received::Received;
 use super::source::Source;
-use crate::timer::Timer;
-
-/// The protocol's half of the exchange.
-pub(super) type HeadFuture<B> = Pin<Box<dyn Future<Output = Result<Response<Received>, Unanswered<B>>> + Send>>;
 
 /// Why there is no head.
 pub(super) enum Unanswered<B> {
     /// The upstream has not begun with the request: nothing of it was written, or the upstream says so. Here it is, but
     /// for a head that somebody else has kept. `refused` where it meant this request and not the connection.
     Unprocessed { parts: Option<Box<Parts>>, body: Option<Source<B>>, failure: Failure, refused: bool },
-    /// The upstream has closed the connection, and the request is gone with it.
-    Closed(Failure),
+    /// The upstream has closed the connection. Here is the head of the request, but for one that somebody else has kept.
+    Closed { parts: Option<Box<Parts>>, failure: Failure },
     /// It has ended otherwise: the upstream has ended this exchange, or what it sent is no HTTP, or the connection was
     /// given up on our side and the upstream may be working.
     Ended(Failure),
@@ -34,15 +31,15 @@ pub(super) enum Unanswered<B> {
 
 impl<B> Unanswered<B> {
     fn is_reset(&self) -> bool {
-        let (Unanswered::Unprocessed { failure, .. } | Unanswered::Closed(failure) | Unanswered::Ended(failure)) = self;
+        let (Unanswered::Unprocessed { failure, .. } | Unanswered::Closed { failure, .. } | Unanswered::Ended(failure)) =
+            self;
         matches!(failure, Failure::Reset(_))
     }
 }
 
 /// Resolves to the head, with the exchange that goes on behind it. Dropped before that, it abandons the exchange.
 pub(super) struct AwaitHead<B: Send + 'static, H: Send + 'static> {
-    /// Both are present until it resolves.
-    head: Option<HeadFuture<B>>,
+    /// Present until it resolves.
     exchange: Option<Exchange<B, H>>,
     patience: Patience,
     eject: Option<Eject>,
@@ -58,35 +55,35 @@ pub(super) enum HeadFailed<B, H> {
 }
 
 /// A head with the exchange that goes on behind it.
-type Begun<B, H> = (Response<Received>, Exchange<B, H>);
+type Begun<B, H> = (Response<()>, Exchange<B, H>);
 
 impl<B: Send + 'static, H: Send + 'static> AwaitHead<B, H> {
-    pub(super) fn new(
-        head: HeadFuture<B>,
-        exchange: Exchange<B, H>,
-        response_timeout: Duration,
-        eject: Option<Eject>,
-    ) -> Self {
-        let patience = Patience { timeout: response_timeout, timer: Timer::default(), progress_seen: None };
-        AwaitHead { head: Some(head), exchange: Some(exchange), patience, eject, sent: Instant::now() }
+    pub(super) fn new(mut exchange: Exchange<B, H>, response_timeout: Duration, eject: Option<Eject>) -> Self {
+        exchange.connection.timer().set(None);
+        let patience = Patience { timeout: response_timeout, progress_seen: None };
+        AwaitHead { exchange: Some(exchange), patience, eject, sent: Instant::now() }
     }
 
     fn abandon(&mut self) {
-        if let (Some(head), Some(exchange)) = (self.head.take(), self.exchange.take()) {
-            abandon(exchange, Phase::Head(head));
+        if let Some(exchange) = self.exchange.take() {
+            abandon(exchange);
         }
     }
 }
 
-impl<B: Send + Unpin + 'static, H: Send + Unpin + 'static> Future for AwaitHead<B, H> {
+impl<B, H> Future for AwaitHead<B, H>
+where
+    B: Body<Data = Bytes> + Send + Unpin + 'static,
+    B::Error: Into<BoxError>,
+    H: Send + Unpin + 'static,
+{
     type Output = Result<Begun<B, H>, HeadFailed<B, H>>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
-        let (Some(head), Some(exchange)) = (&mut this.head, &this.exchange) else { panic!("polled after completion") };
-        match head.as_mut().poll(cx) {
+        let exchange = this.exchange.as_mut().expect("polled after completion");
+        match exchange.connection.poll_head(cx) {
             Poll::Ready(result) => {
-                this.head = None;
                 let exchange = this.exchange.take().expect("the exchange is present until it resolves");
                 return Poll::Ready(settle(result, exchange, this.eject, this.sent.elapsed()));
             }
@@ -99,7 +96,7 @@ impl<B: Send + Unpin + 'static, H: Send + Unpin + 'static> Future for AwaitHead<
                 return Poll::Ready(Err(HeadFailed::Abandoned(Failure::RequestBody(error))));
             }
         }
-        if this.patience.poll_over(exchange, cx).is_ready() {
+        if this.patience.poll_over(this.sent, exchange, cx).is_ready() {
             exchange.seat.erred();
             this.abandon();
             return Poll::Ready(Err(HeadFailed::Abandoned(Failure::Timeout)));
@@ -114,13 +111,13 @@ impl<B: Send + 'static, H: Send + 'static> Drop for AwaitHead<B, H> {
     }
 }
 
-/// Whether a head that hyper has parsed can be passed on. What follows a 101 that nobody asked for is no HTTP; and framing
+/// Whether a head can be passed on. What follows a 101 that nobody asked for is no HTTP; and framing
 /// that can be read in two ways (RFC 9112 §6.3), or with a coding that we do not have, is not passed on.
-fn is_acceptable(response: &Response<Received>, upgrade: bool) -> bool {
+fn is_acceptable(response: &Response<()>, upgrade: bool) -> bool {
     let headers = response.headers();
     let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
     let framing = match (codings.next(), codings.next()) {
-        // hyper takes several equal lengths for one; whoever comes next may not.
+        // Several equal lengths can be taken for one; whoever comes next may not.
         (None, _) => {
             let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
             let number = lengths.next().is_none_or(|length| length.as_bytes().iter().all(u8::is_ascii_digit));
@@ -135,8 +132,8 @@ fn is_acceptable(response: &Response<Received>, upgrade: bool) -> bool {
 }
 
 fn settle<B: Send + 'static, H: Send + 'static>(
-    result: Result<Response<Received>, Unanswered<B>>,
-    exchange: Exchange<B, H>,
+    result: Result<Response<()>, Unanswered<B>>,
+    mut exchange: Exchange<B, H>,
     eject: Option<Eject>,
     time: Duration,
 ) -> Result<Begun<B, H>, HeadFailed<B, H>> {
@@ -148,7 +145,7 @@ fn settle<B: Send + 'static, H: Send + 'static>(
         Ok(response) if !is_acceptable(&response, exchange.upgrade && exchange.is_upload_complete()) => {
             exchange.seat.erred();
             // What we do not pass on, the upstream may still be working on.
-            abandon(exchange, Phase::Body(response.into_body()));
+            abandon(exchange);
             Err(HeadFailed::Abandoned(Failure::Protocol(None)))
         }
         Ok(response) => Ok((response, exchange)),
@@ -170,21 +167,25 @@ fn settle<B: Send + 'static, H: Send + 'static>(
 /// the upstream takes nothing of what there is.
 struct Patience {
     timeout: Duration,
-    timer: Timer,
     /// The upload's progress when the timer was last set; `None` once it is complete.
     progress_seen: Option<u32>,
 }
 
 impl Patience {
-    fn poll_over<B, H>(&mut self, exchange: &Exchange<B, H>, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll_over<B, H>(&mut self, begun: Instant, exchange: &mut Exchange<B, H>, cx: &mut Context<'_>) -> Poll<()> {
+        let Exchange { connection, upload, .. } = exchange;
+        let timer = connection.timer();
         loop {
-            let sending = exchange.upload.as_ref().filter(|upload| !upload.is_complete());
+            let sending = upload.as_ref().filter(|upload| !upload.is_complete());
             let progress = sending.map(|upload| upload.polls());
-            if !self.timer.is_set() || (self.progress_seen.is_some() && progress.is_none()) {
-                self.timer.set(Instant::now().checked_add(self.timeout));
+            let has_ended = self.progress_seen.is_some() && progress.is_none();
+            if !timer.is_set() || has_ended {
+                // What has no body has ended with its beginning, and the clock need not be read for it.
+                let since = if upload.is_none() { begun } else { Instant::now() };
+                timer.set(since.checked_add(self.timeout));
                 self.progress_seen = progress;
             }
-            std::task::ready!(self.timer.poll(cx));
+            std::task::ready!(timer.poll(cx));
             let excused = sending.is_some_and(|upload| upload.is_starved()) || progress != self.progress_seen;
             if !excused {
                 return Poll::Ready(());

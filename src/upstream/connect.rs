@@ -4,56 +4,27 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body::Body;
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
 use rustls::ClientConnection;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpStream, UnixStream, lookup_host};
 use tokio::time::timeout;
 
-use super::error::BoxError;
-use super::pool::Connection;
+use super::http1::Connection;
 use super::room::Spot;
 use super::settings::{Endpoint, Settings};
 use super::site::Site;
-use super::socket_io::SocketIo;
-use super::upload::Upload;
 use crate::socket::Socket;
 
-/// Connects, and starts the task that drives the connection, on this worker. `spot` is its own until it has closed.
-pub(super) async fn connect<B>(settings: &Settings, site: &Site, home: usize, spot: Spot) -> io::Result<Connection<B>>
-where
-    B: Body<Data = Bytes> + Send + Unpin + 'static,
-    B::Error: Into<BoxError>,
-{
+/// Connects, on this worker. `spot` is its own until it has closed.
+pub(super) async fn connect(settings: &Settings, site: &Site, home: usize, spot: Spot) -> io::Result<Box<Connection>> {
     let mut socket = timeout(settings.connect_timeout, dial(settings, site, false))
         .await
         .unwrap_or_else(|_| Err(too_slow(settings)))?;
     let room = spot.room().clone();
     socket.hold(spot);
-    let (sender, connection) = http1::Builder::new()
-        .max_buf_size(READ_AHEAD)
-        .handshake::<_, Upload<B>>(TokioIo::new(SocketIo(socket.clone())))
-        .await
-        .map_err(io::Error::other)?;
-    tokio::spawn(async move {
-        if let Err(error) = connection.with_upgrades().await {
-            // Whoever has an exchange on it hears of it there.
-            tracing::trace!(%error, "an upstream connection ended");
-        }
-    });
-    // There are fewer workers than that.
-    let home = home as u32;
     let default_idle = if settings.tls.is_some() { DEFAULT_IDLE_TLS } else { DEFAULT_IDLE };
-    let reuse_for = settings.idle_timeout.unwrap_or(default_idle);
-    Ok(Connection { sender, socket, room, home, reuse_for, reused: false })
+    Ok(Connection::new(socket, room, home, settings.idle_timeout.unwrap_or(default_idle)))
 }
-
-/// hyper's buffer: an answer's head fits into it, and it is full for as long as a client reads nothing. Left to itself, hyper
-/// lets it grow to 400 KiB for each of them.
-const READ_AHEAD: usize = 32 << 10;
 
 /// How long we keep an idle connection when neither the operator nor the upstream says: Node closes after 5 s.
 const DEFAULT_IDLE: Duration = Duration::from_secs(4);

@@ -20,7 +20,7 @@ impl Drained {
     }
 }
 
-impl<B> Upstream<B> {
+impl Upstream {
     /// Has an endpoint get no new requests from now on, by the word of `by`, or with `None` as before. It is named by its
     /// address; what was written stands for all of its addresses. Whether there is such an endpoint.
     ///
@@ -30,11 +30,11 @@ impl<B> Upstream<B> {
     }
 }
 
-impl<B> Members<B> {
+impl Members {
     fn drain(&self, endpoint: &str, by: Option<&str>) -> bool {
         let mut state = self.lock();
         let list = self.list.load();
-        let is_meant = |member: &&Arc<Member<B>>| {
+        let is_meant = |member: &&Arc<Member>| {
             let named = &**member.name() == endpoint || member.site().endpoint.to_string() == endpoint;
             named && !member.load().is(Out::Leaving)
         };
@@ -53,7 +53,7 @@ impl<B> Members<B> {
     }
 
     /// Takes over what was said of another upstream's endpoints of the same name, before they are put in force.
-    pub(super) fn drain_as(&self, other: &Members<B>) {
+    pub(super) fn drain_as(&self, other: &Members) {
         let drained = other.lock().roster.drained.clone();
         self.lock().roster.drained = drained;
     }

@@ -25,7 +25,7 @@ impl Default for Eject {
     }
 }
 
-impl<B: Send + 'static> Seat<B> {
+impl Seat {
     /// It has answered after so long, whatever it was.
     pub(super) fn answered(&self, time: Duration) {
         self.member().load().answered_after(time);

@@ -6,28 +6,29 @@ use std::time::Duration;
 
 use http::HeaderValue;
 
+use super::http1;
 use super::http2;
 use super::load::{Load, Out, UP};
 use super::members::Members;
-use super::pool::{self, Pools};
+use super::pool::Pools;
 use super::settings::{Protocol, Settings};
 use super::site::Site;
 use crate::tls;
 
-/// An endpoint that requests go to. `B` is the type of their bodies.
+/// An endpoint that requests go to.
 #[derive(Debug)]
-pub(super) struct Member<B> {
+pub(super) struct Member {
     site: Site,
     /// Its address as logs and metrics call it.
     name: Arc<str>,
     /// The same as a `Host`.
     pub(super) authority: HeaderValue,
-    pub(super) connections: Arc<Connections<B>>,
+    pub(super) connections: Arc<Connections>,
     /// What its connections are made by.
     manner: Manner,
     slots: Option<NonZeroU32>,
     load: Arc<Load>,
-    members: Weak<Members<B>>,
+    members: Weak<Members>,
 }
 
 /// The settings of a connection. Others may change, and it stays.
@@ -39,17 +40,17 @@ struct Manner {
 }
 
 #[derive(Debug)]
-pub(super) enum Connections<B> {
-    Http1(Pools<B>),
+pub(super) enum Connections {
+    Http1(Pools),
     Http2(http2::Pool),
     /// Whichever the endpoint chooses.
-    Tls(Pools<B>, http2::Pool),
+    Tls(Pools, http2::Pool),
 }
 
 /// One request's seat at an endpoint, from the choice of it until the exchange has ended. Dropping it counts down.
 #[derive(Debug)]
-pub struct Seat<B> {
-    member: Arc<Member<B>>,
+pub struct Seat {
+    member: Arc<Member>,
     /// Whether it has one of the endpoint's slots.
     slot: bool,
 }
@@ -84,14 +85,14 @@ impl EndpointStatus {
     }
 }
 
-impl<B> Member<B> {
+impl Member {
     /// An endpoint, which goes on counting and has the connections that there were `before`, if they are still right.
     pub(super) fn new(
         settings: &Settings,
         site: Site,
         slots: Option<NonZeroU32>,
-        before: Option<&Member<B>>,
-        members: Weak<Members<B>>,
+        before: Option<&Member>,
+        members: Weak<Members>,
         workers: usize,
     ) -> Self {
         let manner = Manner::of(settings);
@@ -161,7 +162,7 @@ impl<B> Member<B> {
     }
 
     /// Closes its connections, those under way once they have ended, unless one of `list` goes on with them.
-    pub(super) fn retire_unless_among(&self, list: &[Arc<Member<B>>]) {
+    pub(super) fn retire_unless_among(&self, list: &[Arc<Member>]) {
         if list.iter().any(|other| Arc::ptr_eq(&other.connections, &self.connections)) {
             return;
         }
@@ -227,9 +228,9 @@ impl Manner {
     }
 }
 
-impl<B> Seat<B> {
+impl Seat {
     /// A seat, and with `slot` one of the endpoint's slots, if there is one.
-    pub(super) fn try_take(member: &Arc<Member<B>>, slot: bool) -> Option<Self> {
+    pub(super) fn try_take(member: &Arc<Member>, slot: bool) -> Option<Self> {
         let counted = if slot { member.slots } else { None };
         if counted.is_some_and(|slots| !member.load.take_slot(slots)) {
             return None;
@@ -238,7 +239,7 @@ impl<B> Seat<B> {
     }
 
     /// A seat beyond the endpoint's slots.
-    pub(super) fn force(member: &Arc<Member<B>>, slot: bool) -> Self {
+    pub(super) fn force(member: &Arc<Member>, slot: bool) -> Self {
         let slot = slot && member.slots.is_some();
         if slot {
             member.load.force_slot();
@@ -246,7 +247,7 @@ impl<B> Seat<B> {
         Seat::taken(member, slot)
     }
 
-    fn taken(member: &Arc<Member<B>>, slot: bool) -> Self {
+    fn taken(member: &Arc<Member>, slot: bool) -> Self {
         member.load.begin();
         let seat = Seat { member: member.clone(), slot };
         if slot && member.load.is_out() {
@@ -263,7 +264,7 @@ impl<B> Seat<B> {
     }
 
     /// Those it is one of.
-    pub(super) fn members(&self) -> Option<Arc<Members<B>>> {
+    pub(super) fn members(&self) -> Option<Arc<Members>> {
         self.member.members.upgrade()
     }
 
@@ -273,7 +274,7 @@ impl<B> Seat<B> {
         }
     }
 
-    pub(super) fn member(&self) -> &Arc<Member<B>> {
+    pub(super) fn member(&self) -> &Arc<Member> {
         &self.member
     }
 
@@ -283,7 +284,7 @@ impl<B> Seat<B> {
     }
 
     /// Takes a connection back that can carry another exchange.
-    pub(super) fn put(&self, connection: pool::Connection<B>) {
+    pub(super) fn put(&self, connection: Box<http1::Connection>) {
         if let Connections::Http1(pools) | Connections::Tls(pools, _) = &*self.member.connections
             && !self.member.load.is(Out::Leaving)
         {
@@ -292,7 +293,7 @@ impl<B> Seat<B> {
     }
 }
 
-impl<B> Drop for Seat<B> {
+impl Drop for Seat {
     fn drop(&mut self) {
         self.member.load.end();
         self.leave_slot();

@@ -47,15 +47,6 @@ pub enum Failure {
 pub type BoxError = Box<dyn StdError + Send + Sync>;
 
 impl Failure {
-    /// What became of an exchange over HTTP/1.1.
-    pub(super) fn of_connection(error: hyper::Error) -> Self {
-        if error.is_parse() || error.is_parse_too_large() || error.is_parse_status() {
-            Failure::Protocol(Some(error.into()))
-        } else {
-            Failure::Reset(error.into())
-        }
-    }
-
     /// Whether the upstream has closed the connection, and it was not our side that gave it up.
     pub(super) fn is_of_the_upstream(&self) -> bool {
         let Failure::Reset(error) = self else { return false };

@@ -45,7 +45,7 @@ pub(super) struct Exchange<B, H> {
     pub(super) upgrade: bool,
     pub(super) faults: Arc<Faults>,
     // Behind the connection, and dropped after it.
-    pub(super) seat: Seat<B>,
+    pub(super) seat: Seat,
     // The last to be dropped: whoever gets the permit next must find the seat free.
     pub(super) held: H,
 }
@@ -56,7 +56,7 @@ impl<B, H> Exchange<B, H> {
     }
 
     /// The response has ended. The connection is used again unless the upload has not ended with it.
-    pub(super) fn finish(self) -> H {
+    pub(super) fn finish(mut self) -> H {
         if self.is_upload_complete() {
             self.connection.give_back(&self.seat);
         } else {
@@ -67,14 +67,24 @@ impl<B, H> Exchange<B, H> {
         self.held
     }
 
+    /// Sends no more of the request, and tells the upstream that nobody waits for it. Whether its own end can be heard.
+    #[must_use]
+    pub(super) fn tell(&mut self) -> bool {
+        let heard = self.connection.tell();
+        if heard {
+            self.stop_upload();
+        }
+        heard
+    }
+
     /// Like [`stop`](Exchange::stop), without waiting for what is still on its way to the upstream.
-    pub(super) fn reset(&self) {
+    pub(super) fn reset(&mut self) {
         self.connection.reset();
         self.stop_upload();
     }
 
     /// Ends our side of it, even if an upload still waits for its client.
-    pub(super) fn stop(&self) {
+    pub(super) fn stop(&mut self) {
         self.connection.stop();
         self.stop_upload();
     }

@@ -12,33 +12,31 @@ use http::request::Parts;
 use http::uri::{Authority, Scheme};
 use http::{Method, Request, Response, StatusCode, Uri};
 use http_body::Body;
-use hyper::upgrade::OnUpgrade;
 
 use super::again::Again;
-use super::await_head::{AwaitHead, HeadFailed, HeadFuture, Unanswered};
+use super::await_head::{AwaitHead, HeadFailed, Unanswered};
 use super::connection::Connection;
 use super::endpoint::{EndpointStatus, Seat};
 use super::error::{BoxError, Failure};
 use super::exchange::{Ending, Exchange};
+use super::http1::{self, UpgradedIo};
 use super::http2::{self, Lease, NoLease, Pump};
 use super::kept::Kept;
 use super::members::Members;
-use super::pool;
 use super::ready::{Ready, Wanted};
-use super::received::Received;
 use super::response_body::ResponseBody;
 use super::settings::{HostHeader, Protocol, Settings};
 use super::source::{Shared, Source};
-use super::upload::{Progress, Upload};
+use super::upload::Progress;
 
-/// An upstream and its endpoints. `B` is the type of request bodies.
+/// An upstream and its endpoints.
 #[derive(Debug)]
-pub struct Upstream<B> {
+pub struct Upstream {
     pub(super) settings: Settings,
-    pub(super) members: Arc<Members<B>>,
+    pub(super) members: Arc<Members>,
     pub(super) kept: Kept,
     /// Those whose place it takes, until it is in force.
-    replaced: Mutex<Option<Arc<Members<B>>>>,
+    replaced: Mutex<Option<Arc<Members>>>,
     workers: usize,
 }
 
@@ -63,7 +61,7 @@ pub enum Step<'a> {
 }
 
 /// A request that is on its way.
-type Sent<B> = (Connection<B>, Option<Arc<Progress>>, HeadFuture<B>);
+type Sent<B> = (Connection<B>, Option<Arc<Progress>>);
 
 /// What came of a request.
 #[derive(Debug)]
@@ -71,27 +69,23 @@ pub enum Answer<B: Send + 'static, H: Send + 'static> {
     /// A response.
     Response(Response<ResponseBody<B, H>>),
     /// Another protocol, where the request asked for one.
-    Upgraded(Upgraded<B, H>),
+    Upgraded(Upgraded<H>),
 }
 
 /// A connection that has become something else.
 #[derive(Debug)]
-pub struct Upgraded<B, H> {
+pub struct Upgraded<H> {
     /// The 101.
     pub head: Response<()>,
     /// The connection.
-    pub io: OnUpgrade,
+    pub io: UpgradedIo,
     /// The seat at the endpoint, to be dropped before what is held.
-    pub seat: Seat<B>,
+    pub seat: Seat,
     /// What was handed over with the request. Holding it is up to whoever uses the connection.
     pub held: H,
 }
 
-impl<B> Upstream<B>
-where
-    B: Body<Data = Bytes> + Send + Unpin + 'static,
-    B::Error: Into<BoxError>,
-{
+impl Upstream {
     /// An upstream without connections, for `workers` workers.
     pub fn new(settings: Settings, workers: usize) -> Self {
         let (members, kept) = (Arc::new(Members::new()), Kept::new(workers));
@@ -165,13 +159,18 @@ where
     /// # Cancel safety
     /// Dropped before the request was sent, it drops `held`. Dropped after that, the exchange is abandoned: it ends as
     /// `ending` says, and `held` is dropped then.
-    pub async fn send<H: Send + Unpin + 'static>(
+    pub async fn send<B, H>(
         &self,
         how: How,
         request: Request<B>,
         mut held: H,
         told: impl Fn(Step<'_>) + Send,
-    ) -> Result<Answer<B, H>, Failure> {
+    ) -> Result<Answer<B, H>, Failure>
+    where
+        B: Body<Data = Bytes> + Send + Unpin + 'static,
+        B::Error: Into<BoxError>,
+        H: Send + Unpin + 'static,
+    {
         let How { worker, ending, slot } = how;
         let idempotent = request.method().is_idempotent();
         let (mut parts, body) = request.into_parts();
@@ -231,7 +230,7 @@ where
             // costs no retry until there have been many, and nothing of the budget.
             let retry = again.retries < again.most && ready.may_turn_away();
             let resend = retry && reused && idempotent && bodiless;
-            let spare = (retry && ready.takes_the_head(resend)).then(|| parts.clone());
+            let spare = (retry && ready.takes_the_head()).then(|| parts.clone());
             let member = (retry && self.members.are_several()).then(|| seat.member().clone());
             let failed = match self.exchange((seat, ready), parts, body, ending, held, again.times()).await {
                 Ok(answer) => return Ok(answer),
@@ -244,7 +243,7 @@ where
             let detour = matches!(failed, Unanswered::Unprocessed { refused: false, .. });
             let costs = match &failed {
                 Unanswered::Unprocessed { refused, .. } => retry && *refused,
-                Unanswered::Closed(_) => resend,
+                Unanswered::Closed { .. } => resend,
                 Unanswered::Ended(_) => false,
             };
             let unaffordable = costs && !self.kept.budget.spend();
@@ -252,9 +251,12 @@ where
             (parts, body) = match (failed, spare.filter(|_| retry)) {
                 (Unanswered::Unprocessed { parts: Some(unsent), body, .. }, _) if retry => (*unsent, body),
                 (Unanswered::Unprocessed { parts: None, body, .. }, Some(spare)) => (spare, body),
-                (Unanswered::Closed(_), Some(spare)) if resend => (spare, None),
+                (Unanswered::Closed { parts: Some(sent), .. }, _) if resend => (*sent, None),
+                (Unanswered::Closed { parts: None, .. }, Some(spare)) if resend => (spare, None),
                 (
-                    Unanswered::Unprocessed { failure, .. } | Unanswered::Closed(failure) | Unanswered::Ended(failure),
+                    Unanswered::Unprocessed { failure, .. }
+                    | Unanswered::Closed { failure, .. }
+                    | Unanswered::Ended(failure),
                     _,
                 ) => return Err(failure),
             };
@@ -266,22 +268,30 @@ where
     }
 
     /// One attempt, on one connection.
-    async fn exchange<H: Send + Unpin + 'static>(
+    async fn exchange<B, H>(
         &self,
-        (seat, ready): (Seat<B>, Ready<B>),
+        (seat, ready): (Seat, Ready),
         mut parts: Parts,
         body: Option<Source<B>>,
         ending: Ending,
         held: H,
         retried: u32,
-    ) -> Result<Answer<B, H>, HeadFailed<B, H>> {
+    ) -> Result<Answer<B, H>, HeadFailed<B, H>>
+    where
+        B: Body<Data = Bytes> + Send + Unpin + 'static,
+        B::Error: Into<BoxError>,
+        H: Send + Unpin + 'static,
+    {
         if self.settings.host == HostHeader::Upstream && self.settings.endpoints.len() > 1 {
             name_host(&mut parts, &seat.member().authority);
         }
         let upgrade = parts.headers.contains_key(UPGRADE);
         let head_only = parts.method == Method::HEAD;
-        let (connection, upload, head) = match ready {
-            Ready::Http1(connection) => begin(connection, parts, body),
+        let (connection, upload) = match ready {
+            Ready::Http1(connection) => {
+                let (exchange, upload) = http1::Exchange::new(connection, parts, body);
+                (Connection::Http1(exchange), upload)
+            }
             Ready::Http2(lease) => match Box::pin(self.begin_stream(lease, parts, body)).await {
                 Ok(sent) => sent,
                 Err(unsent) => return Err(HeadFailed::Unanswered(Box::new(unsent), held)),
@@ -289,20 +299,20 @@ where
         };
         let faults = self.kept.faults.clone();
         let exchange = Exchange { connection, upload, ending, upgrade, faults, seat, held };
-        let (mut response, mut exchange) =
-            AwaitHead::new(head, exchange, self.settings.response_timeout, self.settings.eject).await?;
+        let (response, mut exchange) =
+            AwaitHead::new(exchange, self.settings.response_timeout, self.settings.eject).await?;
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-            // hyper's task of this connection hands it over and ends; it is in no pool any more.
-            let io = hyper::upgrade::on(&mut response);
-            exchange.connection.upgraded();
-            let Exchange { seat, held, .. } = exchange;
-            return Ok(Answer::Upgraded(Upgraded { head: response.map(drop), io, seat, held }));
+            let Exchange { connection, seat, held, .. } = exchange;
+            let Some(io) = connection.into_upgraded() else {
+                return Err(HeadFailed::Abandoned(Failure::Protocol(None)));
+            };
+            return Ok(Answer::Upgraded(Upgraded { head: response, io, seat, held }));
         }
-        if let Connection::Http1(connection) = &mut exchange.connection
-            && !connection.reused
+        if let Connection::Http1(exchange) = &mut exchange.connection
+            && !exchange.reused()
             && self.settings.idle_timeout.is_none()
         {
-            connection.learn_idle_timeout(response.headers());
+            exchange.connection().learn_idle_timeout(response.headers());
         }
         if let Some(most) = self.settings.respect_retry_after {
             exchange.seat.heed(most, response.status(), response.headers());
@@ -310,22 +320,26 @@ where
         let idle_timeout = self.settings.read_idle_timeout;
         // RFC 9110 §6.4.1. Over HTTP/2 the end of such an answer may come in a frame of its own.
         let bodiless = head_only || matches!(response.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
-        Ok(Answer::Response(response.map(|body| {
+        Ok(Answer::Response(response.map(|()| {
             if bodiless {
-                ResponseBody::none(body, exchange, retried)
+                ResponseBody::none(exchange, retried)
             } else {
-                ResponseBody::new(body, exchange, idle_timeout, retried)
+                ResponseBody::new(exchange, idle_timeout, retried)
             }
         })))
     }
 
     /// Opens a stream, and sends what there is of the body at once; a task sends the rest.
-    async fn begin_stream(
+    async fn begin_stream<B>(
         &self,
         lease: Lease,
         mut parts: Parts,
         body: Option<Source<B>>,
-    ) -> Result<Sent<B>, Unanswered<B>> {
+    ) -> Result<Sent<B>, Unanswered<B>>
+    where
+        B: Body<Data = Bytes> + Send + Unpin + 'static,
+        B::Error: Into<BoxError>,
+    {
         if self.settings.protocol == Protocol::Tls {
             parts = match http2::from_http1(parts, &Scheme::HTTPS) {
                 Ok(parts) => parts,
@@ -334,33 +348,6 @@ where
         }
         begin_stream(lease, parts, body).await
     }
-}
-
-/// Hands a request to the task of an HTTP/1.1 connection.
-fn begin<B>(mut connection: pool::Connection<B>, parts: Parts, body: Option<Source<B>>) -> Sent<B>
-where
-    B: Body<Data = Bytes> + Send + Unpin + 'static,
-    B::Error: Into<BoxError>,
-{
-    // Nothing was taken of it: only streams come back with something taken, and they stay streams.
-    let (upload, progress) = Upload::new(body.map(Source::into_body));
-    let sent = connection.sender.try_send_request(Request::from_parts(parts, upload));
-    let head = Box::pin(async move {
-        sent.await.map(|response| response.map(Received::Http1)).map_err(|mut failed| {
-            let request = failed.take_message();
-            let failure = Failure::of_connection(failed.into_error());
-            let closed = failure.is_of_the_upstream();
-            match request.map(Request::into_parts) {
-                Some((parts, upload)) => {
-                    let body = upload.into_inner().map(Source::new);
-                    Unanswered::Unprocessed { parts: Some(Box::new(parts)), body, failure, refused: false }
-                }
-                None if closed => Unanswered::Closed(failure),
-                None => Unanswered::Ended(failure),
-            }
-        })
-    });
-    (Connection::Http1(connection), progress, head)
 }
 
 /// Opens a stream, and sends what there is of the body at once; a task sends the rest.
@@ -383,7 +370,8 @@ where
             tokio::spawn(pump);
         }
     }
-    Ok((Connection::Stream(begun.stream), progress, begun.response.head(source)))
+    let head = begun.response.head(source);
+    Ok((Connection::Http2(http2::Exchange::new(begun.stream, head)), progress))
 }
 
 /// Has the upstream see its endpoint's own name for its host.

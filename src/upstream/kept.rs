@@ -23,7 +23,7 @@ impl Kept {
     }
 }
 
-impl<B> Upstream<B> {
+impl Upstream {
     /// What has become of its requests so far.
     pub fn counts(&self) -> UpstreamCounts {
         let (open, idle) = (self.kept.room.open(), u32::try_from(self.members.idle()).unwrap_or(u32::MAX));

@@ -18,8 +18,8 @@ use super::roster::Roster;
 /// All endpoints that there are. The list is swapped as a whole; whoever has a seat at one that is gone goes on, and until
 /// nobody has, it stays on the list as one that is leaving.
 #[derive(Debug)]
-pub(super) struct Members<B> {
-    pub(super) list: ArcSwap<List<B>>,
+pub(super) struct Members {
+    pub(super) list: ArcSwap<List>,
     /// How many choices there were, where that matters.
     turn: AtomicU32,
     /// Each time that the list has changed.
@@ -30,7 +30,7 @@ pub(super) struct Members<B> {
     state: Mutex<State>,
 }
 
-pub(super) type List<B> = Vec<Arc<Member<B>>>;
+pub(super) type List = Vec<Arc<Member>>;
 
 /// What changes are made by.
 #[derive(Debug, Default)]
@@ -47,7 +47,7 @@ struct Teller(Option<Tell>);
 /// Hears the sum of the slots, at once and whenever it changes.
 pub(super) type Tell = Box<dyn Fn(NonZeroU32) + Send + Sync>;
 
-impl<B> Members<B> {
+impl Members {
     /// None at all.
     pub(super) fn new() -> Self {
         Members {
@@ -84,7 +84,7 @@ impl<B> Members<B> {
     /// Has an endpoint get no more requests, unless it is the last that gets any. Whether that has changed anything.
     pub(super) fn take_out_unless_last(&self, load: &Arc<Load>, why: Out) -> bool {
         let mut state = self.lock();
-        let others = |member: &Arc<Member<B>>| !Arc::ptr_eq(member.load(), load) && !member.load().is_out();
+        let others = |member: &Arc<Member>| !Arc::ptr_eq(member.load(), load) && !member.load().is_out();
         let changed = self.list.load().iter().any(others) && load.set(why, true);
         if changed {
             self.changed(&mut state);
@@ -120,7 +120,7 @@ impl<B> Members<B> {
     /// else has counted, at one that has a slot free. `None` where no endpoint gets requests.
     ///
     /// Where all that could are paused, whoever comes so far was on its way before that, and goes.
-    pub(super) fn seat(&self, balance: Balance, tried: &[Arc<Member<B>>], slot: bool) -> Option<Seat<B>> {
+    pub(super) fn seat(&self, balance: Balance, tried: &[Arc<Member>], slot: bool) -> Option<Seat> {
         let list = self.list.load();
         // There is nothing to choose, and nothing to be spent on it.
         if let [only] = &list[..]
@@ -132,13 +132,13 @@ impl<B> Members<B> {
             Balance::LeastInFlight => fastrand::u64(..),
             Balance::RoundRobin => u64::from(self.turn.fetch_add(1, Ordering::Relaxed)),
         };
-        let pick = |may: &dyn Fn(&Arc<Member<B>>) -> bool| {
+        let pick = |may: &dyn Fn(&Arc<Member>) -> bool| {
             let load = |at: usize| may(&list[at]).then(|| list[at].load().in_flight());
             choose(balance, list.len(), dice, load).map(|at| &list[at])
         };
-        let up = |member: &Arc<Member<B>>| !member.load().is_out();
-        let well = |member: &Arc<Member<B>>| !member.load().is_out_but_for(Out::Paused);
-        let free = |member: &Arc<Member<B>>| !slot || member.has_free_slot();
+        let up = |member: &Arc<Member>| !member.load().is_out();
+        let well = |member: &Arc<Member>| !member.load().is_out_but_for(Out::Paused);
+        let free = |member: &Arc<Member>| !slot || member.has_free_slot();
         let given_back = || list.iter().map(|member| member.load().given_back()).fold(0, u64::wrapping_add);
         loop {
             let before = if slot { given_back() } else { 0 };
@@ -166,7 +166,7 @@ impl<B> Members<B> {
     }
 
     /// Whether there is one that was not tried.
-    pub(super) fn has_untried(&self, tried: &[Arc<Member<B>>]) -> bool {
+    pub(super) fn has_untried(&self, tried: &[Arc<Member>]) -> bool {
         self.list.load().iter().any(|member| !member.load().is_out() && is_untried(member, tried))
     }
 
@@ -202,7 +202,7 @@ impl<B> Members<B> {
     }
 }
 
-fn is_untried<B>(member: &Arc<Member<B>>, tried: &[Arc<Member<B>>]) -> bool {
+fn is_untried(member: &Arc<Member>, tried: &[Arc<Member>]) -> bool {
     // A reload makes another of it, and it is the same server.
     !tried.iter().any(|other| Arc::ptr_eq(member.load(), other.load()))
 }

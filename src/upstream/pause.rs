@@ -30,7 +30,7 @@ impl Pause {
     }
 }
 
-impl<B: Send + 'static> Seat<B> {
+impl Seat {
     /// Leaves the endpoint alone for as long as its answer asks for, `most` if that is shorter.
     pub(super) fn heed(&self, most: Duration, status: StatusCode, headers: &HeaderMap) {
         if !matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
@@ -58,14 +58,14 @@ impl<B: Send + 'static> Seat<B> {
 }
 
 /// Ends a pause when it is over, or when it is dropped: also where the worker that waits for that ends before its time.
-struct Ending<B> {
-    members: Weak<Members<B>>,
+struct Ending {
+    members: Weak<Members>,
     load: Arc<Load>,
     name: Arc<str>,
     ended: bool,
 }
 
-impl<B> Ending<B> {
+impl Ending {
     /// Ends it if it is over, or at once. Until when it goes on otherwise.
     fn end(&mut self, at_once: bool) -> Option<Instant> {
         if self.ended {
@@ -84,13 +84,13 @@ impl<B> Ending<B> {
     }
 }
 
-impl<B> Drop for Ending<B> {
+impl Drop for Ending {
     fn drop(&mut self) {
         self.end(true);
     }
 }
 
-impl<B> Members<B> {
+impl Members {
     /// An endpoint gets no requests until then, or until later if it has said so before. Whether it got some until now.
     pub(super) fn pause(&self, load: &Load, until: Instant) -> bool {
         let mut state = self.lock();
@@ -137,7 +137,7 @@ impl Load {
 }
 
 /// When the first of those is back that get nothing for their pauses alone.
-pub(super) fn first_back<B>(list: &List<B>) -> Option<Instant> {
+pub(super) fn first_back(list: &List) -> Option<Instant> {
     list.iter().filter_map(|member| member.load().only_paused_until()).min()
 }
 

@@ -4,42 +4,25 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use http::HeaderMap;
-use hyper::client::conn::http1::SendRequest;
 use tokio::time::Instant;
 
-use super::room::Room;
-use super::upload::Upload;
-use crate::socket::Socket;
-
-/// A connection to the upstream, driven by a task on its home worker.
-#[derive(Debug)]
-pub(super) struct Connection<B> {
-    pub(super) sender: SendRequest<Upload<B>>,
-    pub(super) socket: Socket,
-    pub(super) room: Room,
-    pub(super) home: u32,
-    /// How long it may idle and still be used.
-    pub(super) reuse_for: Duration,
-    /// Whether it has carried an exchange before.
-    pub(super) reused: bool,
-}
+use super::http1::Connection;
 
 /// The idle connections of every worker to one endpoint.
 ///
 /// A worker takes from its own pool, where nobody contends for the lock. One whose pool is empty takes from another's
 /// before it dials: at small limits the permit often goes to a worker other than the one with the idle connection, and
-/// the number of connections would grow to limit times workers. The connection's task stays where it is.
+/// the number of connections would grow to limit times workers.
 #[derive(Debug)]
-pub(super) struct Pools<B> {
-    workers: Box<[Mutex<Vec<Idle<B>>>]>,
+pub(super) struct Pools {
+    workers: Box<[Mutex<Vec<Idle>>]>,
     /// Whether nothing goes on them any more.
     retired: AtomicBool,
 }
 
 #[derive(Debug)]
-struct Idle<B> {
-    connection: Connection<B>,
+struct Idle {
+    connection: Box<Connection>,
     since: Instant,
 }
 
@@ -47,36 +30,37 @@ struct Idle<B> {
 /// upstream is closing it just now.
 const FRESH: Duration = Duration::from_secs(1);
 
-impl<B> Pools<B> {
+impl Pools {
     pub(super) fn new(workers: usize) -> Self {
         Pools { workers: (0..workers.max(1)).map(|_| Mutex::default()).collect(), retired: AtomicBool::new(false) }
     }
 
-    /// An idle connection, if there is one that can be used.
-    pub(super) fn take(&self, worker: usize, idempotent: bool) -> Option<Connection<B>> {
-        let mut now = None;
+    /// An idle connection, if there is one that can be used. One of another worker's has this worker's runtime wake whoever
+    /// waits for it from now on.
+    pub(super) fn take(&self, worker: usize, idempotent: bool) -> Option<Box<Connection>> {
+        let now = Instant::now();
         let workers = self.workers.len();
         (0..workers).find_map(|step| {
-            let mut pool = self.lock((worker + step) % workers);
-            while let Some(idle) = pool.pop() {
-                let age = now.get_or_insert_with(Instant::now).saturating_duration_since(idle.since);
-                if !idle.connection.is_open() || age >= idle.connection.reuse_for {
+            let from = (worker + step) % workers;
+            let age = |idle: &Idle| now.saturating_duration_since(idle.since);
+            loop {
+                let idle = self.lock(from).pop_if(|idle| idempotent || age(idle) < FRESH)?;
+                // What can't be used is closed outside the lock.
+                let over = age(&idle) >= idle.connection.reuse_for || !idle.connection.is_quiet();
+                let mut connection = idle.connection;
+                if over || (step > 0 && connection.move_to(worker).is_err()) {
                     continue;
                 }
-                if !idempotent && age >= FRESH {
-                    pool.push(idle);
-                    return None;
-                }
-                return Some(Connection { reused: true, ..idle.connection });
+                connection.reused = true;
+                return Some(connection);
             }
-            None
         })
     }
 
     /// Takes a connection back after an exchange.
-    pub(super) fn put(&self, connection: Connection<B>) {
-        if !connection.reuse_for.is_zero() && connection.is_open() {
-            let home = connection.home as usize % self.workers.len();
+    pub(super) fn put(&self, connection: Box<Connection>) {
+        if !connection.reuse_for.is_zero() {
+            let home = connection.home % self.workers.len();
             let mut pool = self.lock(home);
             if self.retired.load(Relaxed) {
                 // Closed outside the lock.
@@ -102,12 +86,15 @@ impl<B> Pools<B> {
         }
     }
 
-    /// Closes what has idled for too long.
+    /// Closes what has idled for too long, and what the upstream has closed.
     pub(super) fn prune(&self, worker: usize) {
         let now = Instant::now();
-        self.lock(worker % self.workers.len()).retain(|idle| {
-            idle.connection.is_open() && now.saturating_duration_since(idle.since) < idle.connection.reuse_for
-        });
+        let over = |idle: &mut Idle| {
+            now.saturating_duration_since(idle.since) >= idle.connection.reuse_for || !idle.connection.is_quiet()
+        };
+        let over: Vec<_> = self.lock(worker % self.workers.len()).extract_if(.., over).collect();
+        // Outside the lock.
+        drop(over);
     }
 
     /// Closes the connection that has idled for longest in one of the pools, if any idles.
@@ -125,22 +112,63 @@ impl<B> Pools<B> {
         (0..self.workers.len()).map(|worker| self.lock(worker).len()).sum()
     }
 
-    fn lock(&self, worker: usize) -> MutexGuard<'_, Vec<Idle<B>>> {
+    fn lock(&self, worker: usize) -> MutexGuard<'_, Vec<Idle>> {
         self.workers[worker].lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl<B> Connection<B> {
-    /// Believes the upstream's `Keep-Alive: timeout`, less a second for the way.
-    pub(super) fn learn_idle_timeout(&mut self, headers: &HeaderMap) {
-        let Some(value) = headers.get("keep-alive").and_then(|value| value.to_str().ok()) else { return };
-        let timeout = value.split(',').find_map(|word| word.trim().strip_prefix("timeout=")?.parse().ok());
-        if let Some(timeout) = timeout {
-            self.reuse_for = Duration::from_secs(timeout).saturating_sub(Duration::from_secs(1));
-        }
+#[cfg(test)]
+mod tests {
+    use tokio::net::UnixStream;
+    use tokio::task::yield_now;
+
+    use super::*;
+    use crate::socket::Socket;
+    use crate::upstream::room::Room;
+
+    /// Puts a connection into a worker's pool. The peer's end of it.
+    fn idle(pools: &Pools, home: usize) -> UnixStream {
+        let (ours, peer) = UnixStream::pair().unwrap();
+        pools.put(Connection::new(Socket::new(ours), Room::new(), home, Duration::from_secs(60)));
+        peer
     }
 
-    fn is_open(&self) -> bool {
-        !self.sender.is_closed() && !self.socket.is_hung_up()
+    #[tokio::test]
+    async fn what_the_upstream_has_closed_does_not_pile_up() {
+        let pools = Pools::new(2);
+        let _stays = idle(&pools, 0);
+        drop((idle(&pools, 0), idle(&pools, 0), idle(&pools, 1)));
+        while pools.idle() > 2 {
+            // The runtime hears of it in a while.
+            yield_now().await;
+            pools.prune(0);
+        }
+        // The rest is another worker's.
+        pools.prune(1);
+        assert_eq!(pools.idle(), 1);
+        assert!(pools.take(0, true).is_some_and(|connection| connection.reused));
+    }
+
+    #[tokio::test]
+    async fn one_of_another_workers_is_taken_and_stays_with_its_taker() {
+        let pools = Pools::new(3);
+        let _peer = idle(&pools, 1);
+        for worker in [2, 0] {
+            let connection = pools.take(worker, false).expect("it idles");
+            assert_eq!(connection.home, worker);
+            pools.put(connection);
+        }
+        assert_eq!(pools.idle(), 1);
+        pools.retire();
+        assert!(pools.take(0, true).is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_has_idled_for_long_carries_nothing_that_must_not_be_sent_twice() {
+        let pools = Pools::new(1);
+        let _peer = idle(&pools, 0);
+        tokio::time::advance(FRESH).await;
+        assert!(pools.take(0, false).is_none());
+        assert!(pools.take(0, true).is_some());
     }
 }

@@ -53,7 +53,7 @@ impl Names for System {
 
 /// Looks the names of an upstream up, at once and then as `resolve` says. Ends where there is nothing to look up any more.
 /// Dropping it ends it at any time.
-pub(super) async fn keep_resolved<B>(members: &Arc<Members<B>>, settings: &Settings, names: &impl Names) {
+pub(super) async fn keep_resolved(members: &Arc<Members>, settings: &Settings, names: &impl Names) {
     let all = settings.endpoints.iter().filter(|endpoint| Site::is_a_name(endpoint));
     let mut endpoints: Vec<&Endpoint> = all.collect();
     loop {
@@ -74,7 +74,7 @@ pub(super) async fn keep_resolved<B>(members: &Arc<Members<B>>, settings: &Setti
     }
 }
 
-async fn look_up<B>(members: &Arc<Members<B>>, endpoint: &Endpoint, names: &impl Names) {
+async fn look_up(members: &Arc<Members>, endpoint: &Endpoint, names: &impl Names) {
     let found = names.look_up(&endpoint.host, endpoint.port).await;
     let addresses = found.map(|found| found.into_iter().collect::<BTreeSet<_>>());
     match addresses {

@@ -8,52 +8,41 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::Instant;
 
-use super::abandon::{Phase, abandon, see_out};
+use super::abandon::{abandon, see_out};
 use super::error::{BoxError, Failure};
 use super::exchange::Exchange;
-use super::received::Received;
-use crate::timer::Timer;
 
 /// A response's body. Holds `H` until its last frame has been taken; dropped before that, it abandons its exchange.
 #[derive(Debug)]
 pub struct ResponseBody<B: Send + 'static, H: Send + 'static> {
-    /// Both are present until the end.
-    body: Option<Received>,
+    /// Present until the end.
     exchange: Option<Exchange<B, H>>,
     idle_timeout: Duration,
-    idle: Timer,
     reused: bool,
     retries: u32,
 }
 
 impl<B: Send + 'static, H: Send + 'static> ResponseBody<B, H> {
-    pub(super) fn new(body: Received, exchange: Exchange<B, H>, idle_timeout: Duration, retries: u32) -> Self {
+    pub(super) fn new(mut exchange: Exchange<B, H>, idle_timeout: Duration, retries: u32) -> Self {
         let reused = exchange.connection.reused();
-        let mut this = ResponseBody {
-            body: Some(body),
-            exchange: Some(exchange),
-            idle_timeout,
-            idle: Timer::default(),
-            reused,
-            retries,
-        };
-        if this.body.as_ref().is_some_and(Body::is_end_stream) {
-            this.finish();
+        if exchange.connection.is_end_stream() {
+            drop(exchange.finish());
+            return ResponseBody { exchange: None, idle_timeout, reused, retries };
         }
-        this
+        exchange.connection.timer().set(None);
+        ResponseBody { exchange: Some(exchange), idle_timeout, reused, retries }
     }
 
     /// The body of an answer that can have none. Where the upstream has not said yet that it has ended, a task of its own
     /// waits for that, since the client will not.
-    pub(super) fn none(body: Received, exchange: Exchange<B, H>, retries: u32) -> Self {
+    pub(super) fn none(exchange: Exchange<B, H>, retries: u32) -> Self {
         let reused = exchange.connection.reused();
-        if body.is_end_stream() {
-            exchange.finish();
+        if exchange.connection.is_end_stream() {
+            drop(exchange.finish());
         } else {
-            see_out(exchange, body);
+            see_out(exchange);
         }
-        let (idle_timeout, idle) = (Duration::ZERO, Timer::default());
-        ResponseBody { body: None, exchange: None, idle_timeout, idle, reused, retries }
+        ResponseBody { exchange: None, idle_timeout: Duration::ZERO, reused, retries }
     }
 
     /// Whether it came on a connection that had carried another exchange before.
@@ -73,15 +62,14 @@ impl<B: Send + 'static, H: Send + 'static> ResponseBody<B, H> {
 
     /// The response is complete: what was held goes back, and the connection into its pool.
     fn finish(&mut self) {
-        self.body = None;
         if let Some(exchange) = self.exchange.take() {
             drop(exchange.finish());
         }
     }
 
     fn abandon(&mut self) {
-        if let (Some(body), Some(exchange)) = (self.body.take(), self.exchange.take()) {
-            abandon(exchange, Phase::Body(body));
+        if let Some(exchange) = self.exchange.take() {
+            abandon(exchange);
         }
     }
 
@@ -94,12 +82,13 @@ impl<B: Send + 'static, H: Send + 'static> ResponseBody<B, H> {
 
     /// Whether the upstream has been silent for too long. A client that owes it the rest of the request excuses it.
     fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(exchange) = &mut self.exchange else { return Poll::Pending };
+        let (idle, upload) = (exchange.connection.timer(), exchange.upload.as_ref());
         loop {
-            if !self.idle.is_set() {
-                self.idle.set(Instant::now().checked_add(self.idle_timeout));
+            if !idle.is_set() {
+                idle.set(Instant::now().checked_add(self.idle_timeout));
             }
-            std::task::ready!(self.idle.poll(cx));
-            let upload = self.exchange.as_ref().and_then(|exchange| exchange.upload.as_ref());
+            std::task::ready!(idle.poll(cx));
             if upload.is_none_or(|upload| upload.is_complete() || !upload.is_starved()) {
                 return Poll::Ready(());
             }
@@ -117,11 +106,11 @@ where
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
         let this = &mut *self;
-        let Some(body) = &mut this.body else { return Poll::Ready(None) };
-        match Pin::new(&mut *body).poll_frame(cx) {
+        let Some(exchange) = &mut this.exchange else { return Poll::Ready(None) };
+        match exchange.connection.poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => {
-                this.idle.set(None);
-                if frame.is_trailers() || body.is_end_stream() {
+                exchange.connection.timer().set(None);
+                if frame.is_trailers() || exchange.connection.is_end_stream() {
                     this.finish();
                 }
                 Poll::Ready(Some(Ok(frame)))
@@ -132,8 +121,7 @@ where
             }
             Poll::Ready(Some(Err(failure))) => {
                 // The connection or the stream is gone, and the exchange with it.
-                this.body = None;
-                if let Some(exchange) = this.exchange.take() {
+                if let Some(mut exchange) = this.exchange.take() {
                     exchange.faults.count(&failure);
                     exchange.stop();
                 }
@@ -153,12 +141,12 @@ where
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_none()
+        self.exchange.is_none()
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.body {
-            Some(body) => body.size_hint(),
+        match &self.exchange {
+            Some(exchange) => exchange.connection.size_hint(),
             None => SizeHint::with_exact(0),
         }
     }

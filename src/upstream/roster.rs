@@ -56,7 +56,7 @@ impl Roster {
     }
 }
 
-impl<B> Members<B> {
+impl Members {
     /// From now on there are the endpoints of these settings. What is at the same address goes on being counted, and keeps
     /// its connections where nothing about them has changed.
     pub(super) fn put(self: &Arc<Self>, settings: &Settings, workers: usize) {
@@ -124,7 +124,7 @@ impl<B> Members<B> {
     fn call(self: &Arc<Self>, state: &mut State) {
         let Some((settings, workers)) = &state.roster.in_force else { return };
         let before = self.list.load_full();
-        let mut list: List<B> = Vec::with_capacity(settings.endpoints.len());
+        let mut list: List = Vec::with_capacity(settings.endpoints.len());
         let slots = settings.slots.iter().copied().map(Some).chain(repeat(None));
         for (endpoint, slots) in settings.endpoints.iter().zip(slots) {
             for site in state.roster.sites(endpoint) {
@@ -134,7 +134,7 @@ impl<B> Members<B> {
                 }
                 // Before its first look-up the name was one place. Who is under way there counts at its first address, or
                 // a server of one address would have all of its slots twice.
-                let was = |member: &&Arc<Member<B>>| {
+                let was = |member: &&Arc<Member>| {
                     let is_new = !list.iter().any(|other| Arc::ptr_eq(other.load(), member.load()));
                     is_new && *member.site() == Site::new(endpoint)
                 };

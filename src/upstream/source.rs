@@ -49,16 +49,16 @@ impl<B> Source<B> {
         Source { body: Some(body), again: VecDeque::new(), taken: Some(Vec::new()), cost: 0 }
     }
 
-    /// The body itself, of which nothing was taken.
-    pub(super) fn into_body(self) -> B {
-        self.body.filter(|_| self.again.is_empty()).expect("nothing was taken of it")
-    }
-
-    /// Whether all of it can be had again.
-    fn rewound(mut self) -> Option<Self> {
+    /// All of it, from its start, if that can be had again.
+    pub(super) fn rewound(mut self) -> Option<Self> {
         self.again = self.taken.replace(Vec::new())?.into_iter().chain(self.again).collect();
         self.cost = 0;
         Some(self)
+    }
+
+    /// Nobody will want it again.
+    pub(super) fn forget(&mut self) {
+        self.taken = None;
     }
 
     fn keep(&mut self, piece: &Piece) {
@@ -83,7 +83,7 @@ where
                 Ok(piece) => piece,
                 Err(error) => {
                     // What has failed does not become whole by being asked again.
-                    self.taken = None;
+                    self.forget();
                     return Poll::Ready(Err(error));
                 }
             },
@@ -139,7 +139,7 @@ impl<B> Shared<B> {
     /// Nobody will want it again.
     pub(super) fn forget(&self) {
         if let Some(source) = &mut *self.lock() {
-            source.taken = None;
+            source.forget();
         }
     }
 

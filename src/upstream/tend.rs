@@ -9,7 +9,7 @@ use super::line::Patience;
 use super::resolve::{System, keep_resolved};
 use super::settings::Settings;
 
-impl<B> Upstream<B> {
+impl Upstream {
     /// Whether no endpoint gets requests at the moment.
     pub fn is_closed(&self) -> bool {
         self.members.line.is_closed()
@@ -50,7 +50,7 @@ fn paused_until(back: Instant) -> Failure {
     Failure::Paused(back.saturating_duration_since(Instant::now()))
 }
 
-impl<B: Send + Sync + 'static> Upstream<B> {
+impl Upstream {
     /// Looks after the endpoints: keeps the addresses of their names up to date, and asks how they are. To be run for as long as the upstream is in
     /// force, on a runtime that no request waits for.
     ///

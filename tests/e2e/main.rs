@@ -72,6 +72,8 @@ mod templates;
 mod timeouts;
 mod tls;
 mod tls_upstream;
+#[cfg(feature = "otel")]
+mod traces;
 mod upgrades;
 mod uploads;
 mod wait_for_endpoint;

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::support::client::head_of;
-use crate::support::{Sluicegate, Upstream, soon};
+use crate::support::{Sluicegate, Upstream, soon, until};
 
 #[tokio::test]
 async fn a_slow_head_is_a_408() {
@@ -81,4 +81,30 @@ async fn a_connection_that_waits_for_its_answer_is_not_idle() {
     call.body().await.unwrap();
     call.respond(200, "").await;
     assert_eq!(waiter.answer().await.status, 200);
+}
+
+/// The system tells it of each of its sockets: the kind of its timer (2 is keep-alive), and when that is due, in
+/// hundredths of a second.
+#[tokio::test]
+async fn tcp_asks_whether_a_silent_client_is_still_there_as_often_as_the_configuration_says() {
+    if !std::path::Path::new("/proc/net/tcp").exists() {
+        eprintln!("SKIPPED: this system does not show the timers of its sockets");
+        return;
+    }
+    let upstream = Upstream::start().await;
+    let gate = Sluicegate::with_limit(1).server("tcp_keepalive = \"1000s\"").in_front_of(&upstream).await;
+    let client = std::net::TcpStream::connect(gate.address).expect("it listens");
+    let client_port = client.local_addr().expect("it is connected").port();
+    let ends = (format!(":{:04X}", gate.address.port()), format!(":{client_port:04X}"));
+    until("the timer of the accepted socket", async || {
+        let sockets = std::fs::read_to_string("/proc/net/tcp").expect("as before");
+        let timers = sockets.lines().filter_map(|line| {
+            let columns: Vec<_> = line.split_whitespace().collect();
+            let is_it = columns.get(1)?.ends_with(&ends.0) && columns.get(2)?.ends_with(&ends.1);
+            columns.get(5)?.strip_prefix("02:").filter(|_| is_it)
+        });
+        let due = timers.filter_map(|due| u32::from_str_radix(due, 16).ok()).next();
+        due.is_some_and(|due| (90_000..=100_000).contains(&due))
+    })
+    .await;
 }

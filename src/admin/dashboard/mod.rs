@@ -47,7 +47,7 @@ pub(super) async fn show(
     Extension(connection): Extension<Connection>,
     request: Request,
 ) -> Response {
-    match protection::check(request.uri(), request.headers(), &connection, context.token.as_ref()) {
+    match protection::check(request.uri(), request.headers(), &connection, context.token().as_deref()) {
         Ok(()) => page(StatusCode::OK, &plain::overall(&context), &plain::tables(&context)),
         Err(problem) if problem.status == StatusCode::UNAUTHORIZED => {
             let mut response = page(problem.status, "", LOGIN_WITHOUT_SCRIPT);

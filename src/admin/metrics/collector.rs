@@ -1,6 +1,7 @@
 //! What is counted, under the names that it is known by.
 
 use std::fmt::Error;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, UNIX_EPOCH};
 
 use prometheus_client::collector;
@@ -72,8 +73,8 @@ impl collector::Collector for Collector {
         let mut build = family(encoder, "build", "What is running.", MetricType::Info)?;
         build.encode_info(&[
             ("version", env!("CARGO_PKG_VERSION")),
-            ("commit", option_env!("SLUICEGATE_COMMIT").unwrap_or_default()),
-            ("rustc", env!("SLUICEGATE_RUSTC")),
+            ("commit", option_env!("BUILT_FROM_COMMIT").unwrap_or_default()),
+            ("rustc", env!("BUILT_BY_RUSTC")),
         ])
     }
 }
@@ -109,6 +110,18 @@ fn encode_log(encoder: &mut DescriptorEncoder<'_>, proxy: &Shared) -> Result<(),
     ] {
         let mut lines = family(encoder, name, help, MetricType::Counter)?;
         lines.encode_counter::<NoLabelSet, _, u64>(&count, None)?;
+    }
+    let Some(counts) = proxy.trace_counts() else { return Ok(()) };
+    for (name, help, count) in [
+        ("traces_exported", "Traced requests whose spans the collector has taken.", &counts.exported),
+        (
+            "traces_dropped",
+            "Traced requests whose spans were lost: the collector was too slow, or gone.",
+            &counts.dropped,
+        ),
+    ] {
+        let mut traces = family(encoder, name, help, MetricType::Counter)?;
+        traces.encode_counter::<NoLabelSet, _, u64>(&count.load(Relaxed), None)?;
     }
     Ok(())
 }

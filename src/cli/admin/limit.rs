@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 
 use super::{Reach, member, segment};
 use crate::admission::LIMIT_MAX;
+use crate::cli::count;
 
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum LimitCommand {
@@ -78,7 +79,8 @@ pub(super) fn run(command: &LimitCommand) -> Result<String, String> {
         }
         LimitCommand::Flush { name, reach } => {
             let flushed = reach.client()?.ask_json("POST", &format!("{}/flush", path(name)), None)?;
-            return Ok(format!("{name}: {} requests turned away\n", member(&flushed, "/flushed")?));
+            let flushed = member(&flushed, "/flushed")?.as_u64().unwrap_or_default() as usize;
+            return Ok(format!("{name}: {} turned away\n", count(flushed, "request")));
         }
         LimitCommand::Reset { name, reach } => reach.client()?.ask_json("DELETE", &path(name), None)?,
     };

@@ -18,8 +18,9 @@ use clap::{Args, Subcommand};
 use serde_json::Value;
 
 use super::{Ending, print, print_error};
-use crate::admin::Token;
+use crate::admin::Secret;
 use crate::config::{self, Flags, Sources};
+use crate::server::Listen;
 use client::Client;
 use target::Target;
 
@@ -121,11 +122,10 @@ pub(super) struct Reach {
 }
 
 impl Reach {
-    fn target(&self) -> Result<(Target, Option<Token>), String> {
+    fn target(&self) -> Result<(Target, Option<Secret>), String> {
         let named = !self.config.is_empty();
         let configured = || {
-            let sources = Sources::try_from_process(self.config.clone(), Flags::default());
-            match sources.and_then(|sources| config::admin(&sources)) {
+            match self.sources().and_then(|sources| config::admin(&sources)) {
                 Ok(settings) => Ok(settings),
                 // Who has named the file is told what is wrong with it; else there may be none that is meant.
                 Err(error) if named => Err(error.to_string().trim_start_matches("error: ").to_owned()),
@@ -137,13 +137,22 @@ impl Reach {
         Target::find(self.admin.as_deref(), variable, configured)
     }
 
+    fn sources(&self) -> Result<Sources, config::Error> {
+        Sources::try_from_process(self.config.clone(), Flags::default())
+    }
+
+    /// Where clients are listened to, as far as the configuration can be read and says so.
+    fn listening(&self) -> Option<Vec<Listen>> {
+        self.sources().and_then(|sources| config::listen(&sources)).ok()?
+    }
+
     fn client(&self) -> Result<Client, String> {
         let (target, configured) = self.target()?;
         match target {
             Target::Off => Err("the admin listener is off; say where another one is with --admin URL".to_owned()),
             Target::At(address) => {
                 let token = target::token(self.token_file.as_deref())?;
-                Client::new(address, token.or_else(|| configured.map(|token| token.reveal().to_owned())))
+                Client::new(address, token.or_else(|| configured.map(|secret| secret.token().reveal().to_owned())))
             }
         }
     }

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::{Reach, member, print_error};
+use crate::cli::count;
 
 /// Has it loaded again, or only tried. What is wrong with it is the error.
 pub(super) fn reload(reach: &Reach, dry_run: bool) -> Result<String, String> {
@@ -12,9 +13,10 @@ pub(super) fn reload(reach: &Reach, dry_run: bool) -> Result<String, String> {
     for warning in texts.filter_map(Value::as_str) {
         print_error(format_args!("warning: {warning}\n"));
     }
-    let (routes, limits) = (member(&answer, "/routes")?, member(&answer, "/limits")?);
+    let number = |path: &str| Ok::<_, String>(member(&answer, path)?.as_u64().unwrap_or_default() as usize);
+    let (routes, limits) = (count(number("/routes")?, "route"), count(number("/limits")?, "limit"));
     let done = if dry_run { "ok, and not in force" } else { "in force" };
-    Ok(format!("{done}: {routes} routes, {limits} limits\n{}", changes(&answer)?))
+    Ok(format!("{done}: {routes}, {limits}\n{}", changes(&answer)?))
 }
 
 /// A line for each kind of thing of which something is different.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use http::uri::{Authority, Uri};
 
-use crate::admin::{Listen, Settings, Token};
+use crate::admin::{Listen, Secret, Settings};
 
 /// Where the admin listener is.
 #[derive(Debug, PartialEq, Eq)]
@@ -45,7 +45,7 @@ impl Target {
         flag: Option<&str>,
         variable: impl Fn(&str) -> Option<String>,
         configured: impl FnOnce() -> Result<Option<Settings>, String>,
-    ) -> Result<(Self, Option<Token>), String> {
+    ) -> Result<(Self, Option<Secret>), String> {
         let named = |name: &str, written: &str| match Self::read(written) {
             Ok(target) => Ok((target, None)),
             Err(mistake) => Err(format!("{name} {mistake}")),
@@ -129,6 +129,7 @@ pub(super) fn token(file: Option<&Path>) -> Result<Option<String>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::admin::Token;
 
     fn find(flag: Option<&str>, variable: Option<&str>) -> Result<String, String> {
         find_with(flag, variable, None)
@@ -154,7 +155,7 @@ mod tests {
     fn the_configuration_goes_before_the_default_and_lends_its_token_to_nobody_else() {
         let settings = |listen: &str| Settings {
             listen: Some(Listen::Tcp(listen.parse().unwrap())),
-            token: Some(Token::try_new("secret").unwrap()),
+            token: Some(Secret::fixed(Token::try_new("secret").unwrap())),
             ..Settings::default()
         };
         let configured = Some(settings("0.0.0.0:9000"));

@@ -32,6 +32,8 @@ pub(super) enum Kind {
     },
     /// Of at least so many bytes.
     Size(u64),
+    /// A number from 0 to 1.
+    Share,
     /// One of these.
     Words(&'static [&'static str]),
     /// A text that its reader understands, such as these, in TOML.
@@ -88,7 +90,7 @@ impl Table {
 }
 
 /// All tables, in the order in which they are shown.
-pub(super) const TABLES: [Table; 8] = [
+pub(super) const TABLES: [Table; 9] = [
     Table {
         name: "server",
         named: false,
@@ -102,6 +104,13 @@ pub(super) const TABLES: [Table; 8] = [
         groups: &[server::ADMIN],
     },
     Table { name: "log", named: false, about: "What is written, where and how.", groups: &[server::LOG] },
+    Table {
+        name: "tracing",
+        named: false,
+        about: "Spans of requests, for a collector of OpenTelemetry. Needs a build with the feature `otel`; others refuse \
+                these keys.",
+        groups: &[server::TRACING],
+    },
     Table {
         name: "response_headers",
         named: false,

@@ -1,4 +1,4 @@
-//! `[server]`, `[admin]`, `[log]` and `[response_headers]`.
+//! `[server]`, `[admin]`, `[log]`, `[tracing]` and `[response_headers]`.
 
 use super::{Default, Key, Kind};
 
@@ -132,7 +132,7 @@ pub(super) const ADMIN: &[Key] = &[
         name: "token_file",
         kind: Kind::File,
         default: Default::Nothing,
-        about: "A file with the token, in place of `token`.",
+        about: "A file with the token, in place of `token`, followed every 10 s and at a reload. The newline at its end is not part of it.",
     },
     Key {
         name: "dashboard",
@@ -166,14 +166,30 @@ pub(super) const LOG: &[Key] = &[
         kind: Kind::Integer(0, 1_000_000),
         default: Default::Is("100"),
         about: "So many rejections a second leave a line. What exceeds them is counted, in \
-                `sluicegate_log_suppressed_total`.",
+                `sluicegate_log_suppressed_total` and in lines of the kind `missing`.",
     },
     Key {
         name: "headers",
         kind: Kind::List(&Kind::Text(&["\"user-agent\"", "\"x-tenant\""])),
         default: Default::Is("[]"),
         about: "Fields of requests that their lines have in `headers`. Credentials (`authorization`, \
-                `proxy-authorization`, `cookie`, `set-cookie`) are refused.",
+                `proxy-authorization`, `cookie`, `set-cookie`, `x-api-key`) are refused.",
+    },
+];
+
+pub(super) const TRACING: &[Key] = &[
+    Key {
+        name: "endpoint",
+        kind: Kind::Text(&["\"http://127.0.0.1:4318\"", "\"https://otel.example.com\""]),
+        default: Default::Nothing,
+        about: "Where the collector takes OTLP over HTTP; `/v1/traces` is put behind it. Without it no request is traced.",
+    },
+    Key {
+        name: "sample",
+        kind: Kind::Share,
+        default: Default::Says("1, all of them"),
+        about: "The share of requests that are traced, from 0 to 1, of those that come without a `traceparent`. Where one \
+                came, its sampled flag decides.",
     },
 ];
 

@@ -23,14 +23,14 @@ fn a_token_comes_from_a_file_without_its_last_newline() {
         let mut given = Given::minimal();
         let path = given.write(&format!("{TOKEN}{end}"));
         let given = given.file(&format!("[admin]\ntoken_file = \"{}\"\n", path.display()));
-        assert!(given.settings().admin.token.unwrap().matches(TOKEN.as_bytes()), "{end:?}");
+        assert!(given.settings().admin.token.unwrap().token().matches(TOKEN.as_bytes()), "{end:?}");
     }
 }
 
 #[test]
 fn a_token_comes_from_a_variable() {
     let given = Given::minimal().variable("SLUICEGATE__ADMIN__TOKEN", TOKEN);
-    assert!(given.settings().admin.token.unwrap().matches(TOKEN.as_bytes()));
+    assert!(given.settings().admin.token.unwrap().token().matches(TOKEN.as_bytes()));
 }
 
 #[test]

@@ -69,7 +69,8 @@ headers = ["User-Agent", "x-tenant"]
 #[test]
 fn every_key_is_read() {
     let given = Given::default().file(WHOLE);
-    let Settings { server, plan, admin, log_level, access_log, log_format, log_lines } = given.settings();
+    let Settings { server, plan, admin, log_level, access_log, log_format, log_lines, tracing } = given.settings();
+    assert_eq!(tracing, None);
     assert_eq!(server.listen, ["127.0.0.1:8080", "[::1]:8080"].map(|address| Listen::Tcp(address.parse().unwrap())));
     assert_eq!(server.threads.get(), 3);
     assert_eq!(server.tcp_keepalive, Duration::from_secs(60));
@@ -84,7 +85,7 @@ fn every_key_is_read() {
     assert_eq!(server.drain_delay, Duration::from_secs(2));
     assert_eq!(server.drain_timeout, Duration::from_secs(60));
     assert_eq!(admin.listen, Some(crate::admin::Listen::Tcp("[::1]:9902".parse().unwrap())));
-    assert!(admin.token.unwrap().matches(b"s3cret"));
+    assert!(admin.token.unwrap().token().matches(b"s3cret"));
     assert_eq!(log_level.as_deref(), Some("info,sluicegate=debug"));
     assert_eq!(access_log, AccessLog::File("/var/log/access.log".into()));
     assert_eq!(log_format, LogFormat::Text);

@@ -6,10 +6,11 @@ use super::*;
 
 #[test]
 fn an_upstream_and_a_limit_are_enough() {
-    let Settings { server, plan, admin, log_level, access_log, log_format, log_lines } = Given::minimal().settings();
+    let Settings { server, plan, admin, log_level, access_log, log_format, log_lines, tracing } =
+        Given::minimal().settings();
     assert_eq!(server.listen, [tcp("0.0.0.0:8080")]);
     assert_eq!((log_level, access_log, log_format), (None, AccessLog::Stdout, LogFormat::Auto));
-    assert_eq!(log_lines, crate::access_log::Lines::default());
+    assert_eq!((log_lines, tracing), (crate::access_log::Lines::default(), None));
     assert_eq!((admin.listen, admin.token.is_none()), (Some(admin_tcp("127.0.0.1:9901")), true));
     assert_eq!(plan.upstreams[0].endpoints[0].to_string(), "127.0.0.1:3000");
     let [route] = &plan.routes[..] else { panic!("{plan:?}") };

@@ -332,7 +332,6 @@ fn a_mistake_is_reported_with_its_place_and_key() {
             "0:6:19 log.headers names \"authorization\", which holds credentials (they are never logged; leave it out)",
         ),
         ("limit", "[log]\nheaders = \"a b\"", "0:6:11 log.headers must be the name of a header"),
-        ("limit", "[tracing]\nsample = 1", "0:5:2 tracing is not supported by this version"),
         ("limit", "[route.b]\nlimit = 1", "0:5:2 route is not a known key (did you mean `routes`?)"),
         ("limit", "[[log]]\nlevel = \"info\"", "0:5:1 log must be a table"),
     ] {

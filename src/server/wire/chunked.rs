@@ -7,7 +7,7 @@ use super::head::is_token;
 /// Stricter than hyper where hyper is lenient (spaces after a size, lone line feeds): what can be read in two ways is
 /// an error.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Chunked {
+pub(crate) struct Chunked {
     state: State,
     /// Bytes of the current size line's digits, of extensions and of trailers so far: all of them are bounded.
     digits: u8,
@@ -115,6 +115,16 @@ impl Chunked {
 
 fn digit(byte: u8) -> Result<u64, BadChunk> {
     char::from(byte).to_digit(16).map(u64::from).ok_or(BadChunk)
+}
+
+#[cfg(test)]
+impl Chunked {
+    /// How many of these bytes belong to a body, and whether it has ended; `None` if it is none.
+    pub(crate) fn follow(bytes: &[u8]) -> Option<(usize, bool)> {
+        let mut body = Chunked::default();
+        let used = body.advance(bytes).ok()?;
+        Some((used, body.is_end()))
+    }
 }
 
 #[cfg(test)]

@@ -25,6 +25,8 @@ use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use self::chunked::BadChunk;
+#[cfg(test)]
+pub(crate) use self::chunked::Chunked;
 use self::head::{Framing, Head, Scan, skip_empty_lines};
 pub(super) use self::head::{MAX_FIELDS, is_host};
 pub(crate) use self::signals::{InExchange, Phase, Signals};

@@ -71,10 +71,7 @@ impl Health {
 const SPREAD: Duration = Duration::from_secs(1);
 
 /// Checks all endpoints of an upstream, those included that come later. Never ends; dropping it ends it at any time.
-pub(super) async fn keep_checked<B>(members: &Arc<Members<B>>, settings: &Settings, health: &Health)
-where
-    B: Send + Sync + 'static,
-{
+pub(super) async fn keep_checked(members: &Arc<Members>, settings: &Settings, health: &Health) {
     let mut calls = members.calls.subscribe();
     let mut checks = JoinSet::new();
     let mut checked: Vec<(Arc<Load>, AbortHandle)> = Vec::new();
@@ -106,7 +103,7 @@ where
     }
 }
 
-async fn keep_asking<B>(mut patient: Patient<B>, site: Site, settings: Settings, health: Health) {
+async fn keep_asking(mut patient: Patient, site: Site, settings: Settings, health: Health) {
     sleep(health.interval.min(SPREAD).mul_f64(fastrand::f64())).await;
     loop {
         let outcome = check(&settings, &health, &site).await;
@@ -116,14 +113,14 @@ async fn keep_asking<B>(mut patient: Patient<B>, site: Site, settings: Settings,
 }
 
 /// An endpoint that is asked.
-struct Patient<B> {
-    members: Weak<Members<B>>,
+struct Patient {
+    members: Weak<Members>,
     load: Arc<Load>,
     /// How many checks in a row have said the contrary of what it is taken for.
     run: u32,
 }
 
-impl<B> Patient<B> {
+impl Patient {
     fn told<E: Display>(&mut self, site: &Site, outcome: &Result<(), E>, health: &Health) {
         let is_down = self.load.is(Out::Down);
         if outcome.is_ok() != is_down {

@@ -1,14 +1,9 @@
 //! What checks in a row make of an endpoint.
 
-use bytes::Bytes;
-use http_body_util::Empty;
-
 use super::super::settings::Endpoint;
 use super::*;
 
-type Body = Empty<Bytes>;
-
-fn endpoint() -> (Arc<Members<Body>>, Patient<Body>, Site, Settings) {
+fn endpoint() -> (Arc<Members>, Patient, Site, Settings) {
     let endpoint = Endpoint { host: "10.0.0.1".to_owned(), port: 80 };
     let site = Site::new(&endpoint);
     let settings = Settings { health: Some(Health::new(Probe::Tcp)), ..Settings::new("u", endpoint) };

@@ -11,10 +11,10 @@ use http::request::Parts;
 
 use super::body::Body;
 use super::connection::{Lease, Place};
+use super::exchange::HeadFuture;
 use super::watched::Seen;
-use crate::upstream::await_head::{HeadFuture, Unanswered};
+use crate::upstream::await_head::Unanswered;
 use crate::upstream::error::Failure;
-use crate::upstream::received::Received;
 use crate::upstream::source::Shared;
 
 /// A stream that has been opened. Dropping the last handle of one that has not ended resets it with CANCEL.
@@ -92,7 +92,7 @@ impl Response {
                     }
                     let length =
                         response.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-                    Ok(response.map(|body| Received::Http2(Box::new(Body::new(body, length)))))
+                    Ok(response.map(|body| Body::new(body, length)))
                 }
                 Err(error) => Err(unanswered(error, &self.seen, self.written, source)),
             }
@@ -114,7 +114,7 @@ fn unanswered<B>(error: h2::Error, seen: &Seen, written: u64, source: Option<Sha
         (true, Some(Some(body))) => Unanswered::Unprocessed { parts: None, body: Some(body), failure, refused },
         // Too much of it is gone.
         (true, Some(None)) => Unanswered::Ended(failure),
-        (false, _) if ended && !seen.is_given_up() => Unanswered::Closed(failure),
+        (false, _) if ended && !seen.is_given_up() => Unanswered::Closed { parts: None, failure },
         (false, _) => Unanswered::Ended(failure),
     }
 }

@@ -13,7 +13,6 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, pause, resume, sleep, timeout};
 
 use super::*;
-use crate::upstream::await_head::HeadFuture;
 use crate::upstream::room::Room;
 use crate::upstream::site::Site;
 use crate::upstream::{Ending, Endpoint, Failure, How, OnClientGone, Protocol, Settings, Upstream};
@@ -113,7 +112,7 @@ async fn lease(pool: &Pool) -> Result<Lease, NoLease> {
     pool.lease(0, &Room::new(), || ()).await
 }
 
-async fn open(pool: &Pool) -> (Stream, HeadFuture<()>) {
+async fn open(pool: &Pool) -> (stream::Stream, exchange::HeadFuture<()>) {
     let lease = lease(pool).await.unwrap();
     let (parts, ()) = Request::get("http://a/").body(()).unwrap().into_parts();
     let begun = begin(lease, parts, true).unwrap();

@@ -4,8 +4,6 @@ use std::sync::atomic::AtomicU64;
 use std::thread;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::Empty;
 use tokio::time::Instant;
 
 use super::super::settings::{Endpoint, Settings};
@@ -42,7 +40,7 @@ fn whoever_was_let_in_finds_a_slot_also_while_endpoints_come_and_go() {
     let endpoints = ["a", "b", "c"].map(|host| Endpoint { host: host.to_owned(), port: 1 });
     let slots = SLOTS.into_iter().filter_map(NonZeroU32::new).collect();
     let settings = Settings { endpoints: endpoints.to_vec(), slots, ..Settings::new("u", endpoints[0].clone()) };
-    let members = Arc::new(Members::<Empty<Bytes>>::new());
+    let members = Arc::new(Members::new());
     members.put(&settings, 1);
     let gate = Arc::new(Gate::default());
     let told = gate.clone();
@@ -81,13 +79,13 @@ fn whoever_was_let_in_finds_a_slot_also_while_endpoints_come_and_go() {
 #[test]
 fn the_last_endpoint_stays() {
     let endpoint = Endpoint { host: "a".to_owned(), port: 1 };
-    let members = Arc::new(Members::<Empty<Bytes>>::new());
+    let members = Arc::new(Members::new());
     members.put(&Settings::new("u", endpoint), 1);
     let load = members.list.load()[0].load().clone();
     assert!(!members.take_out_unless_last(&load, Out::Ejected) && !load.is_out());
 }
 
-fn two() -> Arc<Members<Empty<Bytes>>> {
+fn two() -> Arc<Members> {
     let endpoints = ["a", "b"].map(|host| Endpoint { host: host.to_owned(), port: 1 });
     let members = Arc::new(Members::new());
     let settings = Settings::new("u", endpoints[0].clone());

@@ -2,15 +2,11 @@
 
 use std::sync::Mutex;
 
-use bytes::Bytes;
-use http_body_util::Empty;
 use tokio::time::{Instant, timeout};
 
 use super::super::balance::Balance;
 use super::super::endpoint::Seat;
 use super::*;
-
-type Body = Empty<Bytes>;
 
 /// What is answered, one after the other; the last again and again.
 struct Made {
@@ -46,7 +42,7 @@ fn nothing() -> io::Result<Vec<SocketAddr>> {
     Err(io::ErrorKind::NotFound.into())
 }
 
-fn upstream(resolve: Resolve) -> (Settings, Arc<Members<Body>>) {
+fn upstream(resolve: Resolve) -> (Settings, Arc<Members>) {
     let endpoint = Endpoint { host: "api".to_owned(), port: 80 };
     let settings = Settings { resolve, ..Settings::new("u", endpoint) };
     let members = Arc::new(Members::new());
@@ -54,16 +50,16 @@ fn upstream(resolve: Resolve) -> (Settings, Arc<Members<Body>>) {
     (settings, members)
 }
 
-fn seat(members: &Members<Body>) -> Option<Seat<Body>> {
+fn seat(members: &Members) -> Option<Seat> {
     members.seat(Balance::LeastInFlight, &[], true)
 }
 
-fn states(members: &Members<Body>) -> Vec<(String, &'static str)> {
+fn states(members: &Members) -> Vec<(String, &'static str)> {
     members.status().into_iter().map(|endpoint| (endpoint.name.to_string(), endpoint.state)).collect()
 }
 
 /// Looks up for so many milliseconds.
-async fn look(millis: u64, members: &Arc<Members<Body>>, settings: &Settings, names: &Made) -> bool {
+async fn look(millis: u64, members: &Arc<Members>, settings: &Settings, names: &Made) -> bool {
     timeout(Duration::from_millis(millis), keep_resolved(members, settings, names)).await.is_ok()
 }
 

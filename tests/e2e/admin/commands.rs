@@ -1,6 +1,7 @@
 //! The binary's own commands against a running one.
 
 use crate::support::admin::command;
+use crate::support::sluicegate::{free_address, write_config};
 use crate::support::{Sluicegate, Upstream, soon, until};
 
 #[tokio::test]
@@ -69,7 +70,7 @@ async fn a_wrong_token_and_an_empty_one_are_told_as_such() {
         ("\n", 1, "is empty"),
         ("a-secret-that-is-right\n", 0, ""),
     ] {
-        let file = crate::support::sluicegate::write_config(token);
+        let file = write_config(token);
         let path = file.to_str().expect("a path in UTF-8");
         let status = command(&["status", "--admin", &url, "--token-file", path], &[]).await;
         assert_eq!(status.code, Some(code), "{status:?}");
@@ -119,6 +120,13 @@ async fn without_an_admin_listener_health_is_whether_requests_are_accepted() {
     assert_eq!(health.code, Some(0), "{health:?}");
     let health = command(&["health"], &[("SLUICEGATE_ADMIN", "off"), ("SLUICEGATE_LISTEN", "127.0.0.1:1")]).await;
     assert_eq!(health.code, Some(1), "{health:?}");
+    // A configuration says it as well.
+    for (listen, code) in [(listen.as_str(), 0), ("127.0.0.1:1", 1), ("fd:web", 1)] {
+        let file = write_config(&format!("[server]\nlisten = \"{listen}\"\n[admin]\nlisten = \"off\"\n"));
+        let health = command(&["health", "-c", file.to_str().expect("a path in UTF-8")], &[]).await;
+        assert_eq!(health.code, Some(code), "{listen}: {health:?}");
+        let _ = std::fs::remove_file(file);
+    }
 }
 
 #[tokio::test]
@@ -126,7 +134,7 @@ async fn commands_find_the_listener_and_its_token_in_the_configuration() {
     let upstream = Upstream::start().await;
     let socket = format!("{}/found-{}.sock", std::env::temp_dir().display(), std::process::id());
     let text = Sluicegate::with_limit(7).text(&upstream.url());
-    let file = crate::support::sluicegate::write_config(&format!("{text}\n[admin]\nlisten = \"unix:{socket}\"\n"));
+    let file = write_config(&format!("{text}\n[admin]\nlisten = \"unix:{socket}\"\n"));
     let file = file.to_str().expect("a path in UTF-8");
     let _gate = Sluicegate::run_with(&["-c", file], &[("SLUICEGATE_ADMIN", &format!("unix:{socket}"))]).await;
     let status = command(&["status"], &[("SLUICEGATE_CONFIG", file)]).await;
@@ -139,10 +147,10 @@ async fn commands_find_the_listener_and_its_token_in_the_configuration() {
 #[tokio::test]
 async fn a_configuration_that_is_named_says_where_the_admin_listener_is() {
     let upstream = Upstream::start().await;
-    let address = crate::support::sluicegate::free_address();
+    let address = free_address();
     let text = Sluicegate::with_limit(3).text(&upstream.url()) + &format!("[admin]\nlisten = \"{address}\"\n");
     let _gate = Sluicegate::configured(&text).await;
-    let file = crate::support::sluicegate::write_config(&text);
+    let file = write_config(&text);
     let path = file.to_str().expect("a path in UTF-8");
     let status = command(&["status", "-c", path], &[]).await;
     assert_eq!(status.code, Some(0), "{status:?}");

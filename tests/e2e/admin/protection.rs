@@ -2,8 +2,9 @@
 
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 
-use crate::support::admin::ask;
-use crate::support::{Sluicegate, Upstream};
+use crate::support::admin::{ask, command};
+use crate::support::sluicegate::write_config;
+use crate::support::{Sluicegate, Upstream, soon, until};
 
 #[tokio::test]
 async fn a_foreign_host_or_origin_is_refused_and_changes_nothing() {
@@ -63,12 +64,41 @@ async fn from_elsewhere_it_takes_the_token() {
     assert!(!gate.log().contains("sesame"), "{}", gate.log());
 
     let admin = format!("http://{address}");
-    let without = crate::support::admin::command(&["status"], &[("SLUICEGATE_ADMIN", &admin)]).await;
+    let without = command(&["status"], &[("SLUICEGATE_ADMIN", &admin)]).await;
     assert_eq!(without.code, Some(1));
     assert!(without.stderr.contains("--token-file"), "{without:?}");
     let variables = [("SLUICEGATE_ADMIN", admin.as_str()), ("SLUICEGATE_ADMIN_TOKEN", "open-sesame")];
-    let with = crate::support::admin::command(&["status"], &variables).await;
+    let with = command(&["status"], &variables).await;
     assert_eq!(with.code, Some(0), "{with:?}");
+}
+
+#[tokio::test]
+async fn a_new_token_in_the_file_is_in_force_without_a_reload_and_what_is_none_changes_nothing() {
+    let Some(here) = outward_address() else { return };
+    let upstream = Upstream::start().await;
+    let file = write_config("first-token\n");
+    let path = file.to_str().expect("a path in UTF-8");
+    let admin = format!("\n[admin]\nlisten = \"0.0.0.0:0\"\ntoken_file = \"{path}\"\n");
+    let mut gate = Sluicegate::configured(&(Sluicegate::with_limit(3).text(&upstream.url()) + &admin)).await;
+    let address = SocketAddr::new(here, gate.admin_address().port());
+    let (host, admin) = (format!("Host: {address}"), format!("http://{address}"));
+    let status = async |token: &str| {
+        let token = format!("Authorization: Bearer {token}");
+        ask(address, "GET /api/v1/status", &[&host, &token], "").await.status
+    };
+    assert_eq!((status("first-token").await, status("second-token").await), (200, 401));
+    // As an editor leaves it for a moment.
+    std::fs::write(&file, "").expect("the file can be written");
+    soon("word of the mistake", gate.said("files have changed and cannot be used")).await;
+    assert_eq!(status("first-token").await, 200);
+    std::fs::write(&file, "second-token\n").expect("the file can be written");
+    until("the new token", async || status("second-token").await == 200).await;
+    assert_eq!(status("first-token").await, 401);
+    let with = command(&["status", "--admin", &admin, "--token-file", path], &[]).await;
+    assert_eq!(with.code, Some(0), "{with:?}");
+    assert!(gate.metrics().await["sluicegate_file_reload_errors_total"] >= 1.0);
+    assert!(!gate.log().contains("-token"), "{}", gate.log());
+    let _ = std::fs::remove_file(file);
 }
 
 #[tokio::test]

@@ -20,7 +20,7 @@ async fn a_reload_that_was_asked_for_is_in_force_when_it_is_answered() {
     let tried = gate.command(&["reload", "--dry-run"]).await;
     assert_eq!(
         (tried.code, tried.stdout.as_str()),
-        (Some(0), "ok, and not in force: 1 routes, 1 limits\nlimits: changed default\n")
+        (Some(0), "ok, and not in force: 1 route, 1 limit\nlimits: changed default\n")
     );
     assert_eq!(gate.limit_status().await["limit"], 1);
 
@@ -102,7 +102,7 @@ async fn what_takes_a_restart_is_said() {
     let reloaded = gate.command(&["reload"]).await;
     assert_eq!(
         (reloaded.code, reloaded.stdout.as_str()),
-        (Some(0), "in force: 1 routes, 1 limits\nlimits: changed default\n")
+        (Some(0), "in force: 1 route, 1 limit\nlimits: changed default\n")
     );
     assert!(
         reloaded.stderr.contains("warning: server.threads has changed: that takes a restart"),

@@ -9,12 +9,15 @@ pub mod bridge;
 pub mod census;
 pub mod certificates;
 pub mod client;
+#[cfg(feature = "otel")]
+pub mod collector;
 pub mod http2;
 pub mod http2_upstream;
 pub mod message;
 pub mod quiet;
 pub mod random;
 pub mod sluicegate;
+pub mod stdout;
 pub mod tools;
 pub mod upstream;
 mod upstream_call;

@@ -23,7 +23,7 @@ pub struct Sluicegate {
     pub admin: Option<SocketAddr>,
     child: Child,
     stderr: watch::Receiver<String>,
-    config: Option<PathBuf>,
+    pub(super) config: Option<PathBuf>,
     _ticket: Rc<Ticket>,
 }
 
@@ -81,7 +81,7 @@ impl Sluicegate {
         Self::ended(passing_sockets(path), args).await
     }
 
-    async fn listening(command: Command, args: &[&str]) -> Self {
+    pub(super) async fn listening(command: Command, args: &[&str]) -> Self {
         let ticket = beside_others();
         let mut child = spawn(command, args);
         let mut stderr = collect(&mut child);
@@ -374,7 +374,7 @@ fn passing_sockets(path: &str) -> Command {
 }
 
 /// Without the variables of whoever runs the tests.
-fn of_us(mut command: Command) -> Command {
+pub(super) fn of_us(mut command: Command) -> Command {
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("SLUICEGATE_")) {
         command.env_remove(name);
     }

@@ -1,0 +1,107 @@
+//! The body of an answer of our own (RFC 9457).
+//!
+//! Written by hand into one buffer: under overload, it is what most clients get.
+
+use super::digits;
+
+/// What it says, in the order of its fields.
+#[derive(Debug)]
+pub(super) struct Problem<'a> {
+    pub(super) title: &'a str,
+    pub(super) status: u16,
+    pub(super) detail: &'a str,
+    pub(super) reason: &'a str,
+    pub(super) limit: Option<&'a str>,
+    pub(super) route: Option<&'a str>,
+    /// In seconds.
+    pub(super) retry_after: Option<u64>,
+    pub(super) predicted: bool,
+    pub(super) request_id: &'a str,
+}
+
+/// Enough for all but long names.
+const USUAL: usize = 384;
+
+impl Problem<'_> {
+    pub(super) fn to_json(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(USUAL);
+        out.extend_from_slice(br#"{"type":"about:blank","title":"#);
+        text(&mut out, self.title);
+        out.extend_from_slice(br#","status":"#);
+        digits::push(&mut out, self.status.into());
+        let named = [
+            ("detail", Some(self.detail)),
+            ("reason", Some(self.reason)),
+            ("limit", self.limit),
+            ("route", self.route),
+        ];
+        for (name, value) in named {
+            if let Some(value) = value {
+                field(&mut out, name);
+                text(&mut out, value);
+            }
+        }
+        if let Some(seconds) = self.retry_after {
+            field(&mut out, "retry_after");
+            digits::push(&mut out, seconds);
+        }
+        if self.predicted {
+            out.extend_from_slice(br#","predicted":true"#);
+        }
+        field(&mut out, "request_id");
+        text(&mut out, self.request_id);
+        out.push(b'}');
+        out
+    }
+}
+
+fn field(out: &mut Vec<u8>, name: &str) {
+    out.extend_from_slice(b",\"");
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b"\":");
+}
+
+/// A string, escaped where it has to be: hardly any is.
+fn text(out: &mut Vec<u8>, text: &str) {
+    if text.bytes().any(|byte| matches!(byte, ..0x20 | b'"' | b'\\' | 0x7f)) {
+        serde_json::to_writer(out, text).expect("a string always serializes");
+        return;
+    }
+    out.push(b'"');
+    out.extend_from_slice(text.as_bytes());
+    out.push(b'"');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn all_that_is_said_is_json() {
+        let id = "a\"\\\u{1}\u{7f}b";
+        let least = Problem {
+            title: "Not Found",
+            status: 404,
+            detail: "No route.",
+            reason: "no_route",
+            limit: None,
+            route: None,
+            retry_after: None,
+            predicted: false,
+            request_id: id,
+        };
+        let read = |problem: &Problem<'_>| serde_json::from_slice::<serde_json::Value>(&problem.to_json()).unwrap();
+        let mut expected = json!({
+            "type": "about:blank", "title": "Not Found", "status": 404, "detail": "No route.", "reason": "no_route", "request_id": id,
+        });
+        assert_eq!(read(&least), expected);
+        let most = Problem { limit: Some("a"), route: Some("b"), retry_after: Some(60), predicted: true, ..least };
+        for (name, value) in
+            [("limit", json!("a")), ("route", json!("b")), ("retry_after", json!(60)), ("predicted", json!(true))]
+        {
+            expected[name] = value;
+        }
+        assert_eq!(read(&most), expected);
+    }
+}
