@@ -95,13 +95,14 @@ mod tests {
     use tokio::time::advance;
 
     use super::*;
+    use crate::access_log::Readers;
     use crate::config;
 
     fn shared(keys: &[(&str, &str)]) -> Shared {
         let keys = [("UPSTREAM", "http://127.0.0.1:9"), ("LIMIT", "8")].iter().chain(keys);
         let environment = keys.map(|(key, value)| (format!("SLUICEGATE_{key}"), (*value).to_owned())).collect();
         let sources = config::Sources { environment, ..config::Sources::default() };
-        let shared = Shared::try_new(config::load(&sources).unwrap().settings.plan, 1, None).unwrap();
+        let shared = Shared::try_new(config::load(&sources).unwrap().settings.plan, 1, Readers::default()).unwrap();
         shared.registry().open();
         shared
     }
