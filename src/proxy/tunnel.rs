@@ -13,6 +13,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, split};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
+use super::body::Held;
 use super::record::Record;
 use super::request_ahead::ForwardedBody;
 use crate::admission::Permit;
@@ -28,9 +29,11 @@ pub struct Tunnel {
     pub(super) deadline: Option<Instant>,
     /// How long the upstream may go on after its client has left.
     pub(super) grace: Duration,
-    // Free before the permit is.
+    // Free before the permits are.
     pub(super) seat: Seat<ForwardedBody>,
-    pub(super) permit: Option<Permit>,
+    /// The request's permits, where it has no place of its own.
+    pub(super) held: Option<Held>,
+    pub(super) place: Option<Permit>,
     pub(super) record: Record,
 }
 
@@ -81,7 +84,7 @@ impl Tunnel {
             self.record.completed(received.load(Relaxed));
         }
         drop(self.seat);
-        drop(self.permit);
+        drop((self.held, self.place));
     }
 }
 
