@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::Full;
+use tokio::time::Instant;
 
 use super::deadline::Due;
 use super::queue_events::QueueEvents;
@@ -45,9 +46,10 @@ impl Held {
 
     /// Gives back what is held, and notes when that was.
     fn release(&mut self) {
-        if self.permit.take().is_some() {
-            self.released.now();
-            self.live.iter().for_each(|live| live.released());
+        if self.permit.take().is_some() && (self.live.is_some() || self.released.is_heard()) {
+            let now = Instant::now();
+            self.released.at(now);
+            self.live.iter().for_each(|live| live.released(now));
         }
     }
 }
