@@ -88,11 +88,11 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// An entry of now that says: the client left before anything happened.
-    pub fn new(client_ip: IpAddr, request_id: HeaderValue) -> Self {
+    /// An entry that says: the client left before anything happened.
+    pub fn new(client_ip: IpAddr, request_id: HeaderValue, arrived: SystemTime, start: Instant) -> Self {
         Entry {
-            arrived: SystemTime::now(),
-            start: Instant::now(),
+            arrived,
+            start,
             end: None,
             request_id,
             traceparent: None,
@@ -261,7 +261,7 @@ impl Open {
 impl Drop for Open {
     fn drop(&mut self) {
         let Some(mut entry) = self.entry.take() else { return };
-        if self.log.is_some() || self.tracer.is_some() {
+        if entry.end.is_none() && (self.log.is_some() || self.tracer.is_some()) {
             entry.end = Some(Instant::now());
         }
         match (&self.log, &self.tracer) {

@@ -22,13 +22,13 @@ pub(super) fn write_json(entry: &Entry, stamp: &mut Stamp, out: &mut Vec<u8>) {
     line.optional(name!("method"), entry.method.as_ref().map(Method::as_str));
     line.optional(name!("host"), entry.host.as_ref().and_then(text));
     line.optional(name!("path"), entry.target.as_ref().map(Uri::path));
-    line.text(name!("proto"), proto(entry.version));
+    line.word(name!("proto"), proto(entry.version));
     line.number(name!("status"), Some(entry.status.into()));
-    line.text(name!("outcome"), entry.outcome.as_str());
-    line.optional(name!("reason"), entry.reason);
+    line.word(name!("outcome"), entry.outcome.as_str());
+    line.optional_word(name!("reason"), entry.reason);
     line.optional(name!("route"), entry.route.as_deref());
     line.optional(name!("limit"), entry.limit.as_deref());
-    line.optional(name!("priority"), entry.priority);
+    line.optional_word(name!("priority"), entry.priority);
     line.number(name!("cost"), entry.cost.map(u64::from));
     line.millis(name!("queue_ms"), Some(entry.waited()));
     line.number(name!("queue_pos"), entry.ahead.map(u64::from));
@@ -43,7 +43,7 @@ pub(super) fn write_json(entry: &Entry, stamp: &mut Stamp, out: &mut Vec<u8>) {
     line.number(name!("retries"), Some(entry.retries.into()));
     line.number(name!("req_bytes"), Some(entry.request_bytes.as_ref().map_or(0, |bytes| bytes.load(Relaxed))));
     line.number(name!("resp_bytes"), Some(entry.response_bytes));
-    line.optional(name!("client_gone"), entry.left.map(Left::as_str));
+    line.optional_word(name!("client_gone"), entry.left.map(Left::as_str));
     if !entry.headers.is_empty() {
         line.value(name!("headers"), &headers(entry));
     }
@@ -103,7 +103,7 @@ fn address(ip: IpAddr, out: &mut Vec<u8>) {
                 if index > 0 {
                     out.push(b'.');
                 }
-                number(octet.into(), 1, out);
+                number(octet.into(), out);
             }
         }
         IpAddr::V6(ip) => out.extend_from_slice(ip.to_string().as_bytes()),

@@ -61,14 +61,14 @@ impl Permit {
     }
 
     /// The head of the response has come: gives back what is held of limits with
-    /// [`Hold::Head`](super::Hold::Head). The others are held on. Calling it again does nothing.
-    pub fn release_at_head(&mut self) {
+    /// [`Hold::Head`](super::Hold::Head). The others are held on. Calling it again does nothing. Returns whether all of it
+    /// has come back.
+    pub fn release_at_head(&mut self) -> bool {
         if self.gate.word.read().is(Mode::HEAD) {
             self.release();
         }
-        if let Some(narrower) = &mut self.narrower {
-            narrower.release_at_head();
-        }
+        let others = self.narrower.as_mut().is_none_or(|narrower| narrower.release_at_head());
+        self.seats == 0 && others
     }
 
     #[inline]

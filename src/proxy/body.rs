@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::Full;
+use tokio::time::Instant;
 
 use super::deadline::Due;
 use super::queue_events::QueueEvents;
@@ -24,8 +25,8 @@ pub(super) type UpstreamBody = ResponseBody<ForwardedBody, Held>;
 /// What goes with an exchange until its end, whether its client is there or not.
 #[derive(Debug)]
 pub(super) struct Held {
-    /// `None` for `limit = "none"`, and for what has become a tunnel, which has it then.
-    pub(super) permit: Option<Permit>,
+    /// `None` for `limit = "none"`, and once all of it has come back.
+    permit: Option<Permit>,
     released: Released,
     /// Dropped behind the permit: who is not shown any more holds nothing.
     live: Option<Arc<Live>>,
@@ -35,14 +36,27 @@ impl Held {
     pub(super) fn new(permit: Option<Permit>, record: &Record) -> Self {
         Held { permit, released: record.downgrade(), live: record.live().cloned() }
     }
+
+    /// The head of the answer has come: what is held until then comes back.
+    pub(super) fn release_at_head(&mut self) {
+        if self.permit.as_mut().is_some_and(Permit::release_at_head) {
+            self.release();
+        }
+    }
+
+    /// Gives back what is held, and notes when that was.
+    fn release(&mut self) {
+        if self.permit.take().is_some() && (self.live.is_some() || self.released.is_heard()) {
+            let now = Instant::now();
+            self.released.at(now);
+            self.live.iter().for_each(|live| live.released(now));
+        }
+    }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        if self.permit.take().is_some() {
-            self.released.now();
-            self.live.iter().for_each(|live| live.released());
-        }
+        self.release();
     }
 }
 

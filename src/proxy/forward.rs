@@ -177,18 +177,17 @@ impl Forward {
     fn tunnel(self, upgraded: Upgraded<Held>, deadline: Option<Instant>, waited: Option<Waited>) -> Response<Body> {
         let Route { upstream, settings, .. } = &*self.route;
         let Upgraded { head, io, mut seat, mut held } = upgraded;
-        let held = held.permit.take();
-        let permit = match self.route.upgrades() {
-            None => held.map(|mut permit| {
-                permit.release_at_head();
-                permit
-            }),
+        let (held, place) = match self.route.upgrades() {
+            None => {
+                held.release_at_head();
+                (Some(held), None)
+            }
             // Its own place takes the place of the request's permits.
             Some(upgrades) => match upgrades.try_acquire() {
                 Some(place) => {
                     seat.leave_slot();
                     drop(held);
-                    Some(place)
+                    (None, Some(place))
                 }
                 None => {
                     drop(seat);
@@ -224,7 +223,8 @@ impl Forward {
                 deadline,
                 grace,
                 seat,
-                permit,
+                held,
+                place,
                 record: self.arrival.record,
             }),
         )
@@ -240,8 +240,8 @@ impl Forward {
         let (status, body) = (response.status().as_u16(), response.body());
         let headed = self.arrival.record.headed(status, body.reused(), body.retries());
         sampling.headed(status, response.headers(), body.retries(), headed);
-        if let Some(Held { permit: Some(permit), .. }) = response.body_mut().held_mut() {
-            permit.release_at_head();
+        if let Some(held) = response.body_mut().held_mut() {
+            held.release_at_head();
         }
         *response.version_mut() = Version::HTTP_11;
         if response.status() == StatusCode::NO_CONTENT {

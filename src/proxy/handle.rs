@@ -98,14 +98,15 @@ impl Proxy {
         let request_id = request_id(request.headers());
         let in_force = self.in_force.load();
         let live = in_force.registry().enter(self.worker, &request_id);
+        let arrived = SystemTime::now();
         Arrival {
             client: client.clone(),
-            record: Record::begin(&in_force.readers, live, request, client, &request_id),
+            record: Record::begin(&in_force.readers, live, request, client, &request_id, arrived),
             request_id,
             reader: in_force.response_headers.cors.reader(request.headers()),
             accept: request.headers().get(ACCEPT).cloned(),
             grpc: grpc::content_type(request),
-            arrived: SystemTime::now(),
+            arrived,
             large: is_large(request.body()),
             told: None,
             queue_position: in_force.response_headers.queue_position,

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll};
+use std::time::SystemTime;
 
 use http::header::USER_AGENT;
 use http::{HeaderMap, HeaderValue, Request, Uri};
@@ -37,8 +38,12 @@ struct Noted {
 
 impl Drop for Noted {
     fn drop(&mut self) {
+        let now = Instant::now();
         // If its exchange goes on, that holds it as well.
-        self.live.iter().for_each(|live| live.ended());
+        self.live.iter().for_each(|live| live.ended(now));
+        if let Some(open) = &mut self.open {
+            open.get_mut().unwrap_or_else(PoisonError::into_inner).entry().end = Some(now);
+        }
     }
 }
 
@@ -53,6 +58,7 @@ impl Record {
         request: &Request<B>,
         client: &Client,
         id: &HeaderValue,
+        arrived: SystemTime,
     ) -> Self {
         let headers = request.headers();
         let Readers { log, tracer } = readers;
@@ -60,7 +66,9 @@ impl Record {
         if log.is_none() && tracer.is_none() {
             return Record::of(None, live);
         }
-        let mut entry = Entry::new(client.address_of(headers), id.clone());
+        // One look at the clock is for all.
+        let start = live.as_ref().map_or_else(Instant::now, |live| live.start);
+        let mut entry = Entry::new(client.address_of(headers), id.clone(), arrived, start);
         entry.traceparent = headers.get(TRACEPARENT).cloned();
         entry.method = Some(request.method().clone());
         entry.host = requested_host(request);
@@ -86,7 +94,8 @@ impl Record {
 
     /// The record of what was refused before it was a request.
     pub(super) fn of_refused(readers: &Readers, client: &Client, id: &HeaderValue) -> Self {
-        let open = |log: &Log| Open::new(Entry::new(client.peer(), id.clone()), Some(log.clone()), None);
+        let entry = || Entry::new(client.peer(), id.clone(), SystemTime::now(), Instant::now());
+        let open = |log: &Log| Open::new(entry(), Some(log.clone()), None);
         Record::of(readers.log.as_ref().map(open), None)
     }
 
@@ -360,9 +369,14 @@ impl Record {
 pub(super) struct Released(Option<Weak<Noted>>);
 
 impl Released {
-    pub(super) fn now(&self) {
+    /// Whether anybody hears.
+    pub(super) fn is_heard(&self) -> bool {
+        self.0.is_some()
+    }
+
+    pub(super) fn at(&self, now: Instant) {
         if let Some(noted) = self.0.as_ref().and_then(Weak::upgrade) {
-            Record(Some(noted)).note(|entry| entry.released = Some(Instant::now()));
+            Record(Some(noted)).note(|entry| entry.released = Some(now));
         }
     }
 }

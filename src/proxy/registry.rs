@@ -51,7 +51,7 @@ pub struct Live {
     id: HeaderValue,
     /// Nobody else's, ever. Not zero.
     tag: u64,
-    start: Instant,
+    pub(super) start: Instant,
     route: OnceLock<Arc<Route>>,
     phase: AtomicU8,
     /// Whether the head of its answer has come: a limit may hold until then and no longer.
@@ -255,8 +255,8 @@ impl Live {
     }
 
     /// Its permits have come back.
-    pub(super) fn released(&self) {
-        if let Some(after) = self.since_admission(Instant::now()) {
+    pub(super) fn released(&self, now: Instant) {
+        if let Some(after) = self.since_admission(now) {
             self.counts().released(after);
         }
     }
@@ -289,13 +289,13 @@ impl Live {
     }
 
     /// Its client has had what there was for it, or has left.
-    pub(super) fn ended(&self) {
+    pub(super) fn ended(&self, now: Instant) {
         let outcome = Outcome::ALL[usize::from(self.outcome.load(Relaxed))];
         let counts = self.counts();
         if outcome == Outcome::ClientGone {
             counts.aborted(self.phase());
         }
-        counts.ended(self.status.load(Relaxed), outcome, self.start.elapsed());
+        counts.ended(self.status.load(Relaxed), outcome, now.saturating_duration_since(self.start));
         self.is_in(Phase::Abandoned);
     }
 

@@ -90,7 +90,6 @@ impl Shared {
     /// # Panics
     /// When an index of a route is not one of the plan.
     pub fn try_new(plan: Plan, workers: usize, readers: Readers) -> Result<Self, Vec<Conflict>> {
-        let log = readers.log.clone();
         let nothing = Shared {
             workers,
             readers,
@@ -105,12 +104,11 @@ impl Shared {
             recent: Arc::default(),
             registry: Arc::new(Registry::new(workers)),
         };
-        nothing.follow(plan, log)
+        nothing.follow(plan, nothing.readers.log.clone())
     }
 
-    /// What is in force after this, by the next plan, with `log` for the requests that begin then. Limits of the same name
-    /// stay what they are, with their permits, waiters and counts, and take the new settings at once; upstreams that have
-    /// not changed keep their connections.
+    /// What is in force after this, by the next plan, with `log` for requests to come. Limits of the same name stay what
+    /// they are, with permits, waiters and counts, and take the new settings at once; unchanged upstreams keep connections.
     ///
     /// # Errors
     /// As [`try_new`](Shared::try_new); nothing has changed then.

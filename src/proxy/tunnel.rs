@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, split};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
+use super::body::Held;
 use super::record::Record;
 use crate::admission::Permit;
 use crate::upstream::{Failure, Seat, UpgradedIo};
@@ -25,9 +26,11 @@ pub struct Tunnel {
     pub(super) deadline: Option<Instant>,
     /// How long the upstream may go on after its client has left.
     pub(super) grace: Duration,
-    // Free before the permit is.
+    // Free before the permits are.
     pub(super) seat: Seat,
-    pub(super) permit: Option<Permit>,
+    /// The request's permits, where it has no place of its own.
+    pub(super) held: Option<Held>,
+    pub(super) place: Option<Permit>,
     pub(super) record: Record,
 }
 
@@ -76,7 +79,7 @@ impl Tunnel {
             self.record.completed(received.load(Relaxed));
         }
         drop(self.seat);
-        drop(self.permit);
+        drop((self.held, self.place));
     }
 }
 

@@ -6,10 +6,15 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::support::{Setup, Sluicegate, nothing_comes, soon};
+use crate::support::{Setup, Sluicegate, nothing_comes, soon, until};
 
 const ASK: &str = "GET /chat HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, Upgrade\r\nUpgrade: echo\r\n\r\n";
 const AGREE: &str = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n";
+
+/// How many requests have given their permits back.
+async fn holds(gate: &Sluicegate) -> f64 {
+    gate.metrics().await["sluicegate_permit_hold_seconds_count{route=\"default\"}"]
+}
 
 #[tokio::test]
 async fn bytes_go_both_ways_and_the_permit_is_held_until_the_tunnel_has_closed() {
@@ -33,6 +38,7 @@ async fn bytes_go_both_ways_and_the_permit_is_held_until_the_tunnel_has_closed()
     served.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await.unwrap();
     assert!(read_head(&mut next).await.starts_with("HTTP/1.1 200"));
     assert!(upgrades(0.0).await);
+    until("the permits of both to be counted", async || holds(&gate).await == 2.0).await;
 }
 
 #[tokio::test]
@@ -113,9 +119,10 @@ async fn a_route_can_deny_upgrades_and_h2c_is_not_asked_for() {
 #[tokio::test]
 async fn upgraded_connections_can_have_places_of_their_own() {
     let (upstream, url) = listen().await;
-    let setup = Sluicegate::with_limit(1).queue(4).route("upgrade = { separate = 1 }\nreject_status = 429");
+    let setup = Sluicegate::with_limit(1).queue(4).route("upgrade = { separate = 1 }\nreject_status = 429").admin();
     let gate = setup.in_front_of_url(&url).await;
     let (_client, server) = tunnel(gate.address, &upstream, "").await;
+    assert_eq!(holds(&gate).await, 1.0);
     // The request's permit is free again, and the only place of its kind is not.
     let mut second = connect(gate.address, ASK).await;
     let (mut second_server, _) = soon("the second request", upstream.accept()).await.unwrap();

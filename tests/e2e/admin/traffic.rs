@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::support::{Sluicegate, Upstream, soon, until};
+use crate::support::{AccessLog, Sluicegate, Upstream, soon, until};
 
 /// The samples of `requests_total`, by what stands between its braces.
 async fn requests(gate: &Sluicegate) -> BTreeMap<String, f64> {
@@ -51,6 +51,28 @@ async fn each_request_is_counted_once_by_status_and_outcome() {
     assert_eq!(count("permit_hold_seconds").await, 4.0, "one is still held for an exchange that goes on");
     call.close();
     until("the last permit to be back", async || count("permit_hold_seconds").await == 5.0).await;
+}
+
+#[tokio::test]
+async fn what_is_held_until_the_head_is_counted_and_logged_up_to_there() {
+    let (mut upstream, log) = (Upstream::start().await, AccessLog::new("hold-head"));
+    let setup = Sluicegate::with_limit(1).route("hold = \"head\"").server(&log.table()).admin();
+    let gate = setup.in_front_of(&upstream).await;
+    let held =
+        async |what: &str| gate.metrics().await[&format!("sluicegate_permit_hold_seconds_{what}{{route=\"default\"}}")];
+    let mut client = gate.get("/").await;
+    let mut call = soon("the request", upstream.next()).await;
+    call.start_streaming(&[]).await;
+    client.head().await;
+    assert_eq!(held("count").await, 1.0, "its answer is under way, and its permit is back");
+    let until_here = held("sum").await;
+    // So long is the rest of the answer on its way.
+    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    call.finish().await;
+    let line = &log.about("/", 1).await[0];
+    let [permit, ttfb, total] = ["permit_ms", "ttfb_ms", "total_ms"].map(|name| line[name].as_f64().expect(name));
+    assert!(ttfb <= permit && permit + 50.0 <= total, "{line}");
+    assert_eq!((held("count").await, held("sum").await), (1.0, until_here));
 }
 
 #[tokio::test]
