@@ -161,7 +161,7 @@ fn a_mistake_is_reported_with_its_place_and_key() {
         (
             "route",
             r#"limit = { adaptive = "knee", mni = 1, max = 10, min = 1 }"#,
-            "0:4:36 routes.a.limit has no key `mni` (did you mean `min`?)",
+            "0:4:36 routes.a.limit has no key `mni` (the keys of an adaptive limit are adaptive, min, max, initial)",
         ),
         (
             "limit",
