@@ -2,7 +2,8 @@
 //!
 //! A fenced block is one of
 //! - `toml`: a configuration, which `check --strict` takes. One without upstreams or routes gets some. `<!-- after: FILE -->`
-//!   before it says which file goes before it; `<!-- warns -->` that it is warned of.
+//!   before it says which file goes before it; `<!-- warns -->` that it is warned of; `<!-- feature: otel -->` that other builds
+//!   refuse it.
 //! - `sh`: commands; `console`: commands after `$ `, each with what it prints. `<!-- scene: … -->` before it says in
 //!   front of what ([`scene`]); `<!-- exit: N -->` that its commands end so.
 //! - `promql`: a query of metrics that there are, which promtool takes where it is installed.
@@ -58,6 +59,10 @@ async fn every_configuration_in_the_documents_is_right() {
         let mut args = vec!["check", strict];
         args.extend(files.iter().map(String::as_str));
         let checked = command(&args, &[]).await;
+        if block.note("feature") == Some("otel") && !cfg!(feature = "otel") {
+            assert!(checked.stderr.contains("build with --features otel"), "{}: {}", block.place(), checked.stderr);
+            continue;
+        }
         assert_eq!(checked.code, Some(0), "{}:\n{}\n{}", block.place(), block.text, checked.stderr);
         assert_eq!(block.note("warns").is_some(), !checked.stderr.is_empty(), "{}: {}", block.place(), checked.stderr);
         count += 1;
