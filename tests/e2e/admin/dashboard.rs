@@ -143,10 +143,11 @@ async fn a_browser_elsewhere_logs_in_with_the_token() {
     browser.until("the numbers", &figure(0), "0 of 3").await;
     assert_eq!(browser.eval("document.querySelector('#login').hidden").await, true);
     // Also after the tab is loaded again.
-    browser.eval("location.reload()").await;
+    browser.eval("window.before = true; location.reload()").await;
+    browser.until("the tab anew", "window.before ?? false", false).await;
     browser.until("the numbers", &figure(0), "0 of 3").await;
     let wide = "document.documentElement.scrollWidth > document.documentElement.clientWidth";
-    assert_eq!(browser.eval(wide).await, false, "a phone has to scroll sideways");
+    browser.until("no need to scroll sideways on a phone", wide, false).await;
 }
 
 /// What the n-th gauge of the first limit shows.

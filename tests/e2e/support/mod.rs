@@ -14,6 +14,7 @@ pub mod collector;
 pub mod http2;
 pub mod http2_upstream;
 pub mod message;
+mod process;
 pub mod quiet;
 pub mod random;
 pub mod sluicegate;
