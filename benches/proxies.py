@@ -288,5 +288,5 @@ def versions():
     model = re.search(r"model name\s*: (.*)", open("/proc/cpuinfo").read())
     haproxy = re.search(r"version (\S+?)[-+ ]", version(program("haproxy"), "-v"))
     nginx = version(program("nginx"), "-v").rsplit("/", 1)[-1]
-    return (f"{model.group(1) if model else 'unknown processor'}, {len(CORES)} cores, Linux {os.uname().release}; "
+    return (f"{model.group(1) if model else 'unknown processor'}, {len(CORES)} cores, Linux {'.'.join(os.uname().release.split('.')[:2])}; "
             f"HAProxy {haproxy.group(1) if haproxy else '?'}, nginx {nginx}, {version(BINARY, '--version')}")
