@@ -23,10 +23,11 @@ fn with(keys: &str) -> Setup {
 /// The upstream is told of the end, and holds the permit until it has ended itself.
 async fn told_and_kept(gate: &Sluicegate, upstream: &mut Upstream, mut call: Call) {
     soon("the upstream to be told", call.until_hung_up()).await;
-    let next = gate.waiting("/next").await;
+    let mut next = gate.waiting("/next").await;
     assert!(nothing_comes(upstream.next()).await, "somebody was let in although the upstream works on");
-    next.leave();
     call.close();
+    soon("the permit", upstream.next()).await.respond(200, "").await;
+    assert_eq!(next.answer().await.status, 200);
     permits_are_all_back(gate, upstream, 1).await;
 }
 

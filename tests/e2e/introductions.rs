@@ -35,15 +35,16 @@ async fn the_address_in_the_header_is_the_clients() {
         (b"PROXY UNKNOWN\r\n", "127.0.0.1"),
     ] {
         let whole = [header, get.as_bytes()].concat();
-        // In one write, apart, and byte by byte.
-        for size in [whole.len(), header.len(), 1] {
+        // In one write, apart, and the header byte by byte.
+        for cuts in [0..0, header.len()..header.len() + 1, 1..header.len()] {
             let mut client = gate.client().await;
-            for piece in whole.chunks(size) {
-                client.send(piece).await;
-                if size < whole.len() {
-                    client.settled().await;
-                }
+            let mut sent = 0;
+            for cut in cuts {
+                client.send(&whole[sent..cut]).await;
+                client.settled().await;
+                sent = cut;
             }
+            client.send(&whole[sent..]).await;
             let call = soon("the request", upstream.next()).await;
             assert_eq!(call.head.field("x-forwarded-for").as_deref(), Some(client_ip), "{}", header.escape_ascii());
             call.respond(200, "").await;
