@@ -16,6 +16,8 @@ pub(super) struct Chunked {
     extension: u16,
     /// The trailers so far, with their line ends.
     trailers: Vec<u8>,
+    /// What was taken ahead of whoever asks.
+    first: Option<Next>,
     /// What was found wrong right behind the last data, which comes first.
     broken: Option<Malformed>,
 }
@@ -54,11 +56,26 @@ const MAX_TRAILERS: usize = 16 << 10;
 const MAX_FIELDS: usize = 100;
 
 impl Chunked {
+    /// Takes what is next off `input` for whoever asks later.
+    ///
+    /// # Errors
+    /// It is no chunked body, or there is something wrong right behind its first data.
+    pub(super) fn look_ahead(&mut self, input: &mut BytesMut) -> Result<(), Malformed> {
+        match self.next(input)? {
+            Next::More => {}
+            next => self.first = Some(next),
+        }
+        self.broken.map_or(Ok(()), Err)
+    }
+
     /// Takes what is next off `input`.
     ///
     /// # Errors
     /// It is no chunked body, or too much of it is for nobody.
     pub(super) fn next(&mut self, input: &mut BytesMut) -> Result<Next, Malformed> {
+        if let Some(first) = self.first.take() {
+            return Ok(first);
+        }
         if let Some(malformed) = self.broken {
             return Err(malformed);
         }
@@ -86,7 +103,7 @@ impl Chunked {
 
     /// Whether all of it has been taken.
     pub(super) fn is_over(&self) -> bool {
-        self.state == State::End && self.trailers.is_empty()
+        self.state == State::End && self.trailers.is_empty() && self.first.is_none()
     }
 
     /// Goes on to the next data or to the end.

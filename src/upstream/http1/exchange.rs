@@ -141,6 +141,10 @@ impl<B> Exchange<B> {
             let request = connection.request.as_mut().expect("the request is present until the head has come");
             match connection.receiving.head(request.method == Method::HEAD, &mut request.headers) {
                 Ok(Some(response)) => {
+                    // What is wrong at once can still be told.
+                    if let Err(malformed) = connection.receiving.look_ahead() {
+                        return Poll::Ready(Err(protocol(malformed)));
+                    }
                     connection.request = None;
                     return Poll::Ready(Ok(response));
                 }

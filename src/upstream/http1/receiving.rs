@@ -97,6 +97,17 @@ impl Receiving {
         Ok(None)
     }
 
+    /// Looks at what has come of the body with the head.
+    ///
+    /// # Errors
+    /// It is none, as when [`next`](Receiving::next) says so.
+    pub(super) fn look_ahead(&mut self) -> Result<(), Malformed> {
+        match &mut self.left {
+            Left::Chunked(chunked) if !self.input.is_empty() => chunked.look_ahead(&mut self.input),
+            _ => Ok(()),
+        }
+    }
+
     /// What is next of the body.
     ///
     /// # Errors

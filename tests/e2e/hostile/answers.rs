@@ -2,7 +2,7 @@
 //! the client's answer breaks off. In either case its connection is not used again, and the permit comes back.
 
 use crate::support::http2::Http2;
-use crate::support::{Call, Setup, Sluicegate, Upstream, permits_are_all_back, soon};
+use crate::support::{AccessLog, Call, Setup, Sluicegate, Upstream, permits_are_all_back, soon};
 
 /// Heads that are none.
 const HEADS: &[&str] = &[
@@ -84,6 +84,34 @@ async fn a_head_that_is_none_is_a_502_and_its_connection_is_not_used_again() {
         call.close();
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+    permits_are_all_back(&gate, &mut upstream, 1).await;
+}
+
+/// Bodies of which the first piece shows that they are none.
+const NO_BODIES: &[&str] = &[
+    "zz\r\n",
+    "5;a\nb\r\nhello",
+    "2\r\nokX\r\n",
+    "2\r\nok\r\nzz\r\n",
+    "fffffffffffffffff\r\n",
+    "0\r\nno field\r\n\r\n",
+];
+
+#[tokio::test]
+async fn an_answer_whose_body_is_none_from_its_beginning_is_a_502() {
+    let mut upstream = Upstream::start().await;
+    let log = AccessLog::new("no-bodies");
+    let gate = one_permit().server(&log.table()).in_front_of(&upstream).await;
+    for body in NO_BODIES {
+        let mut client = gate.get("/none").await;
+        let mut call = soon("the request", upstream.next()).await;
+        call.send_raw(format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{body}")).await.unwrap();
+        client.answer().await.expect(502, "upstream_protocol");
+        call.close();
+    }
+    for line in log.about("/none", NO_BODIES.len()).await {
+        assert_eq!((&line["status"], &line["reason"]), (&502.into(), &"upstream_protocol".into()), "{line}");
+    }
     permits_are_all_back(&gate, &mut upstream, 1).await;
 }
 
