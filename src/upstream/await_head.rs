@@ -157,7 +157,14 @@ fn settle<B: Send + 'static, H: Send + 'static>(
             } else if !unanswered.is_reset() {
                 exchange.seat.erred();
             }
-            exchange.stop();
+            match unanswered {
+                // It has sent what is no head, and may be working all the same.
+                Unanswered::Ended(failure) if exchange.connection.stands_behind(&failure) => {
+                    abandon(exchange);
+                    return Err(HeadFailed::Abandoned(failure));
+                }
+                _ => exchange.stop(),
+            }
             Err(HeadFailed::Unanswered(Box::new(unanswered), exchange.held))
         }
     }
