@@ -12,7 +12,10 @@ use super::framing::Malformed;
 pub(super) struct Chunked {
     state: State,
     digits: u8,
-    /// Bytes of all extensions so far.
+    /// Bytes between the size of this chunk and what is behind it, where some servers fill up a field of fixed width. As
+    /// many as can be counted are far more than that.
+    padding: u8,
+    /// Bytes of extensions so far, less what came of data since.
     extension: u16,
     /// The trailers so far, with their line ends.
     trailers: Vec<u8>,
@@ -50,7 +53,7 @@ pub(super) enum Next {
     More,
 }
 
-/// Of all extensions of a body together, and of its trailers: far more than anybody sends.
+/// Of extensions beyond what comes of data, and of trailers: far more than anybody sends.
 const MAX_EXTENSION: u16 = 16 << 10;
 const MAX_TRAILERS: usize = 16 << 10;
 const MAX_FIELDS: usize = 100;
@@ -120,12 +123,12 @@ impl Chunked {
     fn step(&mut self, byte: u8) -> Result<State, Malformed> {
         Ok(match (self.state, byte) {
             (State::SizeStart, byte) => {
-                self.digits = 1;
+                (self.digits, self.padding) = (1, 0);
                 State::Size(digit(byte)?)
             }
             (State::Size(size) | State::Padding(size) | State::Extension(size), b'\r') => State::SizeLineFeed(size),
             (State::Size(size) | State::Padding(size), b' ' | b'\t') => {
-                self.count_extension()?;
+                self.padding = self.padding.checked_add(1).ok_or(Malformed::Extension)?;
                 State::Padding(size)
             }
             (State::Size(size) | State::Padding(size), b';') => State::Extension(size),
@@ -142,7 +145,10 @@ impl Chunked {
                 State::Extension(size)
             }
             (State::SizeLineFeed(0), b'\n') => State::LineStart,
-            (State::SizeLineFeed(size), b'\n') => State::Data(size),
+            (State::SizeLineFeed(size), b'\n') => {
+                self.extension = self.extension.saturating_sub(size.try_into().unwrap_or(u16::MAX));
+                State::Data(size)
+            }
             (State::DataCarriageReturn, b'\r') => State::DataLineFeed,
             (State::DataLineFeed, b'\n') => State::SizeStart,
             (State::LineStart, b'\r') => State::EndLineFeed,
