@@ -116,6 +116,22 @@ async fn an_answer_whose_body_is_none_from_its_beginning_is_a_502() {
 }
 
 #[tokio::test]
+async fn an_answer_without_a_body_has_a_length_that_is_one() {
+    let mut upstream = Upstream::start().await;
+    let gate = one_permit().in_front_of(&upstream).await;
+    for length in ["", "+5", "5x", "5, 5", "9223372036854775808", "99999999999999999999999"] {
+        for (method, status) in [("HEAD", "200 OK"), ("GET", "204 No Content"), ("GET", "304 Not Modified")] {
+            let mut client = gate.client().await;
+            client.request(method, "/", &[]).await;
+            let call = soon("the request", upstream.next()).await;
+            call.respond_raw(format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\n\r\n")).await;
+            client.answer().await.expect(502, "upstream_protocol");
+        }
+    }
+    permits_are_all_back(&gate, &mut upstream, 1).await;
+}
+
+#[tokio::test]
 async fn an_answer_that_breaks_off_never_looks_complete_and_its_connection_is_not_used_again() {
     let mut upstream = Upstream::start().await;
     let gate = one_permit().in_front_of(&upstream).await;
