@@ -26,7 +26,7 @@ use super::record::Record;
 use super::refusal::Refusal;
 use super::reply::{About, Reply, X_LIMIT, X_QUEUE, X_REASON, queue_value};
 use super::request_ahead::{Ahead, ForwardedBody};
-use super::request_body::{RequestBody, RequestBodyError};
+use super::request_body::{RequestBody, is_client_gone};
 use super::rewrite::{set, set_on_request};
 use super::sampling::Sampling;
 use super::shared::Route;
@@ -323,12 +323,6 @@ impl Forward {
         }
         Ok(Request::from_parts(parts, body))
     }
-}
-
-/// Whether it failed because there is nobody to answer.
-fn is_client_gone(failure: &Failure) -> bool {
-    let Failure::RequestBody(error) = failure else { return false };
-    error.downcast_ref::<RequestBodyError>().is_some_and(RequestBodyError::is_client_gone)
 }
 
 impl Arrival {
