@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::SystemTime;
 
-use http::header::{ACCEPT_ENCODING, CONTENT_LENGTH, EXPECT, HOST, HeaderValue, TE, TRANSFER_ENCODING};
+use http::header::{ACCEPT_ENCODING, CONTENT_LENGTH, EXPECT, HOST, HeaderValue, TE};
 use http::{HeaderMap, Request, Response, StatusCode, Version};
 use http_body::Body as _;
 use tokio::time::Instant;
@@ -300,10 +300,6 @@ impl Forward {
                 headers.insert(HOST, host);
                 if trailers {
                     accept_trailers(headers);
-                }
-                if !body.is_end_stream() && !headers.contains_key(CONTENT_LENGTH) {
-                    // Left to itself, hyper gives a GET with such a body the length zero.
-                    headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
                 }
                 if let Some(protocols) = upgrade {
                     upgrade_to(headers, protocols);
