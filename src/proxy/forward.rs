@@ -121,20 +121,23 @@ impl Forward {
         // Boxed here, and only what is needed from here on: hyper moves the whole future of every request once.
         Box::pin(async move {
             let Route { upstream, settings, .. } = &*self.route;
-            let told = |step: Step<'_>| match step {
-                Step::To(endpoint) => self.arrival.record.sent_to(endpoint),
-                Step::Connected => self.arrival.record.connected(),
-            };
             let how = How { worker: self.worker, ending: settings.ending, slot: permit.is_some() };
             let due = deadlines.exchange;
             let opened = match upstream.is_closed() {
                 // Boxed, as is all that is seldom needed.
                 true => {
+                    sampling.pause();
                     let opened = Box::pin(self.until_open(&mut request, due.map(|due| due.at), waited)).await;
                     sampling.begin_again();
                     opened
                 }
                 false => Ok(()),
+            };
+            let told = |step: Step<'_>| match step {
+                Step::To(endpoint) => self.arrival.record.sent_to(endpoint),
+                Step::Waits => sampling.pause(),
+                Step::Goes => sampling.begin_again(),
+                Step::Connected => self.arrival.record.connected(),
             };
             let held = Held::new(permit, &self.arrival.record);
             let overdue = || Err(due.map_or(Failure::Overdue, Due::failure));
