@@ -137,6 +137,7 @@ impl Forward {
                 Step::To(endpoint) => self.arrival.record.sent_to(endpoint),
                 Step::Waits => sampling.pause(),
                 Step::Goes => sampling.begin_again(),
+                Step::Unreached(endpoint, error) => self.route.say_unreached(endpoint, error),
                 Step::Connected => self.arrival.record.connected(),
             };
             let held = Held::new(permit, &self.arrival.record);
@@ -161,7 +162,6 @@ impl Forward {
                 Err(failure) => {
                     sampling.failed(&failure);
                     upstream.count(&failure);
-                    self.route.say(&failure);
                     tracing::debug!(route = settings.name, error = &failure as &dyn std::error::Error, "no response");
                     let reply = Reply { waited, ..Reply::failed(&failure) };
                     let mut about = self.arrival.about(Some(&self.route));

@@ -1,6 +1,7 @@
 //! Sending a request and waiting for the head of its response.
 
 use std::future::poll_fn;
+use std::io;
 use std::num::NonZeroU32;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -60,6 +61,8 @@ pub enum Step<'a> {
     Waits,
     /// It has room, or has waited in vain.
     Goes,
+    /// No connection to this endpoint could be made.
+    Unreached(&'a Arc<str>, &'a io::Error),
     /// There is a connection for it, which was not there before.
     Connected,
 }
@@ -154,7 +157,7 @@ impl Upstream {
     }
 
     /// Sends `request`, and holds `held` until the exchange has ended. `told` hears which endpoint it goes to,
-    /// each time that it is sent, whether it had to wait for room, and whether it took a new connection.
+    /// each time that it is sent, whether it had to wait for room, and whether it took a new connection or found none.
     ///
     /// The request is sent as it is, its fields ready for the upstream: its target in origin form, or with `h2c` in
     /// absolute form. With TLS it is a request of HTTP/1.1 whose `Host` a URL can have, and becomes one of HTTP/2 where the
@@ -210,8 +213,10 @@ impl Upstream {
                     if news {
                         seat.failed(self.settings.eject);
                     }
-                    if let Failure::NoRoom = failure {
-                        return Err(failure);
+                    match &failure {
+                        Failure::NoRoom => return Err(failure),
+                        Failure::Connect(error) => told(Step::Unreached(seat.endpoint(), error)),
+                        _ => {}
                     }
                     again.tried.push(seat.member().clone());
                     if !again.may_detour() || !self.members.has_untried(&again.tried) {

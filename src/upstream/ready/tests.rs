@@ -28,6 +28,7 @@ impl Heard {
             Step::To(_) => "to",
             Step::Waits => "waits",
             Step::Goes => "goes",
+            Step::Unreached(..) => "unreached",
             Step::Connected => "connected",
         });
     }
