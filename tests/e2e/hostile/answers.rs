@@ -179,7 +179,7 @@ async fn what_comes_behind_an_answer_belongs_to_nobody() {
 #[tokio::test]
 async fn interim_answers_without_end_are_no_answer() {
     let mut upstream = Upstream::start().await;
-    let gate = one_permit().upstream("response_timeout = \"500ms\"").in_front_of(&upstream).await;
+    let gate = one_permit().upstream("response_timeout = \"2s\"").in_front_of(&upstream).await;
     let mut client = gate.get("/").await;
     let mut call = soon("the request", upstream.next()).await;
     let informing = async {
