@@ -67,7 +67,6 @@ pub enum Step<'a> {
     Connected,
 }
 
-/// Whoever is told.
 pub(super) type Told<'a> = dyn FnMut(Step<'_>) + Send + 'a;
 
 /// A request that is on its way.
