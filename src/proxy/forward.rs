@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::SystemTime;
 
-use http::header::{ACCEPT_ENCODING, CONTENT_LENGTH, EXPECT, HOST, HeaderValue, TE, TRANSFER_ENCODING};
+use http::header::{ACCEPT_ENCODING, CONTENT_LENGTH, EXPECT, HOST, HeaderValue, TE};
 use http::{HeaderMap, Request, Response, StatusCode, Version};
 use http_body::Body as _;
 use tokio::time::Instant;
@@ -26,7 +26,7 @@ use super::record::Record;
 use super::refusal::Refusal;
 use super::reply::{About, Reply, X_LIMIT, X_QUEUE, X_REASON, queue_value};
 use super::request_ahead::{Ahead, ForwardedBody};
-use super::request_body::{RequestBody, RequestBodyError};
+use super::request_body::{RequestBody, is_client_gone};
 use super::rewrite::{set, set_on_request};
 use super::sampling::Sampling;
 use super::shared::Route;
@@ -121,20 +121,24 @@ impl Forward {
         // Boxed here, and only what is needed from here on: hyper moves the whole future of every request once.
         Box::pin(async move {
             let Route { upstream, settings, .. } = &*self.route;
-            let told = |step: Step<'_>| match step {
-                Step::To(endpoint) => self.arrival.record.sent_to(endpoint),
-                Step::Connected => self.arrival.record.connected(),
-            };
             let how = How { worker: self.worker, ending: settings.ending, slot: permit.is_some() };
             let due = deadlines.exchange;
             let opened = match upstream.is_closed() {
                 // Boxed, as is all that is seldom needed.
                 true => {
+                    sampling.pause();
                     let opened = Box::pin(self.until_open(&mut request, due.map(|due| due.at), waited)).await;
                     sampling.begin_again();
                     opened
                 }
                 false => Ok(()),
+            };
+            let told = |step: Step<'_>| match step {
+                Step::To(endpoint) => self.arrival.record.sent_to(endpoint),
+                Step::Waits => sampling.pause(),
+                Step::Goes => sampling.begin_again(),
+                Step::Unreached(endpoint, error) => self.route.say_unreached(endpoint, error),
+                Step::Connected => self.arrival.record.connected(),
             };
             let held = Held::new(permit, &self.arrival.record);
             let overdue = || Err(due.map_or(Failure::Overdue, Due::failure));
@@ -158,7 +162,6 @@ impl Forward {
                 Err(failure) => {
                     sampling.failed(&failure);
                     upstream.count(&failure);
-                    self.route.say(&failure);
                     tracing::debug!(route = settings.name, error = &failure as &dyn std::error::Error, "no response");
                     let reply = Reply { waited, ..Reply::failed(&failure) };
                     let mut about = self.arrival.about(Some(&self.route));
@@ -301,10 +304,6 @@ impl Forward {
                 if trailers {
                     accept_trailers(headers);
                 }
-                if !body.is_end_stream() && !headers.contains_key(CONTENT_LENGTH) {
-                    // Left to itself, hyper gives a GET with such a body the length zero.
-                    headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
-                }
                 if let Some(protocols) = upgrade {
                     upgrade_to(headers, protocols);
                 }
@@ -323,12 +322,6 @@ impl Forward {
         }
         Ok(Request::from_parts(parts, body))
     }
-}
-
-/// Whether it failed because there is nobody to answer.
-fn is_client_gone(failure: &Failure) -> bool {
-    let Failure::RequestBody(error) = failure else { return false };
-    error.downcast_ref::<RequestBodyError>().is_some_and(RequestBodyError::is_client_gone)
 }
 
 impl Arrival {

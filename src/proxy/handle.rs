@@ -176,7 +176,10 @@ impl Routed {
         match read {
             Some(Ok(read)) => self.go_on(request, arrival, Some(Box::new(read))),
             Some(Err(error)) => {
-                let about = About { close: true, ..arrival.about(Some(route)) };
+                let mut about = About { close: true, ..arrival.about(Some(route)) };
+                if error.is_client_gone() {
+                    about.record = &Record::UNKEPT;
+                }
                 Step::Answered(Reply::body_failed(&error).into_response(&about))
             }
             None => {

@@ -14,7 +14,7 @@ use super::headers::requested_host;
 use super::recent::Asked;
 use super::registry::{Live, Phase};
 use super::reply::Reply;
-use super::request_body::RequestBody;
+use super::request_body::{RequestBody, is_client_gone};
 use super::shared::Route;
 use crate::access_log::{Entry, Left, Log, Open, Outcome, Readers, Traced};
 use crate::admission::{Claim, Permit, Waited};
@@ -342,6 +342,9 @@ impl Record {
 
     /// The answer broke off.
     pub(super) fn broken(&self, bytes: u64, failure: &Failure) {
+        if is_client_gone(failure) {
+            return self.left(bytes);
+        }
         self.ends(Outcome::Failed);
         self.note(|entry| {
             entry.response_bytes = bytes;

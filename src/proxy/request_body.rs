@@ -1,5 +1,6 @@
 //! A request's body on its way from the client.
 
+use std::error::Error;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use hyper::body::Incoming;
 use tokio::time::Instant;
 
 use crate::timer::Timer;
+use crate::upstream::Failure;
 
 /// What the client sends behind a request's head.
 #[derive(Debug)]
@@ -85,8 +87,26 @@ pub enum RequestBodyError {
 impl RequestBodyError {
     /// Whether it is the client that has left, so that there is nobody to answer.
     pub(super) fn is_client_gone(&self) -> bool {
-        matches!(self, RequestBodyError::Http2(error) if error.is_reset() || error.is_io() || error.is_go_away())
+        match self {
+            RequestBodyError::Http1(error) => {
+                error.source().and_then(|source| source.downcast_ref()).is_some_and(is_end)
+            }
+            RequestBodyError::Http2(error) => error.is_reset() || error.is_io() || error.is_go_away(),
+            RequestBodyError::Late(_) | RequestBodyError::TooLarge => false,
+        }
     }
+}
+
+/// Whether a connection has ended with it. What is malformed is `InvalidData` or `InvalidInput`, what is late `TimedOut`.
+fn is_end(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+    matches!(error.kind(), UnexpectedEof | ConnectionReset | ConnectionAborted | BrokenPipe)
+}
+
+/// Whether a request failed because its client has left, so that there is nobody to answer.
+pub(super) fn is_client_gone(failure: &Failure) -> bool {
+    let Failure::RequestBody(error) = failure else { return false };
+    error.downcast_ref::<RequestBodyError>().is_some_and(RequestBodyError::is_client_gone)
 }
 
 impl RequestBody {

@@ -1,7 +1,7 @@
 //! What adaptive limits are told of a request on its way: how long the upstream took for the head, or that it failed.
 //!
-//! The time begins when the request is forwarded: not before its permits, and not while all endpoints are out. It ends with
-//! the head. Answers of our own, upgrades and bodies are no samples. Where no limit of the route asks, this costs a branch;
+//! The time begins when the request is forwarded: not before its permits, not while all endpoints are out, and not while it
+//! waits for room for a connection. It ends with the head. Answers of our own, upgrades and bodies are no samples. Where no limit of the route asks, this costs a branch;
 //! where one does, it uses the moments that the log and the registry have been told anyway, if they have.
 
 use std::sync::Arc;
@@ -22,6 +22,7 @@ pub(super) struct Sampling {
     /// `None` once it is told, or if nobody asks.
     sampled: Sampled,
     worker: usize,
+    /// `None` while it waits.
     since: Option<Instant>,
 }
 
@@ -33,9 +34,14 @@ impl Sampling {
         Sampling { sampled: sampled.clone(), worker, since }
     }
 
-    /// It had to wait for something that is not the upstream's work; that ends now.
+    /// It waits for something that is not the upstream's work. What it comes to meanwhile is no sample.
+    pub(super) fn pause(&mut self) {
+        self.since = None;
+    }
+
+    /// It has waited for that; its time begins now.
     pub(super) fn begin_again(&mut self) {
-        self.since = self.since.map(|_| Instant::now());
+        self.since = self.sampled.as_ref().map(|_| Instant::now());
     }
 
     /// The upstream's head has come, at this moment if that is known. One that was sent again says nothing.
@@ -163,7 +169,9 @@ mod tests {
         for failure in [Failure::NoEndpoint, Failure::NoRoom, Failure::RequestBody("left".into())] {
             assert_eq!(seen(|sampling| sampling.failed(&failure)).await, nothing, "{failure:?}");
         }
+        assert_eq!(seen(Sampling::pause).await, nothing, "its client has left");
         let waited = |sampling: &mut Sampling| {
+            sampling.pause();
             sampling.begin_again();
             sampling.headed(200, &HeaderMap::new(), 0, None);
         };

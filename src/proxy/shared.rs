@@ -1,6 +1,7 @@
 //! What is in force: the routes with their limits and upstreams, made from a plan, and made anew from the next.
 
 use std::collections::{HashMap, HashSet};
+use std::io;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -23,7 +24,7 @@ use crate::access_log::{Log, Readers, TraceCounts};
 use crate::admission::{self, Adaptive, Limiter, Limits, Reason, default_queue};
 use crate::route::{Conflict, Table};
 use crate::tls;
-use crate::upstream::{self, EndpointStatus, Failure, SecretHeader, Upstream, UpstreamCounts};
+use crate::upstream::{self, EndpointStatus, SecretHeader, Upstream, UpstreamCounts};
 
 /// What the workers share: the routes with their limits, and the upstreams with their connections.
 #[derive(Debug)]
@@ -69,7 +70,7 @@ pub(super) struct Route {
     pub(super) sampled: Sampled,
     /// Where those that were turned away are kept for a while; one for all routes.
     pub(super) recent: Arc<Recent>,
-    /// When it was last said that its upstream can't be reached.
+    /// When it was last said that an endpoint of its upstream can't be reached.
     unreachable: Seldom,
 }
 
@@ -358,13 +359,11 @@ impl Route {
         }
     }
 
-    /// Tells the operator why its upstream can't be reached, which no answer does.
-    pub(super) fn say(&self, failure: &Failure) {
-        if let Failure::Connect(error) = failure
-            && self.unreachable.is_time(SystemTime::now())
-        {
+    /// Tells the operator why an endpoint of its upstream can't be reached, which no answer does.
+    pub(super) fn say_unreached(&self, endpoint: &str, error: &io::Error) {
+        if self.unreachable.is_time(SystemTime::now()) {
             let upstream = &*self.names.upstream;
-            tracing::warn!(upstream, %error, "the upstream can't be reached (said once a minute for a route)");
+            tracing::warn!(upstream, endpoint, %error, "an endpoint can't be reached (said once a minute for a route)");
         }
     }
 

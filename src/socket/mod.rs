@@ -1,8 +1,8 @@
 //! A stream shared by the one who reads and writes it and the one who watches it.
 //!
 //! hyper owns the IO that it was given, and tells nobody what it sees there. The connection's own task has to know
-//! when a client hangs up behind unread bytes, and an exchange that has been given up has to tell its upstream so,
-//! while hyper goes on reading. Both need a second handle to the same stream; this is it.
+//! when a client hangs up behind unread bytes. Towards an upstream, a task of its own sends the rest of a body while the
+//! exchange reads the answer, or is given up and says so. Both need a second handle to the same stream; this is it.
 
 mod stream;
 mod tls;

@@ -15,6 +15,7 @@ use super::abandon::abandon;
 use super::eject::Eject;
 use super::error::{BoxError, Failure};
 use super::exchange::Exchange;
+use super::http1;
 use super::source::Source;
 
 /// Why there is no head.
@@ -120,7 +121,8 @@ fn is_acceptable(response: &Response<()>, upgrade: bool) -> bool {
         // Several equal lengths can be taken for one; whoever comes next may not.
         (None, _) => {
             let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
-            let number = lengths.next().is_none_or(|length| length.as_bytes().iter().all(u8::is_ascii_digit));
+            // Where there is no body, its length goes on to the client all the same.
+            let number = lengths.next().is_none_or(|length| http1::declared_length(length.as_bytes()).is_some());
             number && lengths.next().is_none()
         }
         (Some(coding), None) => {
@@ -157,7 +159,14 @@ fn settle<B: Send + 'static, H: Send + 'static>(
             } else if !unanswered.is_reset() {
                 exchange.seat.erred();
             }
-            exchange.stop();
+            match unanswered {
+                // It has sent what is no head, and may be working all the same.
+                Unanswered::Ended(failure) if exchange.connection.stands_behind(&failure) => {
+                    abandon(exchange);
+                    return Err(HeadFailed::Abandoned(failure));
+                }
+                _ => exchange.stop(),
+            }
             Err(HeadFailed::Unanswered(Box::new(unanswered), exchange.held))
         }
     }

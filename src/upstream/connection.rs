@@ -69,6 +69,12 @@ impl<B> Connection<B> {
         }
     }
 
+    /// Whether the upstream may be at work behind this failure, and the end of that can be heard: the connection stands.
+    /// A stream that carries no HTTP has been reset by then.
+    pub(super) fn stands_behind(&self, failure: &Failure) -> bool {
+        matches!((self, failure), (Connection::Http1(_), Failure::Protocol(_)))
+    }
+
     /// Tells the upstream that nobody waits for it any more. Whether its own end can still be heard after that: a stream
     /// can only be reset, and of a stream that is reset nothing is heard.
     #[must_use]

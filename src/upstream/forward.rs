@@ -1,6 +1,7 @@
 //! Sending a request and waiting for the head of its response.
 
 use std::future::poll_fn;
+use std::io;
 use std::num::NonZeroU32;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -56,9 +57,17 @@ pub struct How {
 pub enum Step<'a> {
     /// It goes to this endpoint.
     To(&'a Arc<str>),
+    /// It waits for room for a connection.
+    Waits,
+    /// It has room, or has waited in vain.
+    Goes,
+    /// No connection to this endpoint could be made.
+    Unreached(&'a Arc<str>, &'a io::Error),
     /// There is a connection for it, which was not there before.
     Connected,
 }
+
+pub(super) type Told<'a> = dyn FnMut(Step<'_>) + Send + 'a;
 
 /// A request that is on its way.
 type Sent<B> = (Connection<B>, Option<Arc<Progress>>);
@@ -147,7 +156,7 @@ impl Upstream {
     }
 
     /// Sends `request`, and holds `held` until the exchange has ended. `told` hears which endpoint it goes to,
-    /// each time that it is sent, and whether it took a new connection.
+    /// each time that it is sent, whether it had to wait for room, and whether it took a new connection or found none.
     ///
     /// The request is sent as it is, its fields ready for the upstream: its target in origin form, or with `h2c` in
     /// absolute form. With TLS it is a request of HTTP/1.1 whose `Host` a URL can have, and becomes one of HTTP/2 where the
@@ -164,7 +173,7 @@ impl Upstream {
         how: How,
         request: Request<B>,
         mut held: H,
-        told: impl Fn(Step<'_>) + Send,
+        mut told: impl FnMut(Step<'_>) + Send,
     ) -> Result<Answer<B, H>, Failure>
     where
         B: Body<Data = Bytes> + Send + Unpin + 'static,
@@ -184,14 +193,17 @@ impl Upstream {
             let seat = self.members.seat(self.settings.balance, &again.tried, slot).ok_or(Failure::NoEndpoint)?;
             told(Step::To(seat.endpoint()));
             let ready = match seat
-                .ready(Wanted {
-                    settings: &self.settings,
-                    room: &self.kept.room,
-                    worker,
-                    idempotent,
-                    upgrades,
-                    fresh: again.fresh,
-                })
+                .ready(
+                    Wanted {
+                        settings: &self.settings,
+                        room: &self.kept.room,
+                        worker,
+                        idempotent,
+                        upgrades,
+                        fresh: again.fresh,
+                    },
+                    &mut told,
+                )
                 .await
             {
                 Ok(ready) => ready,
@@ -200,8 +212,10 @@ impl Upstream {
                     if news {
                         seat.failed(self.settings.eject);
                     }
-                    if let Failure::NoRoom = failure {
-                        return Err(failure);
+                    match &failure {
+                        Failure::NoRoom => return Err(failure),
+                        Failure::Connect(error) => told(Step::Unreached(seat.endpoint(), error)),
+                        _ => {}
                     }
                     again.tried.push(seat.member().clone());
                     if !again.may_detour() || !self.members.has_untried(&again.tried) {

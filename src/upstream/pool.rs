@@ -150,6 +150,21 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn however_many_the_upstream_has_closed_none_of_them_is_taken() {
+        let (pools, last) = (Pools::new(1), Pools::new(1));
+        let peers: Vec<_> = (0..200).map(|_| idle(&pools, 0)).collect();
+        drop(peers);
+        drop(idle(&last, 0));
+        while last.idle() > 0 {
+            // What the runtime hears of this one, it hears of all before.
+            yield_now().await;
+            last.prune(0);
+        }
+        yield_now().await;
+        assert!(pools.take(0, true).is_none());
+    }
+
+    #[tokio::test]
     async fn one_of_another_workers_is_taken_and_stays_with_its_taker() {
         let pools = Pools::new(3);
         let _peer = idle(&pools, 1);

@@ -3,6 +3,7 @@
 use super::connect::connect;
 use super::endpoint::{Connections, Seat};
 use super::error::Failure;
+use super::forward::Told;
 use super::http1;
 use super::http2::{Lease, NoLease};
 use super::pool::Pools;
@@ -38,18 +39,20 @@ enum Found {
 
 impl Seat {
     /// A connection that is ready: one that is there, else a new one. Where there may be no more, it waits for one, at most
-    /// for `connect_timeout`, as HAProxy does; then a new one may still have to be made.
+    /// for `connect_timeout`, as HAProxy does, and `told` hears of it; then a new one may still have to be made.
     ///
     /// # Errors
     /// Why there is none, and whether that is news about the endpoint.
-    pub(super) async fn ready(&self, wanted: Wanted<'_>) -> Result<Ready, NoLease> {
+    pub(super) async fn ready(&self, wanted: Wanted<'_>, told: &mut Told<'_>) -> Result<Ready, NoLease> {
         let Wanted { room, worker, idempotent, upgrades, fresh, .. } = wanted;
         let make_room = || self.make_room();
         let pools = match &*self.member().connections {
             Connections::Http1(pools) => pools,
-            Connections::Http2(pool) => return Ok(Ready::Http2(Box::pin(pool.lease(worker, room, make_room)).await?)),
+            Connections::Http2(pool) => {
+                return Ok(Ready::Http2(Box::pin(pool.lease(worker, room, told, make_room)).await?));
+            }
             Connections::Tls(pools, pool) if upgrades || pool.chose_http1() => pools,
-            Connections::Tls(pools, pool) => match Box::pin(pool.lease(worker, room, make_room)).await {
+            Connections::Tls(pools, pool) => match Box::pin(pool.lease(worker, room, told, make_room)).await {
                 Ok(lease) => return Ok(Ready::Http2(lease)),
                 Err(_) if pool.chose_http1() => pools,
                 Err(no_lease) => return Err(no_lease),
@@ -62,14 +65,19 @@ impl Seat {
             return Ok(Ready::Http1(connection));
         }
         // Boxed, as is all that is seldom needed: the future of every request has room for it.
-        Box::pin(self.dial_or_wait(wanted, pools)).await.map(Ready::Http1)
+        Box::pin(self.dial_or_wait(wanted, pools, told)).await.map(Ready::Http1)
     }
 
-    async fn dial_or_wait(&self, wanted: Wanted<'_>, pools: &Pools) -> Result<Box<http1::Connection>, NoLease> {
+    async fn dial_or_wait(
+        &self,
+        wanted: Wanted<'_>,
+        pools: &Pools,
+        told: &mut Told<'_>,
+    ) -> Result<Box<http1::Connection>, NoLease> {
         let Wanted { settings, room, worker, .. } = wanted;
         let spot = match (!room.is_crowded()).then(|| room.try_enter()).flatten() {
             Some(spot) => spot,
-            None => match self.wait(wanted, pools).await? {
+            None => match self.wait(wanted, pools, told).await? {
                 Found::Spot(spot) => spot,
                 Found::Idle(connection) => return Ok(connection),
             },
@@ -79,13 +87,13 @@ impl Seat {
     }
 
     /// Waits for a connection that is ready, or for the right to make one.
-    async fn wait(&self, wanted: Wanted<'_>, pools: &Pools) -> Result<Found, NoLease> {
+    async fn wait(&self, wanted: Wanted<'_>, pools: &Pools, told: &mut Told<'_>) -> Result<Found, NoLease> {
         let Wanted { settings, room, worker, idempotent, fresh, .. } = wanted;
         let find = || {
             let idle = (!fresh).then(|| pools.take(worker, idempotent)).flatten().map(Found::Idle);
             idle.or_else(|| room.try_enter().map(Found::Spot))
         };
-        let waited = room.wait(settings.connect_timeout, find, || self.make_room()).await;
+        let waited = room.wait_and_tell(told, settings.connect_timeout, find, || self.make_room()).await;
         // That is ours, and says nothing about the endpoint.
         waited.map_err(|_| NoLease { failure: Failure::NoRoom, news: false })
     }
@@ -117,3 +125,6 @@ impl Ready {
         matches!(self, Ready::Http2(_))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -120,9 +120,11 @@ where
                 Poll::Ready(None)
             }
             Poll::Ready(Some(Err(failure))) => {
-                // The connection or the stream is gone, and the exchange with it.
-                if let Some(mut exchange) = this.exchange.take() {
-                    exchange.faults.count(&failure);
+                exchange.faults.count(&failure);
+                if exchange.connection.stands_behind(&failure) {
+                    this.abandon();
+                } else if let Some(mut exchange) = this.exchange.take() {
+                    // The connection or the stream is gone, and the exchange with it.
                     exchange.stop();
                 }
                 Poll::Ready(Some(Err(failure)))

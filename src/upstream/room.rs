@@ -15,6 +15,8 @@ use arc_swap::ArcSwap;
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::timeout;
 
+use super::forward::{Step, Told};
+
 /// The count of one upstream. A cheap handle.
 #[derive(Debug, Clone)]
 pub(super) struct Room(Arc<Inner>);
@@ -124,6 +126,20 @@ impl Room {
             }
         };
         timeout(patience, found).await.map_err(|_| Full)
+    }
+
+    /// The same, and `told` hears when it begins to wait and when that is over. A waiter that leaves says nothing.
+    pub(super) async fn wait_and_tell<T>(
+        &self,
+        told: &mut Told<'_>,
+        patience: Duration,
+        find: impl FnMut() -> Option<T>,
+        make_room: impl Fn(),
+    ) -> Result<T, Full> {
+        told(Step::Waits);
+        let waited = self.wait(patience, find, make_room).await;
+        told(Step::Goes);
+        waited
     }
 }
 

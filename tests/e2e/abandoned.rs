@@ -189,6 +189,75 @@ async fn the_connection_of_an_abandoned_exchange_is_not_used_again() {
     assert!(upstream.connections() >= 2);
 }
 
+/// What is no answer: a head that is none, a body that is none in its first piece, and one that is none further on.
+const NO_ANSWERS: [&[&str]; 3] = [
+    &["HTTP/1.1 200 OK\r\nContent-Length: 2, 3\r\n\r\n"],
+    &["HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"],
+    &["HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\npart\r\n", "zz\r\n"],
+];
+
+#[tokio::test]
+async fn an_upstream_that_sends_no_answer_keeps_the_permit_until_it_has_ended() {
+    for (mode, is_told) in [("abort", true), ("finish", false)] {
+        for pieces in NO_ANSWERS {
+            let (gate, upstream, mut call) = answered_by_none(pieces, mode).await;
+            if is_told {
+                soon("the upstream to be told", call.until_hung_up()).await;
+            } else {
+                assert!(nothing_comes(call.until_hung_up()).await, "the upstream was told of {pieces:?}");
+            }
+            // What it sends now is nothing either, not even an answer.
+            let _ = call.send_raw("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok0\r\n\r\n").await;
+            keeps_its_permit_until(gate, upstream, || async { call.close() }).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn reset_closes_the_connection_of_an_upstream_that_sends_no_answer() {
+    for pieces in NO_ANSWERS {
+        let (gate, mut upstream, mut call) = answered_by_none(pieces, "reset").await;
+        soon("the connection to be closed", call.until_hung_up()).await;
+        permits_are_all_back(&gate, &mut upstream, 1).await;
+        assert_eq!(upstream.inside(), 1, "it works on");
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_answer_ends_no_abandoned_exchange() {
+    for pieces in NO_ANSWERS {
+        let Abandoned { gate, upstream, mut call } = Abandoned::start("").await;
+        soon("the upstream to be told", call.until_hung_up()).await;
+        for piece in pieces {
+            call.send_raw(piece).await.unwrap();
+        }
+        keeps_its_permit_until(gate, upstream, || async { call.close() }).await;
+    }
+}
+
+/// Limit 1, queue 1, and a request inside whose client has had what there was of these pieces of an answer.
+async fn answered_by_none(pieces: &[&str], on_client_gone: &str) -> (Sluicegate, Upstream, Call) {
+    let mut upstream = Upstream::start().await;
+    let route = format!("on_client_gone = \"{on_client_gone}\"");
+    let gate = Sluicegate::with_limit(1).queue(1).route(&route).in_front_of(&upstream).await;
+    let mut client = gate.get("/none").await;
+    let mut call = soon("the request", upstream.next()).await;
+    let (last, first) = pieces.split_last().expect("there is one");
+    for piece in first {
+        call.send_raw(piece).await.unwrap();
+    }
+    if first.is_empty() {
+        call.send_raw(last).await.unwrap();
+        client.answer().await.expect(502, "upstream_protocol");
+    } else {
+        let mut framing = client.head().await.answer_framing("GET");
+        assert_eq!(client.piece(&mut framing).await.unwrap().unwrap(), b"part");
+        call.send_raw(last).await.unwrap();
+        assert!(client.body(&mut framing).await.is_err(), "it looks complete");
+    }
+    (gate, upstream, call)
+}
+
 /// Limit 1, queue 1, and a request inside whose client has left.
 struct Abandoned {
     gate: Sluicegate,

@@ -1,7 +1,7 @@
 //! No more connections than may be: the longest idle one makes room, and if none is idle, nobody is accepted.
 
 use crate::support::http2::Http2;
-use crate::support::{Client, Setup, Sluicegate, Upstream, nothing_comes, permits_are_all_back, soon, until};
+use crate::support::{Client, Setup, Sluicegate, Upstream, answered, nothing_comes, permits_are_all_back, soon, until};
 
 /// Three connections at most, and more permits than that.
 fn crowded() -> Setup {
@@ -18,12 +18,6 @@ async fn idle(gate: &Sluicegate, upstream: &mut Upstream) -> Client {
     let mut client = gate.client().await;
     answered(&mut client, upstream).await;
     client
-}
-
-async fn answered(client: &mut Client, upstream: &mut Upstream) {
-    client.get("/").await;
-    soon("the request", upstream.next()).await.respond(200, "").await;
-    assert_eq!(client.answer().await.status, 200);
 }
 
 #[tokio::test]

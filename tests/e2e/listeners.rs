@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 use crate::support::bridge::{Bridge, Directory};
 use crate::support::certificates::Ca;
 use crate::support::tools::times;
-use crate::support::{Client, Setup, Sluicegate, Upstream, permits_are_all_back, soon};
+use crate::support::{Client, Setup, Sluicegate, Upstream, answered, permits_are_all_back, soon};
 
 /// A port that nobody listens on, nor is given by the kernel soon: it has just been given away.
 fn free_port() -> SocketAddr {
@@ -23,12 +23,6 @@ fn listening(setup: &Setup, upstream: &Upstream, more: &[&str]) -> String {
     let text = setup.text(&upstream.url());
     assert!(text.contains("\"127.0.0.1:0\"]"), "{text}");
     text.replace("\"127.0.0.1:0\"]", &format!("\"127.0.0.1:0\"{more}]"))
-}
-
-async fn answered(client: &mut Client, upstream: &mut Upstream) {
-    client.get("/").await;
-    soon("the request", upstream.next()).await.respond(200, "").await;
-    assert_eq!(client.answer().await.status, 200);
 }
 
 async fn is_refused(address: SocketAddr) -> bool {

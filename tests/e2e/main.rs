@@ -17,6 +17,7 @@ mod corners;
 mod corners_body;
 mod corners_pace;
 mod crowding;
+mod cut_uploads;
 mod deadlines;
 mod deploy;
 mod docs;

@@ -10,13 +10,12 @@ use crate::support::bridge::Bridge;
 use crate::support::certificates::Ca;
 use crate::support::client::head_of;
 use crate::support::random::Random;
-use crate::support::{Client, Setup, Sluicegate, Upstream, soon, until};
+use crate::support::{Client, Setup, Sluicegate, Upstream, answered, soon, until};
 
 /// One that says when a connection rests, which is after a quarter of `idle_timeout`.
 async fn resting(setup: &Setup, idle_timeout: &str, upstream: &Upstream) -> Sluicegate {
-    let text = setup.clone().server(&format!("idle_timeout = \"{idle_timeout}\"")).text(&upstream.url());
-    let level = ("SLUICEGATE__LOG__LEVEL", "info,sluicegate::server::rest=trace");
-    Sluicegate::configured_with(&text, &[], &[level]).await
+    let level = "[log]\nlevel = \"info,sluicegate::server::rest=trace\"";
+    setup.clone().server(&format!("idle_timeout = \"{idle_timeout}\"\n{level}")).in_front_of(upstream).await
 }
 
 /// How often a connection has come to rest. One that has just been accepted begins so.
@@ -36,12 +35,6 @@ async fn rested(gate: &Sluicegate, upstream: &mut Upstream) -> Client {
     answered(&mut client, upstream).await;
     until_rests(gate, before + 2).await;
     client
-}
-
-async fn answered(client: &mut Client, upstream: &mut Upstream) {
-    client.get("/").await;
-    soon("the request", upstream.next()).await.respond(200, "").await;
-    assert_eq!(client.answer().await.status, 200);
 }
 
 #[tokio::test]
@@ -171,16 +164,15 @@ async fn the_longest_resting_connection_makes_room() {
 #[tokio::test]
 async fn a_client_that_leaves_or_closes_its_side_at_rest_is_gone() {
     let mut upstream = Upstream::start().await;
-    let setup = Sluicegate::with_limit(1).admin();
-    let gate = setup.server("idle_timeout = \"4s\"").in_front_of(&upstream).await;
+    let gate = resting(&Sluicegate::with_limit(1).admin(), "40s", &upstream).await;
     let mut clients = Vec::new();
     for _ in 0..3 {
         let mut client = gate.client().await;
         answered(&mut client, &mut upstream).await;
         clients.push(client);
     }
-    // They rest after a second, and are closed for idling only after four.
-    sleep(Duration::from_millis(1200)).await;
+    // Each of them rested before it was asked, and does again. They are closed for idling long after this.
+    until_rests(&gate, 6).await;
     let mut half = clients.remove(0);
     half.half_close().await;
     half.expect_closed().await;

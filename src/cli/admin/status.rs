@@ -9,7 +9,7 @@ use super::{Reach, member};
 /// What is asked for.
 pub(super) const PATH: &str = "/api/v1/status";
 const TITLES: [&str; 7] = ["LIMIT", "IN FLIGHT", "QUEUE", "OLDEST", "ADMITTED", "REJECTED", "OVERRIDE"];
-const UPSTREAM_TITLES: [&str; 4] = ["UPSTREAM", "ENDPOINT", "IN FLIGHT", "STATE"];
+const UPSTREAM_TITLES: [&str; 5] = ["UPSTREAM", "ENDPOINT", "IN FLIGHT", "ERRORS", "STATE"];
 
 /// What there is to see, as tables or as it came.
 pub(super) fn show(reach: &Reach, json: bool) -> Result<String, String> {
@@ -131,6 +131,7 @@ fn endpoints(status: &Value) -> Result<Vec<Vec<String>>, String> {
                 text(member(upstream, "/name")?),
                 text(member(endpoint, "/endpoint")?),
                 format!("{in_flight}{slots}"),
+                member(endpoint, "/errors")?.as_u64().unwrap_or(0).to_string(),
                 state,
             ]);
         }
@@ -155,9 +156,10 @@ mod tests {
             {"name": "reports", "in_flight": 0, "limit": 2, "queue_length": 0, "queue": 16, "oldest_seconds": null,
              "admitted": 0, "rejected": {}, "override": null, "dry_run": true},
         ], "upstreams": [{"name": "app", "endpoints": [
-            {"endpoint": "10.0.0.1:3000", "state": "up", "in_flight": 3, "slots": 4},
-            {"endpoint": "10.0.0.2:3000", "state": "ejected", "in_flight": 0, "slots": null},
-            {"endpoint": "10.0.0.3:3000", "state": "paused", "in_flight": 0, "slots": null, "paused_for_seconds": 2.1},
+            {"endpoint": "10.0.0.1:3000", "state": "up", "in_flight": 3, "slots": 4, "errors": 0},
+            {"endpoint": "10.0.0.2:3000", "state": "ejected", "in_flight": 0, "slots": null, "errors": 12},
+            {"endpoint": "10.0.0.3:3000", "state": "paused", "in_flight": 0, "slots": null, "errors": 0,
+             "paused_for_seconds": 2.1},
         ]}]})
     }
 
@@ -171,10 +173,10 @@ mod tests {
              api            3/8  2/100    0.4s     12345         8  limit 8 until 2026-03-01T12:00:00Z by 127.0.0.1\n\
              reports        0/2   0/16       -         0         0\n\
              \n\
-             UPSTREAM       ENDPOINT  IN FLIGHT  STATE\n\
-             app       10.0.0.1:3000        3/4  up\n\
-             app       10.0.0.2:3000          0  ejected\n\
-             app       10.0.0.3:3000          0  paused for 3s\n"
+             UPSTREAM       ENDPOINT  IN FLIGHT  ERRORS  STATE\n\
+             app       10.0.0.1:3000        3/4       0  up\n\
+             app       10.0.0.2:3000          0      12  ejected\n\
+             app       10.0.0.3:3000          0       0  paused for 3s\n"
         );
         let nothing = json!({"draining": false, "limits": [], "upstreams": []});
         assert_eq!(describe(&nothing, None, None).unwrap(), "no limits\n");

@@ -12,10 +12,15 @@ use super::framing::Malformed;
 pub(super) struct Chunked {
     state: State,
     digits: u8,
-    /// Bytes of all extensions so far.
+    /// Bytes between the size of this chunk and what is behind it, where some servers fill up a field of fixed width. As
+    /// many as can be counted are far more than that.
+    padding: u8,
+    /// Bytes of extensions so far, less what came of data since.
     extension: u16,
     /// The trailers so far, with their line ends.
     trailers: Vec<u8>,
+    /// What was taken ahead of whoever asks.
+    first: Option<Next>,
     /// What was found wrong right behind the last data, which comes first.
     broken: Option<Malformed>,
 }
@@ -48,17 +53,32 @@ pub(super) enum Next {
     More,
 }
 
-/// Of all extensions of a body together, and of its trailers: far more than anybody sends.
+/// Of extensions beyond what comes of data, and of trailers: far more than anybody sends.
 const MAX_EXTENSION: u16 = 16 << 10;
 const MAX_TRAILERS: usize = 16 << 10;
 const MAX_FIELDS: usize = 100;
 
 impl Chunked {
+    /// Takes what is next off `input` for whoever asks later.
+    ///
+    /// # Errors
+    /// It is no chunked body, or there is something wrong right behind its first data.
+    pub(super) fn look_ahead(&mut self, input: &mut BytesMut) -> Result<(), Malformed> {
+        match self.next(input)? {
+            Next::More => {}
+            next => self.first = Some(next),
+        }
+        self.broken.map_or(Ok(()), Err)
+    }
+
     /// Takes what is next off `input`.
     ///
     /// # Errors
     /// It is no chunked body, or too much of it is for nobody.
     pub(super) fn next(&mut self, input: &mut BytesMut) -> Result<Next, Malformed> {
+        if let Some(first) = self.first.take() {
+            return Ok(first);
+        }
         if let Some(malformed) = self.broken {
             return Err(malformed);
         }
@@ -86,7 +106,7 @@ impl Chunked {
 
     /// Whether all of it has been taken.
     pub(super) fn is_over(&self) -> bool {
-        self.state == State::End && self.trailers.is_empty()
+        self.state == State::End && self.trailers.is_empty() && self.first.is_none()
     }
 
     /// Goes on to the next data or to the end.
@@ -103,12 +123,12 @@ impl Chunked {
     fn step(&mut self, byte: u8) -> Result<State, Malformed> {
         Ok(match (self.state, byte) {
             (State::SizeStart, byte) => {
-                self.digits = 1;
+                (self.digits, self.padding) = (1, 0);
                 State::Size(digit(byte)?)
             }
             (State::Size(size) | State::Padding(size) | State::Extension(size), b'\r') => State::SizeLineFeed(size),
             (State::Size(size) | State::Padding(size), b' ' | b'\t') => {
-                self.count_extension()?;
+                self.padding = self.padding.checked_add(1).ok_or(Malformed::Extension)?;
                 State::Padding(size)
             }
             (State::Size(size) | State::Padding(size), b';') => State::Extension(size),
@@ -125,7 +145,10 @@ impl Chunked {
                 State::Extension(size)
             }
             (State::SizeLineFeed(0), b'\n') => State::LineStart,
-            (State::SizeLineFeed(size), b'\n') => State::Data(size),
+            (State::SizeLineFeed(size), b'\n') => {
+                self.extension = self.extension.saturating_sub(size.try_into().unwrap_or(u16::MAX));
+                State::Data(size)
+            }
             (State::DataCarriageReturn, b'\r') => State::DataLineFeed,
             (State::DataLineFeed, b'\n') => State::SizeStart,
             (State::LineStart, b'\r') => State::EndLineFeed,

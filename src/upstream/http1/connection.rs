@@ -1,5 +1,6 @@
 //! A connection to the upstream.
 
+use std::future::poll_fn;
 use std::io;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
@@ -9,6 +10,7 @@ use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use http::request::Parts;
 use tokio::io::{AsyncReadExt, ReadBuf};
+use tokio::task::unconstrained;
 
 use super::out::Out;
 use super::receiving::Receiving;
@@ -88,9 +90,10 @@ impl Connection {
     /// system call.
     pub(in crate::upstream) fn is_quiet(&self) -> bool {
         let mut byte = [0];
-        // What TLS has to say to itself is no news.
-        let read = self.socket().poll_read(&mut Context::from_waker(Waker::noop()), &mut ReadBuf::new(&mut byte));
-        read.is_pending()
+        // What TLS has to say to itself is no news. A task that has read a lot in one go is told that there is nothing,
+        // whatever there is: this has to be true, and is no work.
+        let read = unconstrained(poll_fn(|cx| self.socket().poll_read(cx, &mut ReadBuf::new(&mut byte))));
+        pin!(read).poll(&mut Context::from_waker(Waker::noop())).is_pending()
     }
 
     /// Gives back what a large answer needed.

@@ -120,7 +120,7 @@ impl<B> Exchange<B> {
     }
 
     /// Reads and drops the answer, and sends what is left of the request's head. Ready when the upstream has sent all of it,
-    /// or has closed.
+    /// or has closed. What turns out to be no answer has no other end than the close.
     pub(in crate::upstream) fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if let Sent::No = self.sent {
             let (out, socket) = self.connection.sender();
@@ -128,10 +128,13 @@ impl<B> Exchange<B> {
                 self.sent = sent.map_or_else(Sent::Refused, |()| Sent::Yes);
             }
         }
-        if self.connection.receiving.is_before_head() && ready!(self.poll_response(cx)).is_err() {
+        if self.connection.receiving.is_before_head()
+            && let Err(failure) = ready!(self.poll_response(cx))
+            && !matches!(failure, Failure::Protocol(_))
+        {
             return Poll::Ready(());
         }
-        while let Some(Ok(_)) = ready!(self.poll_frame(cx)) {}
+        while let Some(Ok(_) | Err(Failure::Protocol(_))) = ready!(self.poll_frame(cx)) {}
         Poll::Ready(())
     }
 
@@ -141,6 +144,10 @@ impl<B> Exchange<B> {
             let request = connection.request.as_mut().expect("the request is present until the head has come");
             match connection.receiving.head(request.method == Method::HEAD, &mut request.headers) {
                 Ok(Some(response)) => {
+                    // What is wrong at once can still be told.
+                    if let Err(malformed) = connection.receiving.look_ahead() {
+                        return Poll::Ready(Err(protocol(malformed)));
+                    }
                     connection.request = None;
                     return Poll::Ready(Ok(response));
                 }

@@ -63,7 +63,7 @@ pub(super) fn framing(
     let mut length = None;
     for said in headers.get_all(CONTENT_LENGTH) {
         for number in said.as_bytes().split(|byte| *byte == b',') {
-            let number = digits(number.trim_ascii()).filter(|number| *number <= LONGEST).ok_or(Malformed::Length)?;
+            let number = declared_length(number.trim_ascii()).ok_or(Malformed::Length)?;
             if *length.get_or_insert(number) != number {
                 return Err(Malformed::Length);
             }
@@ -78,6 +78,11 @@ const LONGEST: u64 = i64::MAX as u64;
 fn is_chunked(coding: &HeaderValue) -> bool {
     let last = coding.as_bytes().rsplit(|byte| *byte == b',').next().unwrap_or_default();
     last.trim_ascii().eq_ignore_ascii_case(b"chunked")
+}
+
+/// The length that an answer declares with this.
+pub(in crate::upstream) fn declared_length(bytes: &[u8]) -> Option<u64> {
+    digits(bytes).filter(|length| *length <= LONGEST)
 }
 
 /// A number as HTTP writes it: digits and nothing else.

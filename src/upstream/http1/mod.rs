@@ -26,4 +26,5 @@ mod tests;
 
 pub(super) use connection::Connection;
 pub(super) use exchange::Exchange;
+pub(super) use framing::declared_length;
 pub use io::UpgradedIo;

@@ -29,6 +29,8 @@ enum Left {
     Chunked(Box<Chunked>),
     UntilClose,
     Nothing,
+    /// It is none, and nobody can tell where what comes ends but for the close.
+    Broken,
 }
 
 /// What there is of a body.
@@ -61,8 +63,12 @@ impl Receiving {
     /// The head, if it is there, with `fields`, emptied, for its fields. A request of HEAD wants it only.
     ///
     /// # Errors
-    /// There will be none.
+    /// There will be none. What [comes next](Receiving::next) is dropped until the close.
     pub(super) fn head(&mut self, head_only: bool, fields: &mut HeaderMap) -> Result<Option<Response<()>>, Malformed> {
+        self.read_head(head_only, fields).inspect_err(|_| self.left = Left::Broken)
+    }
+
+    fn read_head(&mut self, head_only: bool, fields: &mut HeaderMap) -> Result<Option<Response<()>>, Malformed> {
         while self.input.len() > self.seen {
             match head::read(&mut self.input, fields)? {
                 Begun::Head(head) => {
@@ -97,10 +103,23 @@ impl Receiving {
         Ok(None)
     }
 
+    /// Looks at what has come of the body with the head.
+    ///
+    /// # Errors
+    /// It is none, as when [`next`](Receiving::next) says so.
+    pub(super) fn look_ahead(&mut self) -> Result<(), Malformed> {
+        match &mut self.left {
+            Left::Chunked(chunked) if !self.input.is_empty() => {
+                chunked.look_ahead(&mut self.input).inspect_err(|_| self.left = Left::Broken)
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// What is next of the body.
     ///
     /// # Errors
-    /// What comes is no body.
+    /// What comes is no body. From then on there is nothing of it, and what was read is dropped.
     pub(super) fn next(&mut self) -> Result<Next, Malformed> {
         Ok(match &mut self.left {
             Left::Nothing => Next::End,
@@ -115,8 +134,18 @@ impl Receiving {
                 Next::Frame(Frame::data(self.input.split_to(here).freeze()))
             }
             Left::UntilClose => Next::Frame(Frame::data(self.input.split().freeze())),
+            Left::Broken => {
+                self.input.clear();
+                Next::More
+            }
             Left::Chunked(chunked) => {
-                let next = chunked.next(&mut self.input)?;
+                let next = match chunked.next(&mut self.input) {
+                    Ok(next) => next,
+                    Err(malformed) => {
+                        self.left = Left::Broken;
+                        return Err(malformed);
+                    }
+                };
                 if chunked.is_over() {
                     self.left = Left::Nothing;
                 }

@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use super::connect::{NoConnection, connect};
 use super::connection::{Connection, Lease, MAX_STREAMS};
 use crate::upstream::error::Failure;
+use crate::upstream::forward::Told;
 use crate::upstream::room::{Room, Spot};
 use crate::upstream::settings::Settings;
 use crate::upstream::site::Site;
@@ -80,7 +81,7 @@ impl Pool {
     }
 
     /// A place for one stream. It waits for a connection to be made, if it has to, or for one to have a place, where there is
-    /// no room for another; `make_room` may close one that idles elsewhere.
+    /// no room for another; then `told` hears of it, and `make_room` may close one that idles elsewhere.
     ///
     /// # Errors
     /// Why the connection that it waited for could not be made, or that each of them was gone or full at once, or that there
@@ -92,6 +93,7 @@ impl Pool {
         &self,
         worker: usize,
         room: &Room,
+        told: &mut Told<'_>,
         make_room: impl Fn(),
     ) -> Result<Lease, NoLease> {
         let patience = self.0.settings.connect_timeout;
@@ -99,7 +101,10 @@ impl Pool {
             // It is in no pool, and closes with its one stream.
             let spot = match (!room.is_crowded()).then(|| room.try_enter()).flatten() {
                 Some(spot) => spot,
-                None => room.wait(patience, || room.try_enter(), make_room).await.map_err(|_| no_room())?,
+                None => {
+                    let waited = room.wait_and_tell(told, patience, || room.try_enter(), make_room);
+                    waited.await.map_err(|_| no_room())?
+                }
             };
             let connection =
                 self.0.connect(spot).await.map_err(|error| NoLease { failure: error.into(), news: true })?;
@@ -110,7 +115,7 @@ impl Pool {
                 Some(joined) => joined,
                 None => {
                     let join = || self.join_or_dial(worker, room);
-                    room.wait(patience, join, &make_room).await.map_err(|_| no_room())?
+                    room.wait_and_tell(told, patience, join, &make_room).await.map_err(|_| no_room())?
                 }
             };
             let mut outcome = match joined {

@@ -109,7 +109,7 @@ const ENDING: Ending = Ending { on_client_gone: OnClientGone::Abort, abort_grace
 const HOW: How = How { worker: 0, ending: ENDING, slot: false };
 
 async fn lease(pool: &Pool) -> Result<Lease, NoLease> {
-    pool.lease(0, &Room::new(), || ()).await
+    pool.lease(0, &Room::new(), &mut |_| (), || ()).await
 }
 
 async fn open(pool: &Pool) -> (stream::Stream, exchange::HeadFuture<()>) {

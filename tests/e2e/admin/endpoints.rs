@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::support::sluicegate::free_address;
 use crate::support::{Sluicegate, Upstream, soon, until};
 
 async fn endpoint(gate: &Sluicegate, address: SocketAddr) -> Value {
@@ -12,6 +13,21 @@ async fn endpoint(gate: &Sluicegate, address: SocketAddr) -> Value {
     let endpoints = list["upstreams"][0]["endpoints"].as_array().unwrap().clone();
     let address = address.to_string();
     endpoints.into_iter().find(|endpoint| endpoint["endpoint"] == address.as_str()).expect("it is listed")
+}
+
+#[tokio::test]
+async fn a_single_endpoint_that_refuses_stays_up_and_its_errors_are_to_be_seen() {
+    let nobody = free_address();
+    let mut gate = Sluicegate::with_limit(1).admin().in_front_of_url(&format!("http://{nobody}")).await;
+    for _ in 0..7 {
+        gate.get("/").await.answer().await.expect(502, "connect_failed");
+    }
+    let shown = gate.command(&["status"]).await.stdout;
+    let row = shown.lines().find(|line| line.contains(&nobody.to_string())).expect("it is listed");
+    assert_eq!(row.split_whitespace().collect::<Vec<_>>(), ["default", &nobody.to_string(), "0", "7", "up"], "{shown}");
+    // Which one it is, where there are several, only this says.
+    soon("the warning", gate.said(&format!("endpoint=\"{nobody}\""))).await;
+    assert_eq!(gate.stderr().matches("can't be reached").count(), 1, "it is said once a minute");
 }
 
 #[tokio::test]

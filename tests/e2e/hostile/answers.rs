@@ -2,7 +2,7 @@
 //! the client's answer breaks off. In either case its connection is not used again, and the permit comes back.
 
 use crate::support::http2::Http2;
-use crate::support::{Call, Setup, Sluicegate, Upstream, permits_are_all_back, soon};
+use crate::support::{AccessLog, Call, Setup, Sluicegate, Upstream, permits_are_all_back, soon};
 
 /// Heads that are none.
 const HEADS: &[&str] = &[
@@ -87,6 +87,50 @@ async fn a_head_that_is_none_is_a_502_and_its_connection_is_not_used_again() {
     permits_are_all_back(&gate, &mut upstream, 1).await;
 }
 
+/// Bodies of which the first piece shows that they are none.
+const NO_BODIES: &[&str] = &[
+    "zz\r\n",
+    "5;a\nb\r\nhello",
+    "2\r\nokX\r\n",
+    "2\r\nok\r\nzz\r\n",
+    "fffffffffffffffff\r\n",
+    "0\r\nno field\r\n\r\n",
+];
+
+#[tokio::test]
+async fn an_answer_whose_body_is_none_from_its_beginning_is_a_502() {
+    let mut upstream = Upstream::start().await;
+    let log = AccessLog::new("no-bodies");
+    let gate = one_permit().server(&log.table()).in_front_of(&upstream).await;
+    for body in NO_BODIES {
+        let mut client = gate.get("/none").await;
+        let mut call = soon("the request", upstream.next()).await;
+        call.send_raw(format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{body}")).await.unwrap();
+        client.answer().await.expect(502, "upstream_protocol");
+        call.close();
+    }
+    for line in log.about("/none", NO_BODIES.len()).await {
+        assert_eq!((&line["status"], &line["reason"]), (&502.into(), &"upstream_protocol".into()), "{line}");
+    }
+    permits_are_all_back(&gate, &mut upstream, 1).await;
+}
+
+#[tokio::test]
+async fn an_answer_without_a_body_has_a_length_that_is_one() {
+    let mut upstream = Upstream::start().await;
+    let gate = one_permit().in_front_of(&upstream).await;
+    for length in ["", "+5", "5x", "5, 5", "9223372036854775808", "99999999999999999999999"] {
+        for (method, status) in [("HEAD", "200 OK"), ("GET", "204 No Content"), ("GET", "304 Not Modified")] {
+            let mut client = gate.client().await;
+            client.request(method, "/", &[]).await;
+            let call = soon("the request", upstream.next()).await;
+            call.respond_raw(format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\n\r\n")).await;
+            client.answer().await.expect(502, "upstream_protocol");
+        }
+    }
+    permits_are_all_back(&gate, &mut upstream, 1).await;
+}
+
 #[tokio::test]
 async fn an_answer_that_breaks_off_never_looks_complete_and_its_connection_is_not_used_again() {
     let mut upstream = Upstream::start().await;
@@ -135,7 +179,7 @@ async fn what_comes_behind_an_answer_belongs_to_nobody() {
 #[tokio::test]
 async fn interim_answers_without_end_are_no_answer() {
     let mut upstream = Upstream::start().await;
-    let gate = one_permit().upstream("response_timeout = \"500ms\"").in_front_of(&upstream).await;
+    let gate = one_permit().upstream("response_timeout = \"2s\"").in_front_of(&upstream).await;
     let mut client = gate.get("/").await;
     let mut call = soon("the request", upstream.next()).await;
     let informing = async {

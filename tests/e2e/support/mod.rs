@@ -73,6 +73,13 @@ pub async fn one_of_three(mut attempt: impl AsyncFnMut() -> Result<(), String>) 
     panic!("none of three attempts kept the bound: {failures:#?}");
 }
 
+/// One request of a client that is connected, and its answer.
+pub async fn answered(client: &mut Client, upstream: &mut Upstream) {
+    client.get("/").await;
+    soon("the request", upstream.next()).await.respond(200, "").await;
+    assert_eq!(client.answer().await.status, 200);
+}
+
 /// An upstream that answers when told, whatever it speaks.
 pub trait Scripted {
     type Call: ScriptedCall;

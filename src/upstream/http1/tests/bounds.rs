@@ -42,7 +42,23 @@ fn extensions_and_trailers_are_bounded() {
     let many = "x".repeat(16 << 10);
     assert_eq!(ends(&answer(&format!("1;{many}\r\na\r\n0\r\n\r\n"))), (End::Failed, End::Failed));
     assert_eq!(ends(&answer(&format!("1 {}\r\na\r\n0\r\n\r\n", " ".repeat(16 << 10)))).0, End::Failed);
-    assert_eq!(ends(&answer(&"1;aaaaaaaa\r\na\r\n".repeat(2048))), (End::Failed, End::Failed));
+    assert_eq!(ends(&answer(&"1;aaaaaaaa\r\na\r\n".repeat(2400))), (End::Failed, End::Failed));
     assert_eq!(ends(&answer(&format!("0\r\nx: {many}\r\n\r\n"))), (End::Failed, End::Failed));
     assert_eq!(ends(&answer(&format!("0\r\n{}\r\n", "a: b\r\n".repeat(101)))).0, End::Failed);
+}
+
+#[test]
+fn a_long_answer_may_have_something_behind_each_size() {
+    let answer = |chunk: &str| {
+        let body = chunk.repeat(4000);
+        format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{body}0\r\n\r\n")
+    };
+    let complete = End::Complete { reusable: true };
+    // Padding is of each chunk.
+    assert_eq!(ends(&answer("2      \r\nok\r\n")), (complete, complete));
+    assert_eq!(ends(&answer(&format!("2{}\r\nok\r\n", " ".repeat(256)))).0, End::Failed);
+    // Extensions are counted against the data, which hyper does not.
+    let data = "z".repeat(32);
+    assert_eq!(ends(&answer(&format!("20;name=\"0123456789\"\r\n{data}\r\n"))), (complete, End::Failed));
+    assert_eq!(ends(&answer("2;name=\"0123456789\"\r\nok\r\n")).0, End::Failed);
 }
