@@ -35,8 +35,9 @@ async fn the_address_in_the_header_is_the_clients() {
         (b"PROXY UNKNOWN\r\n", "127.0.0.1"),
     ] {
         let whole = [header, get.as_bytes()].concat();
-        // In one write, apart, and the header byte by byte.
-        for cuts in [0..0, header.len()..header.len() + 1, 1..header.len()] {
+        // In one write, apart, and the header in pieces of which each ends elsewhere in it.
+        let apart = vec![header.len()];
+        for cuts in [vec![], apart, (1..header.len()).step_by(5).collect()] {
             let mut client = gate.client().await;
             let mut sent = 0;
             for cut in cuts {

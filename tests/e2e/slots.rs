@@ -65,7 +65,7 @@ async fn endpoints_with_one_slot_each_never_see_two_requests_at_once() {
 async fn who_finds_no_slot_waits_in_the_line_of_the_upstream() {
     let mut upstreams = some(2).await;
     let route = "[routes.free]\npath = \"/free\"\nlimit = \"none\"\n";
-    let setup = Sluicegate::with_limit(8).admin().upstream(SLOTS).route("queue_timeout = \"300ms\"").route(route);
+    let setup = Sluicegate::with_limit(8).admin().upstream(SLOTS).route("queue_timeout = \"1s\"").route(route);
     let gate = setup.in_front_of_all(urls(&upstreams)).await;
     let mut clients = vec![gate.get("/1").await, gate.get("/2").await];
     let mut calls: Vec<Call> = Vec::new();
