@@ -8,6 +8,7 @@ pub mod admin;
 pub mod admission;
 pub mod cli;
 pub mod config;
+mod digits;
 mod duration;
 mod files;
 #[cfg(test)]

@@ -4,6 +4,8 @@
 
 use std::time::Duration;
 
+use crate::digits;
+
 /// An object that is being written.
 pub(super) struct Object<'a>(&'a mut Vec<u8>);
 
@@ -78,7 +80,7 @@ impl<'a> Object<'a> {
     pub(super) fn number(&mut self, name: &'static str, value: Option<u64>) {
         if let Some(value) = value {
             self.0.extend_from_slice(name.as_bytes());
-            number(value, self.0);
+            digits::push(self.0, value);
         }
     }
 
@@ -97,9 +99,9 @@ impl<'a> Object<'a> {
             self.0.extend_from_slice(name.as_bytes());
             // Not `as_micros`, which counts in 128 bits.
             let (millis, micros) = (value.subsec_millis(), value.subsec_micros() % 1000);
-            number(value.as_secs().saturating_mul(1000) + u64::from(millis), self.0);
+            digits::push(self.0, value.as_secs().saturating_mul(1000) + u64::from(millis));
             self.0.push(b'.');
-            three_digits(micros, self.0);
+            digits::push_three(self.0, micros);
         }
     }
 
@@ -134,21 +136,6 @@ const fn in_each(byte: u8) -> u64 {
 /// Not zero if any of eight bytes is below `least`, which is 128 at the most: a byte's highest bit appears then.
 fn below(eight: u64, least: u8) -> u64 {
     eight.wrapping_sub(in_each(least)) & !eight & in_each(0x80)
-}
-
-/// A number.
-#[inline]
-pub(super) fn number(value: u64, out: &mut Vec<u8>) {
-    match value {
-        0..10 => out.push(b'0' + value as u8),
-        _ => out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes()),
-    }
-}
-
-/// A number below 1000 with all of its digits.
-#[inline]
-pub(super) fn three_digits(value: u32, out: &mut Vec<u8>) {
-    out.extend_from_slice(&[value / 100, value / 10 % 10, value % 10].map(|digit| b'0' + digit as u8));
 }
 
 #[cfg(test)]
@@ -192,20 +179,6 @@ mod tests {
                 }
                 text[at] = 0xc3;
             }
-        }
-    }
-
-    #[test]
-    fn numbers_have_their_digits() {
-        for value in [0, 7, 9, 10, 1234, u64::MAX] {
-            let mut out = Vec::new();
-            number(value, &mut out);
-            assert_eq!(out, value.to_string().as_bytes());
-        }
-        for value in 0..1000 {
-            let mut out = Vec::new();
-            three_digits(value, &mut out);
-            assert_eq!(out, format!("{value:03}").as_bytes());
         }
     }
 }

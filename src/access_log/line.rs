@@ -8,8 +8,9 @@ use http::{HeaderValue, Method, Uri, Version};
 use serde_json::{Map, Value};
 
 use super::entry::{Entry, Left};
-use super::json::{Object, name, number};
+use super::json::{Object, name};
 use super::stamp::Stamp;
+use crate::digits;
 use crate::telemetry::Parent;
 
 /// Appends `entry` as one JSON object and a line end. What is not known is left out.
@@ -103,7 +104,7 @@ fn address(ip: IpAddr, out: &mut Vec<u8>) {
                 if index > 0 {
                     out.push(b'.');
                 }
-                number(octet.into(), out);
+                digits::push(out, octet.into());
             }
         }
         IpAddr::V6(ip) => out.extend_from_slice(ip.to_string().as_bytes()),
@@ -132,7 +133,7 @@ fn trace_id(entry: &Entry) -> Option<String> {
         Some(traced) => Some(traced.trace.id_text()),
         None => {
             let parent = Parent::read(entry.traceparent.as_ref()?)?;
-            Some(format!("{:032x}", u128::from_be_bytes(parent.trace)))
+            Some(digits::hex::<16, 32>(parent.trace).map(char::from).iter().collect())
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::json::three_digits;
+use crate::digits;
 
 /// Writes times. Most are of the same second as the one before, of which only the end differs.
 #[derive(Debug, Default)]
@@ -26,7 +26,7 @@ impl Stamp {
             self.text.push(b'.');
         }
         out.extend_from_slice(&self.text);
-        three_digits(since.subsec_millis(), out);
+        digits::push_three(out, since.subsec_millis());
         out.push(b'Z');
     }
 }

@@ -44,6 +44,7 @@ mod rejection;
 mod service;
 mod settings;
 mod spool;
+mod sums;
 mod tally;
 #[cfg(test)]
 mod tests;

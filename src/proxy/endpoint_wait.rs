@@ -21,7 +21,7 @@ impl Forward {
     /// What it is to be told at once.
     pub(super) fn is_worth_waiting(&self, limits: Option<&Limits>) -> Result<(), Failure> {
         let patience = Patience { waited: Duration::ZERO, queue: longest_queue(limits), until: self.deadline };
-        self.route.upstream.is_worth_waiting(patience)
+        self.route().upstream.is_worth_waiting(patience)
     }
 
     /// Waits for an endpoint, and takes the time off what the upstream is told. Whether there is one then, sending will show.
@@ -34,7 +34,7 @@ impl Forward {
         exchange: Option<Instant>,
         waited: Option<Waited>,
     ) -> Result<(), Failure> {
-        let Route { upstream, settings, limits, .. } = &*self.route;
+        let Route { upstream, settings, limits, .. } = self.route();
         let start = Instant::now();
         let until = exchange.into_iter().chain(self.deadline).min();
         let waited = waited.map_or(Duration::ZERO, |waited| waited.wait);

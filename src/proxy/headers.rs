@@ -7,8 +7,8 @@ use http::header::{FORWARDED, HOST, VIA};
 use http::{HeaderMap, HeaderName, HeaderValue, Request};
 
 use super::client::Client;
-use super::digits;
 use super::seldom::Seldom;
+use crate::digits;
 use crate::upstream::Forwarded;
 
 pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -109,14 +109,7 @@ pub(super) fn request_id(headers: &HeaderMap) -> HeaderValue {
 
 /// 128 random bits.
 pub(super) fn new_request_id() -> HeaderValue {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let mut bits = fastrand::u128(..);
-    let id = [(); 32].map(|()| {
-        let digit = DIGITS[(bits & 15) as usize];
-        bits >>= 4;
-        digit
-    });
-    HeaderValue::from_bytes(&id).expect("hexadecimal digits")
+    HeaderValue::from_bytes(&digits::hex::<16, 32>(fastrand::u128(..).to_be_bytes())).expect("hexadecimal digits")
 }
 
 /// The host that a request is for: of its target if that has one, else of its `Host` field (RFC 9112 §3.2.2).

@@ -5,6 +5,7 @@
 //! the exchange, not with the client: see [`upstream`](crate::upstream).
 
 mod adaptive;
+mod arrival;
 mod body;
 mod changes;
 mod claim;
@@ -12,7 +13,6 @@ mod client;
 mod connections;
 mod cors;
 mod deadline;
-mod digits;
 mod endpoint_wait;
 mod explain;
 mod forward;

@@ -10,15 +10,15 @@ use std::task::{Context, Poll, ready};
 
 use http::{Request, Response};
 
+use super::arrival::Arrival;
 use super::body::Body;
 use super::claim::RouteKeys;
-use super::forward::{Arrival, Forward, Forwarding};
-use super::handle::{Proxy, turn_away};
+use super::forward::{Forward, Forwarding, Once};
+use super::handle::turn_away;
 use super::preflight::is_preflight;
 use super::record::Record;
 use super::reply::{About, Reply};
 use super::request_body::RequestBody;
-use super::shared::Route;
 use crate::admission::{Claim, Error, Limits, Reason, Rejection, ResponseFuture};
 
 /// A request on its way.
@@ -31,17 +31,12 @@ use crate::admission::{Claim, Error, Limits, Reason, Rejection, ResponseFuture};
 pub struct Passage {
     step: Step,
     /// For the answer where the step can give none.
-    spare: Arrival,
+    arrival: Arc<Arrival>,
 }
 
 /// How far it has come.
-#[allow(clippy::large_enum_variant, reason = "the large ones are those that most requests are at")]
+#[allow(clippy::large_enum_variant, reason = "the large one is what most requests are at")]
 pub(super) enum Step {
-    Begun {
-        proxy: Proxy,
-        request: Request<RequestBody>,
-        arrival: Arrival,
-    },
     Admitting(Admitting),
     Forwarding(Forwarding),
     /// What few requests have to do before they go on.
@@ -51,15 +46,26 @@ pub(super) enum Step {
 }
 
 impl Passage {
-    pub(super) fn new(proxy: Proxy, request: Request<RequestBody>, arrival: Arrival) -> Self {
-        let spare = arrival.clone();
-        Passage { step: Step::Begun { proxy, request, arrival }, spare }
+    /// Takes the first step at once: it waits for nothing.
+    pub(super) fn begin(arrival: Arrival, first: impl FnOnce(&mut Arc<Arrival>) -> Step) -> Self {
+        let mut passage = Passage { step: Step::Over, arrival: Arc::new(arrival) };
+        let Passage { step, arrival } = &mut passage;
+        if catch_unwind(AssertUnwindSafe(|| *step = first(arrival))).is_err() {
+            passage.step = Step::Answered(passage.fail());
+        }
+        passage
+    }
+
+    /// A panic's own message has gone to standard error.
+    #[cold]
+    fn fail(&mut self) -> Response<Body> {
+        tracing::error!(request_id = ?self.arrival.request_id, "a request failed in the proxy");
+        self.give_up(Reply::internal())
     }
 
     /// The answer to a request that had none.
     fn give_up(&mut self, reply: Reply) -> Response<Body> {
-        let route = self.spare.record.live().and_then(|live| live.route()).map(|route| &**route);
-        let response = reply.into_response(&About { close: true, ..self.spare.about(route) });
+        let response = reply.into_response(&About { close: true, ..self.arrival.about() });
         self.step = Step::Over;
         response
     }
@@ -73,14 +79,10 @@ impl Future for Passage {
         match catch_unwind(AssertUnwindSafe(|| this.step.poll(cx))) {
             Ok(Poll::Ready(response)) => Poll::Ready(response),
             Ok(Poll::Pending) => {
-                ready!(this.spare.record.poll_cancelled(cx));
+                ready!(this.arrival.record.poll_cancelled(cx));
                 Poll::Ready(this.give_up(Reply::cancelled()))
             }
-            Err(_) => {
-                // The panic's own message has gone to standard error.
-                tracing::error!(request_id = ?this.spare.request_id, "a request failed in the proxy");
-                Poll::Ready(this.give_up(Reply::internal()))
-            }
+            Err(_) => Poll::Ready(this.fail()),
         }
     }
 }
@@ -89,13 +91,6 @@ impl Step {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Response<Body>> {
         loop {
             match self {
-                // Begun => any other
-                Step::Begun { .. } => {
-                    let Step::Begun { proxy, request, arrival } = std::mem::replace(self, Step::Over) else {
-                        unreachable!("the step was just matched")
-                    };
-                    *self = proxy.pass(request, arrival);
-                }
                 Step::Admitting(admitting) => return Pin::new(admitting).poll(cx),
                 Step::Forwarding(forwarding) => {
                     let Ok(response) = ready!(forwarding.as_mut().poll(cx));
@@ -118,10 +113,8 @@ impl Step {
 
 /// A request at its limits, and then on its way upstream.
 pub(super) struct Admitting {
-    route: Arc<Route>,
-    limits: Limits,
-    arrival: Arrival,
-    admitting: ResponseFuture<Forward, RequestBody, Option<RouteKeys>>,
+    arrival: Arc<Arrival>,
+    admitting: ResponseFuture<Once, RequestBody, Option<RouteKeys>>,
 }
 
 impl Admitting {
@@ -136,21 +129,17 @@ impl Admitting {
         request: Request<RequestBody>,
         forward: Forward,
     ) -> Result<Self, Response<Body>> {
-        let (route, limits, arrival) = (forward.route.clone(), limits.clone(), forward.arrival.clone());
+        let arrival = forward.arrival.clone();
+        let route = forward.route();
         // A browser sends no credentials with a preflight: those of all keys share a turn.
-        let keys = (!route.keys.is_empty() && !is_preflight(&request)).then(|| RouteKeys {
-            route: route.clone(),
-            client: arrival.client.clone(),
-            quotas: arrival.quotas.clone(),
-            live: arrival.record.live().cloned(),
-        });
+        let keys = (!route.keys.is_empty() && !is_preflight(&request)).then(|| RouteKeys(arrival.clone()));
         if let Some(limit) = keys.as_ref().and_then(|keys| keys.refused_by(&request)) {
             let rejection = limits.limiters()[limit].refuse(Reason::KeyLimit);
             let rejection = rejection.map(|rejection| Rejection { limit, ..rejection });
-            return Err(turn_away(&route, &arrival, Reason::KeyLimit, rejection));
+            return Err(turn_away(route, &arrival, Reason::KeyLimit, rejection));
         }
-        let admitting = limits.admit(request, claim, keys, forward);
-        Ok(Admitting { route, limits, arrival, admitting })
+        let admitting = limits.admit(request, claim, keys, Once(Some(forward)));
+        Ok(Admitting { arrival, admitting })
     }
 }
 
@@ -160,18 +149,20 @@ impl Future for Admitting {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Response<Body>> {
         let this = self.get_mut();
         let polled = Pin::new(&mut this.admitting).poll(cx);
-        if let Some(told) = &this.arrival.told {
+        if let Some(told) = this.arrival.told() {
             told.stands(|| Pin::new(&this.admitting).standing());
         }
         let error = match ready!(polled) {
             Ok(response) => return Poll::Ready(response),
             Err(error) => error,
         };
-        let mut about = this.arrival.about(Some(&this.route));
+        let mut about = this.arrival.about();
         let reply = match error {
             Error::Rejected(rejection) => {
-                this.route.count_rejection(rejection.reason);
-                let limiter = &this.limits.limiters()[rejection.limit];
+                let route = about.on.expect("a limit is a route's");
+                route.count_rejection(rejection.reason);
+                let limits = route.limits.as_ref().expect("the one that has turned it away");
+                let limiter = &limits.limiters()[rejection.limit];
                 about.limit = Some(limiter.name());
                 about.record.rejected_by(limiter.name());
                 Reply::rejected(&rejection, limiter.settings().reject_status)

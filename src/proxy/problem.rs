@@ -2,7 +2,7 @@
 //!
 //! Written by hand into one buffer: under overload, it is what most clients get.
 
-use super::digits;
+use crate::digits;
 
 /// What it says, in the order of its fields.
 #[derive(Debug)]

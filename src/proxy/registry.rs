@@ -7,7 +7,7 @@
 mod phase;
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -33,6 +33,8 @@ pub struct Registry {
 #[derive(Debug, Default)]
 struct Shard {
     slots: Mutex<Slots>,
+    /// How many there have been.
+    count: AtomicU64,
     /// What has become of those that no route took.
     unrouted: Counts,
 }
@@ -41,8 +43,6 @@ struct Shard {
 struct Slots {
     slots: Vec<Weak<Live>>,
     free: Vec<usize>,
-    /// How many there have been.
-    count: u64,
 }
 
 /// A request that is under way.
@@ -70,7 +70,8 @@ pub struct Live {
     outcome: AtomicU8,
     shard: Arc<Shard>,
     worker: usize,
-    slot: usize,
+    /// Given to it under the lock, before anybody else can see it.
+    slot: AtomicUsize,
 }
 
 #[derive(Debug, Default)]
@@ -119,14 +120,11 @@ impl Registry {
             return None;
         }
         let shard = &self.shards[worker];
-        let mut slots = shard.lock();
-        slots.count += 1;
-        // Those of one worker are this far apart.
-        let tag = (slots.count - 1) * self.shards.len() as u64 + worker as u64 + 1;
-        let slot = slots.free.pop().unwrap_or(slots.slots.len());
+        let number = shard.count.fetch_add(1, Relaxed);
         let live = Arc::new(Live {
             id: id.clone(),
-            tag,
+            // Those of one worker are this far apart.
+            tag: number * self.shards.len() as u64 + worker as u64 + 1,
             start: Instant::now(),
             route: OnceLock::new(),
             phase: AtomicU8::new(Phase::Queued as u8),
@@ -140,12 +138,17 @@ impl Registry {
             outcome: AtomicU8::new(Outcome::ClientGone as u8),
             shard: shard.clone(),
             worker,
-            slot,
+            slot: AtomicUsize::new(0),
         });
+        let shown = Arc::downgrade(&live);
+        let mut slots = shard.lock();
+        let slot = slots.free.pop().unwrap_or(slots.slots.len());
+        live.slot.store(slot, Relaxed);
         match slots.slots.get_mut(slot) {
-            Some(free) => *free = Arc::downgrade(&live),
-            None => slots.slots.push(Arc::downgrade(&live)),
+            Some(free) => *free = shown,
+            None => slots.slots.push(shown),
         }
+        drop(slots);
         Some(live)
     }
 
@@ -390,8 +393,9 @@ impl Live {
 impl Drop for Live {
     fn drop(&mut self) {
         let mut slots = self.shard.lock();
-        slots.slots[self.slot] = Weak::new();
-        slots.free.push(self.slot);
+        let slot = self.slot.load(Relaxed);
+        slots.slots[slot] = Weak::new();
+        slots.free.push(slot);
     }
 }
 
