@@ -9,11 +9,11 @@ pub(crate) fn push(out: &mut Vec<u8>, number: u64) {
     }
 }
 
-/// Writes a number below 1000 with all of its digits.
+/// The three digits of a number below 1000.
 #[inline]
-pub(crate) fn push_three(out: &mut Vec<u8>, number: u32) {
+pub(crate) fn three(number: u32) -> [u8; 3] {
     debug_assert!(number < 1000, "{number}");
-    out.extend_from_slice(&[number / 100, number / 10 % 10, number % 10].map(|digit| b'0' + digit as u8));
+    [number / 100, number / 10 % 10, number % 10].map(|digit| b'0' + digit as u8)
 }
 
 /// Writes `number` as hexadecimal digits, without zeros in front.
@@ -65,7 +65,7 @@ mod tests {
             assert_eq!(written(|text| push_hex(text, number)), format!("={number:x}"));
         }
         for number in 0..1000 {
-            assert_eq!(written(|text| push_three(text, number)), format!("={number:03}"));
+            assert_eq!(three(number), format!("{number:03}").as_bytes());
         }
     }
 

@@ -59,7 +59,7 @@ impl Arrival {
         Arrival {
             worker,
             client: client.clone(),
-            record: Record::begin(&in_force.readers, live, request, client, &request_id, arrived),
+            record: Record::begin(&in_force.readers, worker, live, request, client, &request_id, arrived),
             request_id,
             reader: in_force.response_headers.cors.reader(request.headers()),
             accept: request.headers().get(ACCEPT).cloned(),

@@ -60,11 +60,7 @@ impl Service<Admitted<RequestBody>> for Once {
     }
 
     fn call(&mut self, admitted: Admitted<RequestBody>) -> Self::Future {
-        let forward = self.0.take().expect("a request is admitted once");
-        if let Some(told) = forward.arrival.told() {
-            told.set_admitted();
-        }
-        forward.forward(admitted.request, Some(admitted.permit))
+        self.0.take().expect("a request is admitted once").admitted(admitted)
     }
 }
 
@@ -72,6 +68,14 @@ impl Forward {
     /// The route that the request takes.
     pub(super) fn route(&self) -> &Route {
         self.arrival.route().expect("what is forwarded has a route")
+    }
+
+    /// The request has its permits.
+    pub(super) fn admitted(self, admitted: Admitted<RequestBody>) -> Forwarding {
+        if let Some(told) = self.arrival.told() {
+            told.set_admitted();
+        }
+        self.forward(admitted.request, Some(admitted.permit))
     }
 
     /// Always answers. The permit, if there is one, goes with the exchange.

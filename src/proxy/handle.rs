@@ -58,7 +58,7 @@ impl Proxy {
     /// Answers what the server refused before there was a request to handle.
     pub fn refuse(&self, client: &Client, refusal: Refusal) -> Response<Body> {
         let request_id = &new_request_id();
-        let record = &Record::of_refused(&self.in_force.load().readers, client, request_id);
+        let record = &Record::of_refused(&self.in_force.load().readers, self.worker, client, request_id);
         let form = Form::ProblemJson;
         let about = About {
             route: None,
@@ -97,17 +97,17 @@ impl Proxy {
 /// What becomes of a request before anything is waited for. Nobody else has the arrival yet.
 fn pass(in_force: &Shared, mut request: Request<RequestBody>, arrival: &mut Arc<Arrival>) -> Step {
     if max_forwards::step(&mut request) == max_forwards::Step::Last {
-        return Step::Answered(end_of_the_way(arrival));
+        return Step::answered(end_of_the_way(arrival));
     }
     let Some(route) = matched(&in_force.routes, &request) else {
-        return Step::Answered(Reply::no_route().into_response(&arrival.about()));
+        return Step::answered(Reply::no_route().into_response(&arrival.about()));
     };
     Arc::get_mut(arrival).expect("nobody else has it yet").takes(route, in_force);
     if route.settings.handling.unlogged {
         arrival.record.silence();
     }
     if route.settings.upgrade == Upgrade::Deny && requested_upgrade(request.headers()).is_some() {
-        return Step::Answered(Reply::upgrade_denied().into_response(&arrival.about()));
+        return Step::answered(Reply::upgrade_denied().into_response(&arrival.about()));
     }
     let preflight = is_preflight(&request).then_some(in_force.preflight);
     arrival.record.routed(route);
@@ -116,7 +116,7 @@ fn pass(in_force: &Shared, mut request: Request<RequestBody>, arrival: &mut Arc<
         Err(reason) => match route.limits.as_ref().map(|limits| limits.refuse(reason)) {
             // All of its limits only count.
             Some(None) => Claim::default(),
-            rejection => return Step::Answered(turn_away(route, arrival, reason, rejection.flatten())),
+            rejection => return Step::answered(turn_away(route, arrival, reason, rejection.flatten())),
         },
     };
     arrival.record.claims(&claim);
@@ -152,12 +152,12 @@ impl Routed {
             Some(Ok(read)) => self.go_on(request, Some(Box::new(read))),
             Some(Err(error)) => {
                 let about = About { close: true, ..arrival.about() };
-                Step::Answered(Reply::body_failed(&error).into_response(&about))
+                Step::answered(Reply::body_failed(&error).into_response(&about))
             }
             None => {
                 let reason = Reason::DeadlineExpired;
                 let rejection = route.limits.as_ref().and_then(|limits| limits.refuse(reason));
-                Step::Answered(turn_away(route, arrival, reason, rejection))
+                Step::answered(turn_away(route, arrival, reason, rejection))
             }
         }
     }
@@ -183,19 +183,17 @@ impl Routed {
         if route.upstream.is_closed()
             && let Err(failure) = forward.is_worth_waiting(limits)
         {
-            return Step::Answered(Reply::failed(&failure).into_response(&arrival.about()));
+            return Step::answered(Reply::failed(&failure).into_response(&arrival.about()));
         }
         let Some(limits) = limits else {
             return Step::Forwarding(forward.forward(request.map(Spool::new), None));
         };
-        let admitting = match Admitting::begin(limits, claim, request, forward) {
-            Ok(admitting) => admitting,
-            Err(response) => return Step::Answered(response),
+        let told = arrival.told().cloned();
+        let (told, admitting) = match (told, Admitting::begin(limits, claim, request, forward)) {
+            (Some(told), Step::Admitting(admitting)) => (told, admitting),
+            (_, step) => return step,
         };
-        let Some(told) = arrival.told().cloned() else {
-            return Step::Admitting(admitting);
-        };
-        let events = async move { Step::Answered(queue_events::answer(Box::pin(admitting), told, arrival).await) };
+        let events = async move { Step::answered(queue_events::answer(Box::into_pin(admitting), told, arrival).await) };
         Step::Seldom(Box::pin(events))
     }
 }

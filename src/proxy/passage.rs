@@ -19,7 +19,7 @@ use super::preflight::is_preflight;
 use super::record::Record;
 use super::reply::{About, Reply};
 use super::request_body::RequestBody;
-use crate::admission::{Claim, Error, Limits, Reason, Rejection, ResponseFuture};
+use crate::admission::{Admitted, AtOnce, Claim, Error, Limits, Reason, Rejection, ResponseFuture, Spool};
 
 /// A request on its way.
 ///
@@ -35,14 +35,21 @@ pub struct Passage {
 }
 
 /// How far it has come.
-#[allow(clippy::large_enum_variant, reason = "the large one is what most requests are at")]
+///
+/// All of it in boxes: hyper moves the future of every request about, and each connection has room for one.
 pub(super) enum Step {
-    Admitting(Admitting),
+    Admitting(Box<Admitting>),
     Forwarding(Forwarding),
     /// What few requests have to do before they go on.
     Seldom(Pin<Box<dyn Future<Output = Step> + Send>>),
-    Answered(Response<Body>),
+    Answered(Box<Response<Body>>),
     Over,
+}
+
+impl Step {
+    pub(super) fn answered(response: Response<Body>) -> Self {
+        Step::Answered(Box::new(response))
+    }
 }
 
 impl Passage {
@@ -51,7 +58,7 @@ impl Passage {
         let mut passage = Passage { step: Step::Over, arrival: Arc::new(arrival) };
         let Passage { step, arrival } = &mut passage;
         if catch_unwind(AssertUnwindSafe(|| *step = first(arrival))).is_err() {
-            passage.step = Step::Answered(passage.fail());
+            passage.step = Step::answered(passage.fail());
         }
         passage
     }
@@ -91,7 +98,7 @@ impl Step {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Response<Body>> {
         loop {
             match self {
-                Step::Admitting(admitting) => return Pin::new(admitting).poll(cx),
+                Step::Admitting(admitting) => return Pin::new(&mut **admitting).poll(cx),
                 Step::Forwarding(forwarding) => {
                     let Ok(response) = ready!(forwarding.as_mut().poll(cx));
                     return Poll::Ready(response);
@@ -103,7 +110,7 @@ impl Step {
                     let Step::Answered(response) = std::mem::replace(self, Step::Over) else {
                         unreachable!("the step was just matched")
                     };
-                    return Poll::Ready(response);
+                    return Poll::Ready(*response);
                 }
                 Step::Over => panic!("polled after completion"),
             }
@@ -119,27 +126,27 @@ pub(super) struct Admitting {
 
 impl Admitting {
     /// Lets a request through its limits, and sends it on.
-    ///
-    /// # Errors
-    /// The answer to one that is turned away before it has come to them.
-    #[allow(clippy::result_large_err, reason = "it goes on as an answer, in the room for one")]
-    pub(super) fn begin(
-        limits: &Limits,
-        claim: Claim,
-        request: Request<RequestBody>,
-        forward: Forward,
-    ) -> Result<Self, Response<Body>> {
-        let arrival = forward.arrival.clone();
+    pub(super) fn begin(limits: &Limits, claim: Claim, request: Request<RequestBody>, forward: Forward) -> Step {
+        let arrival = &forward.arrival;
         let route = forward.route();
         // A browser sends no credentials with a preflight: those of all keys share a turn.
         let keys = (!route.keys.is_empty() && !is_preflight(&request)).then(|| RouteKeys(arrival.clone()));
         if let Some(limit) = keys.as_ref().and_then(|keys| keys.refused_by(&request)) {
             let rejection = limits.limiters()[limit].refuse(Reason::KeyLimit);
             let rejection = rejection.map(|rejection| Rejection { limit, ..rejection });
-            return Err(turn_away(route, &arrival, Reason::KeyLimit, rejection));
+            return Step::answered(turn_away(route, arrival, Reason::KeyLimit, rejection));
         }
-        let admitting = limits.admit(request, claim, keys, Once(Some(forward)));
-        Ok(Admitting { arrival, admitting })
+        let begun = match limits.at_once(&claim) {
+            AtOnce::Admitted(permit) => {
+                let admitted = Admitted { request: request.map(Spool::new), permit };
+                return Step::Forwarding(forward.admitted(admitted));
+            }
+            AtOnce::Rejected(rejection) => return Step::answered(rejected(arrival, &rejection)),
+            AtOnce::Later(begun) => begun,
+        };
+        let arrival = arrival.clone();
+        let admitting = limits.admit_from(begun, request, claim, keys, Once(Some(forward)));
+        Step::Admitting(Box::new(Admitting { arrival, admitting }))
     }
 }
 
@@ -156,27 +163,28 @@ impl Future for Admitting {
             Ok(response) => return Poll::Ready(response),
             Err(error) => error,
         };
-        let mut about = this.arrival.about();
-        let reply = match error {
-            Error::Rejected(rejection) => {
-                let route = about.on.expect("a limit is a route's");
-                route.count_rejection(rejection.reason);
-                let limits = route.limits.as_ref().expect("the one that has turned it away");
-                let limiter = &limits.limiters()[rejection.limit];
-                about.limit = Some(limiter.name());
-                about.record.rejected_by(limiter.name());
-                Reply::rejected(&rejection, limiter.settings().reject_status)
-            }
-            Error::Body(error) => {
-                about.close = true;
-                if error.is_client_gone() {
-                    // Nobody hears this, and what is noted says that the client has left.
-                    about.record = &Record::UNKEPT;
-                }
-                Reply::body_failed(&error)
-            }
+        let error = match error {
+            Error::Rejected(rejection) => return Poll::Ready(rejected(&this.arrival, &rejection)),
+            Error::Body(error) => error,
             Error::Inner(never) => match never {},
         };
-        Poll::Ready(reply.into_response(&about))
+        let mut about = About { close: true, ..this.arrival.about() };
+        if error.is_client_gone() {
+            // Nobody hears this, and what is noted says that the client has left.
+            about.record = &Record::UNKEPT;
+        }
+        Poll::Ready(Reply::body_failed(&error).into_response(&about))
     }
+}
+
+/// Answers a request that one of its limits has turned away.
+fn rejected(arrival: &Arrival, rejection: &Rejection) -> Response<Body> {
+    let mut about = arrival.about();
+    let route = about.on.expect("a limit is a route's");
+    route.count_rejection(rejection.reason);
+    let limits = route.limits.as_ref().expect("one of them has turned it away");
+    let limiter = &limits.limiters()[rejection.limit];
+    about.limit = Some(limiter.name());
+    about.record.rejected_by(limiter.name());
+    Reply::rejected(rejection, limiter.settings().reject_status).into_response(&about)
 }

@@ -42,7 +42,7 @@ impl Drop for Noted {
         // If its exchange goes on, that holds it as well.
         self.live.iter().for_each(|live| live.ended(now));
         if let Some(open) = &mut self.open {
-            open.get_mut().unwrap_or_else(PoisonError::into_inner).entry().end = Some(now);
+            open.get_mut().unwrap_or_else(PoisonError::into_inner).entry.end = Some(now);
         }
     }
 }
@@ -54,6 +54,7 @@ impl Record {
     /// Begins the record of a request.
     pub(super) fn begin<B>(
         readers: &Readers,
+        worker: usize,
         live: Option<Arc<Live>>,
         request: &Request<B>,
         client: &Client,
@@ -89,13 +90,13 @@ impl Record {
             }));
             tracer.clone()
         });
-        Record::of(Some(Open::new(entry, log.clone(), tracer)), live)
+        Record::of(Some(Open::new(entry, worker, log.clone(), tracer)), live)
     }
 
     /// The record of what was refused before it was a request.
-    pub(super) fn of_refused(readers: &Readers, client: &Client, id: &HeaderValue) -> Self {
+    pub(super) fn of_refused(readers: &Readers, worker: usize, client: &Client, id: &HeaderValue) -> Self {
         let entry = || Entry::new(client.peer(), id.clone(), SystemTime::now(), Instant::now());
-        let open = |log: &Log| Open::new(entry(), Some(log.clone()), None);
+        let open = |log: &Log| Open::new(entry(), worker, Some(log.clone()), None);
         Record::of(readers.log.as_ref().map(open), None)
     }
 
@@ -146,7 +147,7 @@ impl Record {
 
     fn note(&self, note: impl FnOnce(&mut Entry)) {
         if let Some(mut open) = self.open() {
-            note(open.entry());
+            note(&mut open.entry);
         }
     }
 
@@ -176,9 +177,8 @@ impl Record {
 
     /// Who asked for what, if anybody wants to know.
     pub(super) fn asked(&self) -> Option<Asked> {
-        let mut open = self.open()?;
-        let entry = open.entry();
-        Some(Asked { client_ip: entry.client_ip, method: entry.method.clone(), target: entry.target.clone() })
+        let Entry { client_ip, method, target, .. } = &self.open()?.entry;
+        Some(Asked { client_ip: *client_ip, method: method.clone(), target: target.clone() })
     }
 
     /// Its route has no access log.
@@ -256,7 +256,7 @@ impl Record {
     /// Where it was sent to last.
     pub(super) fn endpoint(&self) -> Option<Arc<str>> {
         let entered = self.live().and_then(|live| live.endpoint());
-        entered.or_else(|| self.open()?.entry().endpoint.clone())
+        entered.or_else(|| self.open()?.entry.endpoint.clone())
     }
 
     /// It goes to this endpoint.

@@ -289,7 +289,7 @@ pub(super) fn queue_value(waited: Waited) -> HeaderValue {
     value.extend_from_slice(b";wait=");
     digits::push(&mut value, millis / 1000);
     value.push(b'.');
-    digits::push_three(&mut value, (millis % 1000) as u32);
+    value.extend_from_slice(&digits::three((millis % 1000) as u32));
     HeaderValue::from_maybe_shared(Bytes::from(value)).expect("digits and punctuation")
 }
 
