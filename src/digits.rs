@@ -9,11 +9,20 @@ pub(crate) fn push(out: &mut Vec<u8>, number: u64) {
     }
 }
 
-/// The three digits of a number below 1000.
+/// The three digits of a number below 1000; of a larger one, its last three.
 #[inline]
 pub(crate) fn three(number: u32) -> [u8; 3] {
-    debug_assert!(number < 1000, "{number}");
-    [number / 100, number / 10 % 10, number % 10].map(|digit| b'0' + digit as u8)
+    /// Milliseconds and microseconds are what most numbers of a line are.
+    static THREE: [[u8; 3]; 1000] = {
+        let mut all = [[0; 3]; 1000];
+        let mut number = 0;
+        while number < 1000 {
+            all[number] = [b'0' + (number / 100) as u8, b'0' + (number / 10 % 10) as u8, b'0' + (number % 10) as u8];
+            number += 1;
+        }
+        all
+    };
+    THREE[number as usize % 1000]
 }
 
 /// Writes `number` as hexadecimal digits, without zeros in front.

@@ -10,6 +10,7 @@ pub mod cli;
 pub mod config;
 mod digits;
 mod duration;
+mod eights;
 mod files;
 #[cfg(test)]
 #[path = "../fuzz/driver.rs"]

@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::digits;
+use crate::eights::is_plain;
 
 /// An object that is being written into room that there is. What does not fit makes it fail at its end, and not before.
 pub(super) struct Object<'a> {
@@ -58,8 +59,7 @@ impl<'a> Object<'a> {
     #[inline(always)]
     pub(super) fn array<const N: usize>(&mut self, name: &'static str, value: [u8; N]) {
         self.raw(name);
-        self.put_array(value);
-        self.raw("\"");
+        self.put_quoted(&value);
     }
 
     pub(super) fn address(&mut self, name: &'static str, ip: IpAddr) {
@@ -93,11 +93,20 @@ impl<'a> Object<'a> {
     pub(super) fn text(&mut self, name: &'static str, value: &[u8]) {
         self.raw(name);
         if is_plain(value) {
-            self.put(value);
+            self.put_quoted(value);
         } else {
             self.escaped(value);
         }
-        self.raw("\"");
+    }
+
+    /// What stands behind an opening quote, with the closing one.
+    #[inline(always)]
+    fn put_quoted(&mut self, value: &[u8]) {
+        if let Some((here, rest)) = std::mem::take(&mut self.room).split_at_mut_checked(value.len() + 1) {
+            here[..value.len()].copy_from_slice(value);
+            here[value.len()] = b'"';
+            self.room = rest;
+        }
     }
 
     /// What is not UTF-8 was no text to begin with.
@@ -105,8 +114,8 @@ impl<'a> Object<'a> {
     #[inline(never)]
     fn escaped(&mut self, value: &[u8]) {
         let written = serde_json::to_vec(&String::from_utf8_lossy(value)).expect("a text can be written");
-        // Without its quotes, which stand around it already.
-        self.put(&written[1..written.len() - 1]);
+        // Its first quote stands there already.
+        self.put(&written[1..]);
     }
 
     #[inline(always)]
@@ -121,8 +130,7 @@ impl<'a> Object<'a> {
     pub(super) fn word(&mut self, name: &'static str, value: &str) {
         debug_assert!(is_plain(value.as_bytes()), "{value:?}");
         self.raw(name);
-        self.put(value.as_bytes());
-        self.raw("\"");
+        self.put_quoted(value.as_bytes());
     }
 
     #[inline(always)]
@@ -173,6 +181,10 @@ impl<'a> Object<'a> {
     #[inline(always)]
     pub(super) fn millis(&mut self, name: &'static str, value: Duration) {
         self.raw(name);
+        if value.is_zero() {
+            self.raw("0.000");
+            return;
+        }
         // Not `as_micros`, which counts in 128 bits.
         let micros = value.subsec_micros();
         self.digits(value.as_secs().saturating_mul(1000) + u64::from(micros / 1000));
@@ -191,45 +203,6 @@ impl<'a> Object<'a> {
         self.raw(name);
         self.put(&serde_json::to_vec(value).expect("a value can be written"));
     }
-}
-
-/// Whether nothing in it has to be escaped. Most texts are short, so that what is left over at the end is looked at with what
-/// stands before it.
-#[inline(always)]
-fn is_plain(text: &[u8]) -> bool {
-    let found = match (text.last_chunk::<16>(), text.last_chunk::<8>(), text.first_chunk::<4>()) {
-        (Some(last), ..) => text.as_chunks().0.iter().fold(special(last), |found, sixteen| found | special(sixteen)),
-        (None, Some(last), _) => special_in_eight(last) | text.first_chunk().map_or(0, special_in_eight),
-        (None, None, Some([a, b, c, d])) => {
-            let [e, f, g, h] = *text.last_chunk::<4>().expect("as many as at the beginning");
-            special_in_eight(&[*a, *b, *c, *d, e, f, g, h])
-        }
-        _ => return !text.iter().any(|byte| *byte < b' ' || *byte == b'"' || *byte == b'\\'),
-    };
-    found == 0
-}
-
-/// Not zero if any of sixteen bytes has to be escaped.
-#[inline(always)]
-fn special(sixteen: &[u8; 16]) -> u64 {
-    let (first, last) = sixteen.split_at(8);
-    let eight = |half: &[u8]| half.first_chunk().map_or(0, special_in_eight);
-    eight(first) | eight(last)
-}
-
-#[inline(always)]
-fn special_in_eight(eight: &[u8; 8]) -> u64 {
-    let eight = u64::from_ne_bytes(*eight);
-    let (quote, backslash) = (eight ^ in_each(b'"'), eight ^ in_each(b'\\'));
-    // A byte's highest bit appears where less than what is taken from it was there. Of a byte that had it before, that says
-    // nothing; none such has to be escaped.
-    let less = eight.wrapping_sub(in_each(b' ')) | quote.wrapping_sub(in_each(1)) | backslash.wrapping_sub(in_each(1));
-    less & !eight & in_each(0x80)
-}
-
-/// So many times the same byte.
-const fn in_each(byte: u8) -> u64 {
-    u64::from_ne_bytes([byte; 8])
 }
 
 #[cfg(test)]
@@ -280,21 +253,5 @@ mod tests {
             assert_eq!(write(&mut vec![0; room]), None, "{room}");
         }
         assert_eq!(write(&mut vec![0; EXPECTED.len()]), Some(0));
-    }
-
-    #[test]
-    fn what_has_to_be_escaped_is_found_wherever_it_is() {
-        for length in 0..70 {
-            let mut text = vec![b'a'; length];
-            assert!(is_plain(&text));
-            for at in 0..length {
-                for byte in 0..=u8::MAX {
-                    text[at] = byte;
-                    let special = byte < b' ' || byte == b'"' || byte == b'\\';
-                    assert_eq!(is_plain(&text), !special, "{byte} at {at} of {length}");
-                }
-                text[at] = 0xc3;
-            }
-        }
     }
 }

@@ -144,3 +144,95 @@ impl Sheet {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+    use std::time::SystemTime;
+
+    use http::HeaderValue;
+    use tokio::time::Instant;
+
+    use super::*;
+
+    fn entry(id: &'static str) -> Entry {
+        let start = Instant::now();
+        let mut entry = Entry::new(Ipv4Addr::LOCALHOST.into(), HeaderValue::from_static(id), SystemTime::now(), start);
+        entry.end = Some(start);
+        entry
+    }
+
+    /// The lines that are there, and how many that are said to be.
+    fn collect(sheets: &Sheets, text: bool) -> (Vec<String>, u64) {
+        let (mut lines, mut count) = (Vec::new(), 0);
+        sheets.collect(&mut Sheet::default(), text, |written, number| {
+            assert_eq!(written.last(), Some(&b'\n'));
+            lines.extend(str::from_utf8(written).unwrap().lines().map(str::to_owned));
+            count += number;
+        });
+        (lines, count)
+    }
+
+    #[test]
+    fn what_exceeds_a_sheet_is_dropped_and_counted() {
+        let sheets = Sheets::new(2, false);
+        let entry = entry("a");
+        let mut written = 0;
+        while sheets.counts.dropped.load(Relaxed) == 0 {
+            sheets.write(1, &entry);
+            written += 1;
+        }
+        sheets.write(1, &entry);
+        assert!(sheets.sheet(1).room.len() <= MOST);
+        sheets.write(0, &entry);
+        let (lines, count) = collect(&sheets, false);
+        assert_eq!((lines.len(), count), (written, written as u64), "all but one, and one on the other sheet");
+        assert_eq!(sheets.counts.dropped.load(Relaxed), 2);
+        sheets.write(1, &entry);
+        assert_eq!(collect(&sheets, false).1, 1, "there is room again");
+    }
+
+    #[test]
+    fn lines_for_people_and_for_programs_are_never_in_one_batch() {
+        let sheets = Sheets::new(1, false);
+        sheets.write(0, &entry("a"));
+        let (lines, _) = collect(&sheets, true);
+        assert!(lines[0].starts_with('{') && lines.len() == 1, "{lines:?}");
+        sheets.write(0, &entry("b"));
+        let (lines, _) = collect(&sheets, true);
+        assert!(lines[0].ends_with(" 127.0.0.1") && lines.len() == 1, "{lines:?}");
+    }
+
+    #[test]
+    fn lines_of_many_workers_are_all_there_and_whole() {
+        const EACH: usize = 2000;
+        let sheets = Sheets::new(2, false);
+        std::thread::scope(|scope| {
+            for worker in 0..4 {
+                let sheets = &sheets;
+                scope.spawn(move || (0..EACH).for_each(|_| sheets.write(worker, &entry("id-\"1"))));
+            }
+            let mut count = 0;
+            while count < 4 * EACH as u64 {
+                let (lines, number) = collect(&sheets, false);
+                assert_eq!(lines.len() as u64, number);
+                for line in lines {
+                    let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+                    assert_eq!(line["request_id"], "id-\"1");
+                }
+                count += number;
+            }
+        });
+        assert_eq!(sheets.counts.dropped.load(Relaxed), 0);
+    }
+
+    #[test]
+    fn who_writes_a_line_wakes_the_thread_unless_it_is_awake() {
+        let sheets = Sheets::new(1, false);
+        assert!(sheets.go_to_sleep());
+        sheets.write(0, &entry("a"));
+        assert!(!sheets.asleep.load(Relaxed), "it was woken");
+        assert!(!sheets.go_to_sleep(), "there is a line");
+        assert!(!sheets.asleep.load(Relaxed));
+    }
+}

@@ -8,14 +8,15 @@ use http::header::ACCEPT;
 use http::{HeaderMap, HeaderValue, Request};
 use http_body::Body as _;
 
+use super::census::{Census, Field};
 use super::client::Client;
 use super::cors::Reader;
 use super::grpc;
-use super::headers::request_id;
+use super::headers::{client_request_id, new_request_id, requested_host};
 use super::negotiate::Form;
 use super::queue_events::Told;
 use super::quotas::Quotas;
-use super::record::Record;
+use super::record::{Beginning, Record};
 use super::reply::{About, X_LIMIT, X_QUEUE, X_REASON, queue_value};
 use super::request_body::RequestBody;
 use super::shared::{Route, Shared};
@@ -29,6 +30,10 @@ pub(super) struct Arrival {
     pub(super) worker: usize,
     pub(super) client: Arc<Client>,
     pub(super) request_id: HeaderValue,
+    /// Which fields it came with.
+    pub(super) census: Census,
+    /// The host that it asks for.
+    pub(super) host: Option<HeaderValue>,
     /// The origin that asks, if it may read answers of ours.
     pub(super) reader: Option<Reader>,
     /// Its first `Accept`, which is looked at only if the answer is ours.
@@ -53,16 +58,27 @@ const DROPPABLE: u64 = 64 << 10;
 
 impl Arrival {
     pub(super) fn new(in_force: &Shared, worker: usize, client: &Arc<Client>, request: &Request<RequestBody>) -> Self {
-        let request_id = request_id(request.headers());
+        let headers = request.headers();
+        let census = Census::of(headers);
+        let own = census.has(Field::RequestId).then(|| client_request_id(headers)).flatten();
+        let request_id = own.unwrap_or_else(new_request_id);
+        let host = requested_host(request);
         let live = in_force.registry().enter(worker, &request_id);
         let arrived = SystemTime::now();
         Arrival {
             worker,
             client: client.clone(),
-            record: Record::begin(&in_force.readers, worker, live, request, client, &request_id, arrived),
+            record: Record::begin(
+                &in_force.readers,
+                live,
+                request,
+                Beginning { worker, client, id: &request_id, host: host.as_ref(), census, arrived },
+            ),
             request_id,
-            reader: in_force.response_headers.cors.reader(request.headers()),
-            accept: request.headers().get(ACCEPT).cloned(),
+            census,
+            host,
+            reader: in_force.response_headers.cors.reader(headers),
+            accept: census.has(Field::Accept).then(|| headers.get(ACCEPT).cloned()).flatten(),
             grpc: grpc::content_type(request),
             arrived,
             route: None,

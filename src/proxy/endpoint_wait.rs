@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use http::Request;
+use http::HeaderMap;
 use tokio::time::Instant;
 
 use super::claim::subtract_time;
 use super::forward::Forward;
-use super::request_ahead::ForwardedBody;
 use super::shared::Route;
 use crate::admission::{Limiter, Limits, Waited};
 use crate::upstream::{Failure, Patience};
@@ -30,7 +29,7 @@ impl Forward {
     /// The upstream is paused for longer than the request may wait.
     pub(super) async fn until_open(
         &self,
-        request: &mut Request<ForwardedBody>,
+        headers: &mut HeaderMap,
         exchange: Option<Instant>,
         waited: Option<Waited>,
     ) -> Result<(), Failure> {
@@ -40,7 +39,7 @@ impl Forward {
         let waited = waited.map_or(Duration::ZERO, |waited| waited.wait);
         upstream.until_open(Patience { waited, queue: longest_queue(limits.as_ref()), until }).await?;
         if settings.claim.deadline {
-            subtract_time(request.headers_mut(), || start.elapsed());
+            subtract_time(headers, || start.elapsed());
         }
         Ok(())
     }

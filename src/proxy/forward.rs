@@ -2,11 +2,13 @@
 
 use std::convert::Infallible;
 use std::future::ready;
+use std::mem::take;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use http::header::{ACCEPT_ENCODING, CONTENT_LENGTH, EXPECT, HOST, HeaderValue, TE, TRANSFER_ENCODING};
+use http::request::Parts;
 use http::{Request, Response, StatusCode, Version};
 use http_body::Body as _;
 use tokio::time::Instant;
@@ -14,9 +16,10 @@ use tower_service::Service;
 
 use super::arrival::Arrival;
 use super::body::{Body, Held, UpstreamBody};
+use super::census::Field;
 use super::claim::subtract_time;
 use super::deadline::{Deadlines, Due, within};
-use super::headers::{X_REQUEST_ID, append_via, requested_host, set_forwarded, set_request_start, warn_of_disbelief};
+use super::headers::{X_REQUEST_ID, append_via, set_forwarded, set_request_start, warn_of_disbelief};
 use super::record::Record;
 use super::refusal::Refusal;
 use super::reply::Reply;
@@ -82,19 +85,18 @@ impl Forward {
     pub(super) fn forward(mut self, request: Request<Spool<RequestBody>>, permit: Option<Permit>) -> Forwarding {
         let ahead = self.ahead.take();
         let late = ahead.is_some() || permit.as_ref().is_some_and(|permit| permit.waited().is_some());
-        let request = request.map(|rest| ForwardedBody::new(ahead, rest));
+        let (parts, rest) = request.into_parts();
+        // Boxed once, and moved about as a pointer from here on.
+        let (mut head, body) = (Box::new(parts), ForwardedBody::new(ahead, rest));
         let waited = permit.as_ref().and_then(Permit::waited);
-        let bodiless = request.body().is_end_stream();
+        let bodiless = body.is_end_stream();
         let route = self.route();
         let limit = permit.as_ref().and(route.names.limit.as_ref());
         let admitted = self.arrival.record.admitted(permit.as_ref(), limit);
-        let mut request = match self.prepare(request, late) {
-            Ok(request) => request,
-            Err(refusal) => {
-                let reply = Reply { waited, ..Reply::refused(refusal) };
-                return Box::pin(ready(Ok(reply.into_response(&self.arrival.about()))));
-            }
-        };
+        if let Err(refusal) = self.prepare(&mut head, bodiless, late) {
+            let reply = Reply { waited, ..Reply::refused(refusal) };
+            return Box::pin(ready(Ok(reply.into_response(&self.arrival.about()))));
+        }
         let deadlines = Deadlines::begin(&route.settings.handling);
         let sampled = if permit.is_some() { &route.sampled } else { &None };
         let mut sampling = Sampling::begin(sampled, self.arrival.worker, admitted);
@@ -111,7 +113,7 @@ impl Forward {
             let opened = match upstream.is_closed() {
                 // Boxed, as is all that is seldom needed.
                 true => {
-                    let opened = Box::pin(self.until_open(&mut request, due.map(|due| due.at), waited)).await;
+                    let opened = Box::pin(self.until_open(&mut head.headers, due.map(|due| due.at), waited)).await;
                     sampling.begin_again();
                     opened
                 }
@@ -121,7 +123,7 @@ impl Forward {
             let overdue = || Err(due.map_or(Failure::Overdue, Due::failure));
             let answer = match opened {
                 Ok(()) => {
-                    let sent = upstream.send(how, request, held, told);
+                    let sent = upstream.send(how, head, body, held, told);
                     within(due.map(|due| due.at), sent).await.unwrap_or_else(overdue)
                 }
                 Err(failure) => Err(failure),
@@ -236,56 +238,59 @@ impl Forward {
         response
     }
 
-    /// Makes the client's request ours. It is late if it has waited, for a permit or for its own body.
-    fn prepare(&self, request: Request<ForwardedBody>, late: bool) -> Result<Request<ForwardedBody>, Refusal> {
-        let host = requested_host(&request);
-        // HTTP/1.0 has no upgrades.
-        let upgrade = (request.version() == Version::HTTP_11).then(|| requested_upgrade(request.headers())).flatten();
-        let (mut parts, body) = request.into_parts();
+    /// Makes the head of the client's request ours. It is late if it has waited, for a permit or for its own body.
+    fn prepare(&self, parts: &mut Parts, bodiless: bool, late: bool) -> Result<(), Refusal> {
         let route = self.route();
         let upstream = route.upstream.settings();
-        let Arrival { client, request_id, arrived, .. } = &*self.arrival;
+        let Arrival { client, request_id, arrived, census, host, .. } = &*self.arrival;
         let headers = &mut parts.headers;
-        let trailers = accepts_trailers(headers);
-        remove_hop_by_hop(headers);
-        // Answered on the first read of the body, which is the upstream's.
-        headers.remove(EXPECT);
-        if late && route.settings.claim.deadline {
+        // HTTP/1.0 has no upgrades.
+        let upgrades = census.has(Field::Upgrade) && parts.version == Version::HTTP_11;
+        let upgrade = upgrades.then(|| requested_upgrade(headers)).flatten();
+        let trailers = census.has(Field::Te) && accepts_trailers(headers);
+        if census.has(Field::HopByHop) {
+            remove_hop_by_hop(headers);
+        }
+        if census.has(Field::Expect) {
+            // Answered on the first read of the body, which is the upstream's.
+            headers.remove(EXPECT);
+        }
+        if late && census.has(Field::Deadline) && route.settings.claim.deadline {
             subtract_time(headers, || arrived.elapsed().unwrap_or_default());
         }
         if self.arrival.has_begun() {
             // The head that would name the coding has been sent.
             headers.remove(ACCEPT_ENCODING);
         }
-        if set_forwarded(headers, client, host.as_ref(), upstream.forwarded) {
+        if set_forwarded(headers, client, host.as_ref(), upstream.forwarded, *census) {
             warn_of_disbelief(client, *arrived);
         }
         set_request_start(headers, client, *arrived);
         headers.insert(X_REQUEST_ID, request_id.clone());
         if upstream.via {
-            append_via(headers, parts.version);
+            append_via(headers, parts.version, *census);
         }
         let rewrite = &route.settings.rewrite;
         set_on_request(headers, upstream, rewrite);
         let host = match &upstream.host {
-            HostHeader::Preserve => host.filter(|host| !host.is_empty()),
-            HostHeader::Fixed(host) => Some(host.clone()),
+            HostHeader::Preserve => host.as_ref().filter(|host| !host.is_empty()),
+            HostHeader::Fixed(host) => Some(host),
             HostHeader::Upstream => None,
         };
-        let host = host.unwrap_or_else(|| route.authority.clone());
-        parts.uri = target(parts.uri, rewrite, &upstream.base_path)?;
+        let host = host.unwrap_or(&route.authority);
+        parts.uri = target(take(&mut parts.uri), rewrite, &upstream.base_path)?;
         self.arrival.record.tells_of_its_trace(headers, upstream.protocol.scheme(), &parts.uri);
         match upstream.protocol {
             Protocol::Http1 | Protocol::Tls => {
                 if upstream.protocol == Protocol::Tls {
                     // It may become a request of HTTP/2, as the upstream likes.
-                    authority(&host)?;
+                    authority(host)?;
                 }
-                headers.insert(HOST, host);
+                headers.insert(HOST, host.clone());
                 if trailers {
                     accept_trailers(headers);
                 }
-                if !body.is_end_stream() && !headers.contains_key(CONTENT_LENGTH) {
+                if !bodiless && !headers.contains_key(CONTENT_LENGTH) {
                     // Left to itself, hyper gives a GET with such a body the length zero.
                     headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
                 }
@@ -301,11 +306,11 @@ impl Forward {
                 if trailers {
                     headers.insert(TE, HeaderValue::from_static("trailers"));
                 }
-                parts.uri = absolute(parts.uri, &host)?;
+                parts.uri = absolute(take(&mut parts.uri), host)?;
                 parts.version = Version::HTTP_2;
             }
         }
-        Ok(Request::from_parts(parts, body))
+        Ok(())
     }
 }
 

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::arrival::Arrival;
 use super::body::Body;
+use super::census::Field;
 use super::client::Client;
 use super::deadline::within;
 use super::forward::Forward;
@@ -99,7 +100,8 @@ fn pass(in_force: &Shared, mut request: Request<RequestBody>, arrival: &mut Arc<
     if max_forwards::step(&mut request) == max_forwards::Step::Last {
         return Step::answered(end_of_the_way(arrival));
     }
-    let Some(route) = matched(&in_force.routes, &request) else {
+    let host = arrival.host.as_ref().and_then(|host| host.to_str().ok());
+    let Some(route) = matched(&in_force.routes, host, &request) else {
         return Step::answered(Reply::no_route().into_response(&arrival.about()));
     };
     Arc::get_mut(arrival).expect("nobody else has it yet").takes(route, in_force);
@@ -111,7 +113,12 @@ fn pass(in_force: &Shared, mut request: Request<RequestBody>, arrival: &mut Arc<
     }
     let preflight = is_preflight(&request).then_some(in_force.preflight);
     arrival.record.routed(route);
-    let mut claim = match route.settings.claim.claim(request.headers(), &arrival.client, arrival.arrived) {
+    let mut claim = match route.settings.claim.claim(
+        request.headers(),
+        arrival.census.has(Field::Deadline),
+        &arrival.client,
+        arrival.arrived,
+    ) {
         Ok(claim) => claim,
         Err(reason) => match route.limits.as_ref().map(|limits| limits.refuse(reason)) {
             // All of its limits only count.
@@ -232,4 +239,36 @@ pub(super) fn turn_away(
 /// Whether all limits of a route are dry runs.
 fn only_counts(route: &Route) -> bool {
     route.limits.as_ref().is_some_and(|limits| limits.limiters().iter().all(Limiter::is_dry_run))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+    use crate::access_log::Readers;
+    use crate::config;
+    use crate::proxy::TrustedProxies;
+
+    fn shared(keys: &[(&str, &str)]) -> Shared {
+        let keys = [("UPSTREAM", "http://127.0.0.1:9"), ("LIMIT", "1"), ("QUEUE", "0")].iter().chain(keys);
+        let environment = keys.map(|(key, value)| (format!("SLUICEGATE_{key}"), (*value).to_owned())).collect();
+        let sources = config::Sources { environment, ..config::Sources::default() };
+        Shared::try_new(config::load(&sources).unwrap().settings.plan, 1, Readers::default()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_request_goes_all_its_way_by_one_plan() {
+        let before = shared(&[("_RESPONSE_HEADERS__QUEUE_POSITION", "true")]);
+        let _taken = before.limiters()[0].try_acquire().unwrap();
+        let after = shared(&[("_ROUTES__DEFAULT__PATH", "/elsewhere")]);
+        let in_force = Arc::new(ArcSwap::from_pointee(before));
+        let proxy = Proxy::new(in_force.clone(), 0);
+        let client = Arc::new(Client::new(Ipv4Addr::LOCALHOST.into(), &TrustedProxies::default()));
+        let reason = async |passage: Passage| passage.await.headers()["x-sluicegate-reason"].clone();
+        let begun = proxy.handle(&client, Request::new(RequestBody::empty()));
+        in_force.store(Arc::new(after));
+        assert_eq!(reason(begun).await, "no_permit");
+        assert_eq!(reason(proxy.handle(&client, Request::new(RequestBody::empty()))).await, "no_route");
+    }
 }

@@ -7,6 +7,7 @@
 mod adaptive;
 mod arrival;
 mod body;
+mod census;
 mod changes;
 mod claim;
 mod client;

@@ -9,8 +9,8 @@ use http::{HeaderMap, HeaderValue, Request, Uri};
 use http_body::Body as _;
 use tokio::time::Instant;
 
+use super::census::{Census, Field};
 use super::client::Client;
-use super::headers::requested_host;
 use super::recent::Asked;
 use super::registry::{Live, Phase};
 use super::reply::Reply;
@@ -47,6 +47,19 @@ impl Drop for Noted {
     }
 }
 
+/// What is known at once of a request that has arrived, beside what it says.
+#[derive(Debug)]
+pub(super) struct Beginning<'a> {
+    /// Who serves it.
+    pub(super) worker: usize,
+    pub(super) client: &'a Client,
+    pub(super) id: &'a HeaderValue,
+    pub(super) host: Option<&'a HeaderValue>,
+    /// Which fields it has.
+    pub(super) census: Census,
+    pub(super) arrived: SystemTime,
+}
+
 impl Record {
     /// What nobody wants to know.
     pub(super) const UNKEPT: Record = Record(None);
@@ -54,12 +67,9 @@ impl Record {
     /// Begins the record of a request.
     pub(super) fn begin<B>(
         readers: &Readers,
-        worker: usize,
         live: Option<Arc<Live>>,
         request: &Request<B>,
-        client: &Client,
-        id: &HeaderValue,
-        arrived: SystemTime,
+        Beginning { worker, client, id, host, census, arrived }: Beginning<'_>,
     ) -> Self {
         let headers = request.headers();
         let Readers { log, tracer } = readers;
@@ -70,9 +80,9 @@ impl Record {
         // One look at the clock is for all.
         let start = live.as_ref().map_or_else(Instant::now, |live| live.start);
         let mut entry = Entry::new(client.address_of(headers), id.clone(), arrived, start);
-        entry.traceparent = headers.get(TRACEPARENT).cloned();
+        entry.traceparent = census.has(Field::TraceParent).then(|| headers.get(TRACEPARENT).cloned()).flatten();
         entry.method = Some(request.method().clone());
-        entry.host = requested_host(request);
+        entry.host = host.cloned();
         entry.target = Some(request.uri().clone());
         entry.version = request.version();
         for name in log.iter().flat_map(Log::headers) {

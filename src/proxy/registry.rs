@@ -5,10 +5,11 @@
 //! one takes it out. Nobody is entered before somebody [can look](Registry::open).
 
 mod phase;
+mod slots;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use tokio::time::Instant;
 
 pub use phase::Phase;
 
+use self::slots::Slots;
 use super::shared::Route;
 use super::traffic::{Counts, Traffic, TrafficCounts};
 use crate::access_log::Outcome;
@@ -37,12 +39,6 @@ struct Shard {
     count: AtomicU64,
     /// What has become of those that no route took.
     unrouted: Counts,
-}
-
-#[derive(Debug, Default)]
-struct Slots {
-    slots: Vec<Weak<Live>>,
-    free: Vec<usize>,
 }
 
 /// A request that is under way.
@@ -70,7 +66,7 @@ pub struct Live {
     outcome: AtomicU8,
     shard: Arc<Shard>,
     worker: usize,
-    /// Given to it under the lock, before anybody else can see it.
+    /// Where it is entered. Nobody else asks.
     slot: AtomicUsize,
 }
 
@@ -141,14 +137,7 @@ impl Registry {
             slot: AtomicUsize::new(0),
         });
         let shown = Arc::downgrade(&live);
-        let mut slots = shard.lock();
-        let slot = slots.free.pop().unwrap_or(slots.slots.len());
-        live.slot.store(slot, Relaxed);
-        match slots.slots.get_mut(slot) {
-            Some(free) => *free = shown,
-            None => slots.slots.push(shown),
-        }
-        drop(slots);
+        live.slot.store(shard.lock().enter(shown), Relaxed);
         Some(live)
     }
 
@@ -157,7 +146,7 @@ impl Registry {
         let mut all = Vec::new();
         for shard in &self.shards {
             // Nobody is dropped under the lock: that takes it.
-            all.extend(shard.lock().slots.iter().filter_map(Weak::upgrade));
+            all.extend(shard.lock().all());
         }
         all.sort_by_key(|live| (live.start, live.tag));
         all
@@ -392,10 +381,7 @@ impl Live {
 
 impl Drop for Live {
     fn drop(&mut self) {
-        let mut slots = self.shard.lock();
-        let slot = self.slot.load(Relaxed);
-        slots.slots[slot] = Weak::new();
-        slots.free.push(slot);
+        self.shard.lock().leave(self.slot.load(Relaxed));
     }
 }
 
