@@ -37,7 +37,7 @@ pub use upstream::{Call, Upstream};
 pub const A_MOMENT: Duration = Duration::from_millis(80);
 
 /// How long a test waits for what must happen. Only a failing test ever waits so long.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Waits for something that must happen, and says what it was if it does not.
 pub async fn soon<F: Future>(what: &str, future: F) -> F::Output {
