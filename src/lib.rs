@@ -20,7 +20,11 @@ pub mod cli;
 #[cfg(feature = "proxy")]
 pub mod config;
 #[cfg(feature = "proxy")]
+mod digits;
+#[cfg(feature = "proxy")]
 mod duration;
+#[cfg(feature = "proxy")]
+mod eights;
 #[cfg(feature = "proxy")]
 mod files;
 #[cfg(all(test, feature = "proxy"))]

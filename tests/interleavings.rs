@@ -1,16 +1,19 @@
 //! The gate's word under all interleavings of a few threads, with loom.
 //!
-//! The word is the shipped one (`src/admission/word.rs`), as is what adds up the time at the limit, on loom's atomics. The line behind the lock is a small one that
+//! The word is the shipped one (`src/admission/word.rs`), as are what adds up the time at the limit, the maximum of each second and sums that belong together, on loom's atomics. The line behind the lock is a small one that
 //! follows the same steps: set the flag, look again, join; hand over under the lock; publish before unlocking.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Instant;
 
 use loom::model::Builder;
 use loom::sync::{Arc, Mutex, MutexGuard};
 use loom::thread;
 
 use full::Fullness;
+use peak::Peak;
+use sums::Sums;
 use word::Word;
 
 #[allow(dead_code, reason = "not all that the word can do plays a part here")]
@@ -19,6 +22,13 @@ mod word;
 
 #[path = "../src/admission/full.rs"]
 mod full;
+
+#[allow(dead_code, reason = "nobody asks for the last minute here")]
+#[path = "../src/admission/peak.rs"]
+mod peak;
+
+#[path = "../src/admission/sums.rs"]
+mod sums;
 
 /// What stands beside the word in the crate.
 mod atomic {
@@ -318,5 +328,66 @@ fn who_makes_it_full_and_who_makes_room_agree_in_the_end() {
         limit.agree();
         let (then, later) = (told(3000), told(4000));
         assert_eq!(later > then, stayed);
+    });
+}
+
+/// Each maximum is of the second in which it was, or of the next one, and who stays is in the next one in any case.
+#[test]
+fn a_maximum_at_the_turn_of_a_second_is_not_lost() {
+    struct Limit {
+        word: Word,
+        peak: Peak,
+    }
+    impl Limit {
+        fn come(&self) -> u64 {
+            let in_flight = self.word.try_acquire(1).map_or(0, |word| u64::from(word.in_flight()));
+            self.peak.rise(in_flight);
+            in_flight
+        }
+
+        fn end_second(&self) -> u64 {
+            self.peak.end_second(Instant::now(), || u64::from(self.word.read_in_turn().in_flight()))
+        }
+    }
+    let mut builder = Builder::new();
+    builder.preemption_bound = Some(3);
+    builder.check(|| {
+        let limit = Arc::new(Limit { word: Word::new(9), peak: Peak::default() });
+        // The first second has a record that the two don't break.
+        limit.come();
+        limit.come();
+        limit.word.release(2);
+        let other = limit.clone();
+        let stays = thread::spawn(move || other.come());
+        let other = limit.clone();
+        let goes = thread::spawn(move || {
+            let seen = other.come();
+            other.word.release(1);
+            seen
+        });
+        let first = limit.end_second();
+        let seen = stays.join().unwrap().max(goes.join().unwrap());
+        let second = limit.end_second();
+        assert!(first == 2 && first.max(second) >= seen, "{first}, {second}: {seen} were seen");
+        assert!((1..=2).contains(&second), "one is still there, and {second} was the most");
+    });
+}
+
+#[test]
+fn sums_are_read_as_they_were_at_one_moment() {
+    let mut builder = Builder::new();
+    builder.preemption_bound = Some(3);
+    builder.check(|| {
+        let sums = Arc::new(Sums::default());
+        let adds = |first: i64, second: u64| {
+            let sums = sums.clone();
+            thread::spawn(move || sums.add(first, second))
+        };
+        let threads = [adds(-1, 10), adds(-1, 10)];
+        if let Some((count, first, second)) = sums.read() {
+            assert_eq!((first, second), (-(count as i64), count * 10));
+        }
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
+        assert_eq!(sums.read(), Some((2, -2, 20)));
     });
 }

@@ -228,8 +228,10 @@ impl Left {
 /// An entry that is written, and passed on, when this is dropped.
 #[derive(Debug)]
 pub struct Open {
-    /// Present until it is written.
-    entry: Option<Box<Entry>>,
+    /// The entry, to add to.
+    pub entry: Entry,
+    /// Which worker serves the request.
+    worker: usize,
     /// `None` where nobody wants to read it.
     log: Option<Log>,
     /// Only of a request that is traced.
@@ -238,8 +240,8 @@ pub struct Open {
 
 impl Open {
     /// Begins an entry, for the log, for those who collect traces, or for both.
-    pub fn new(entry: Entry, log: Option<Log>, tracer: Option<Tracer>) -> Self {
-        Open { entry: Some(Box::new(entry)), log, tracer }
+    pub fn new(entry: Entry, worker: usize, log: Option<Log>, tracer: Option<Tracer>) -> Self {
+        Open { entry, worker, log, tracer }
     }
 
     /// Whether it is of a request that is traced.
@@ -251,27 +253,19 @@ impl Open {
     pub fn silence(&mut self) {
         self.log = None;
     }
-
-    /// The entry, to add to.
-    pub fn entry(&mut self) -> &mut Entry {
-        self.entry.as_mut().expect("the entry is present until it is written")
-    }
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
-        let Some(mut entry) = self.entry.take() else { return };
-        if entry.end.is_none() && (self.log.is_some() || self.tracer.is_some()) {
-            entry.end = Some(Instant::now());
+        if self.log.is_none() && self.tracer.is_none() {
+            return;
         }
-        match (&self.log, &self.tracer) {
-            (Some(log), Some(tracer)) => {
-                tracer.pass_on(entry.clone());
-                log.write(entry);
-            }
-            (Some(log), None) => log.write(entry),
-            (None, Some(tracer)) => tracer.pass_on(entry),
-            (None, None) => {}
+        self.entry.end.get_or_insert_with(Instant::now);
+        if let Some(log) = &self.log {
+            log.write(self.worker, &self.entry);
+        }
+        if let Some(tracer) = &self.tracer {
+            tracer.pass_on(Box::new(self.entry.clone()));
         }
     }
 }

@@ -1,211 +1,257 @@
 //! JSON, as far as a line of the log needs it: a flat object whose names need no escapes.
 //!
-//! A line is written for every request, and a serializer that is made for everything takes six times as long.
+//! A line is written for every request, by its worker. A serializer that is made for everything takes six times as long, and
+//! so does one that asks for room at each piece half as much again.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
-/// An object that is being written.
-pub(super) struct Object<'a>(&'a mut Vec<u8>);
+use crate::digits;
+use crate::eights::is_plain;
 
-/// A name with what stands around it.
+/// An object that is being written into room that there is. What does not fit makes it fail at its end, and not before.
+pub(super) struct Object<'a> {
+    /// What is left of it. Nothing, once something has not fitted.
+    room: &'a mut [u8],
+}
+
+/// A name with what stands around it; that of a text begins the text, too.
 macro_rules! name {
     ($name:literal) => {
         concat!(",\"", $name, "\":")
     };
+    ($name:literal, text) => {
+        concat!(",\"", $name, "\":\"")
+    };
 }
 pub(super) use name;
 
-// Inlined, always: a name whose length is known is a move or two, and one whose length is not is a call of `memcpy`. A line
-// takes a sixth less.
+// Inlined, always: a name whose length is known is a move or two, and one whose length is not is a call of `memcpy`.
 impl<'a> Object<'a> {
     /// Begins with a first field, to which there is nothing to escape.
-    pub(super) fn begin(out: &'a mut Vec<u8>, kind: &str) -> Self {
-        out.extend_from_slice(b"{\"kind\":\"");
-        out.extend_from_slice(kind.as_bytes());
-        out.push(b'"');
-        Object(out)
+    #[inline(always)]
+    pub(super) fn begin(room: &'a mut [u8], kind: &'static str) -> Self {
+        let mut object = Object { room };
+        object.put(kind.as_bytes());
+        object
     }
 
-    /// Writes the end, and that of the line.
-    pub(super) fn end(self) {
-        self.0.extend_from_slice(b"}\n");
+    /// Writes the end, and that of the line. How much room is left then; `None` if it was too little.
+    #[inline(always)]
+    pub(super) fn end(mut self) -> Option<usize> {
+        // There is no end where something before it did not fit.
+        self.put_array(*b"}\n").then_some(self.room.len())
+    }
+
+    #[inline(always)]
+    fn put(&mut self, bytes: &[u8]) -> bool {
+        match std::mem::take(&mut self.room).split_at_mut_checked(bytes.len()) {
+            Some((here, rest)) => {
+                here.copy_from_slice(bytes);
+                self.room = rest;
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// A text of a length that is always the same, to which there is nothing to escape.
+    #[inline(always)]
+    pub(super) fn array<const N: usize>(&mut self, name: &'static str, value: [u8; N]) {
+        self.raw(name);
+        self.put_quoted(&value);
+    }
+
+    pub(super) fn address(&mut self, name: &'static str, ip: IpAddr) {
+        self.raw(name);
+        match ip.to_canonical() {
+            IpAddr::V4(ip) => {
+                let [first, others @ ..] = ip.octets();
+                self.digits(first.into());
+                for octet in others {
+                    self.raw(".");
+                    self.digits(octet.into());
+                }
+            }
+            IpAddr::V6(ip) => _ = self.put(ip.to_string().as_bytes()),
+        }
+        self.raw("\"");
+    }
+
+    #[inline(always)]
+    fn put_array<const N: usize>(&mut self, bytes: [u8; N]) -> bool {
+        self.put(&bytes)
+    }
+
+    #[inline(always)]
+    fn raw(&mut self, text: &'static str) {
+        self.put(text.as_bytes());
     }
 
     /// Any text.
     #[inline(always)]
-    pub(super) fn text(&mut self, name: &'static str, value: &str) {
-        self.0.extend_from_slice(name.as_bytes());
-        if !is_plain(value.as_bytes()) {
-            serde_json::to_writer(&mut *self.0, value).expect("a text can be written");
-            return;
+    pub(super) fn text(&mut self, name: &'static str, value: &[u8]) {
+        self.raw(name);
+        if is_plain(value) {
+            self.put_quoted(value);
+        } else {
+            self.escaped(value);
         }
-        self.0.push(b'"');
-        self.0.extend_from_slice(value.as_bytes());
-        self.0.push(b'"');
     }
 
-    /// A word of ours, in which nothing has to be escaped.
+    /// What stands behind an opening quote, with the closing one.
     #[inline(always)]
-    pub(super) fn word(&mut self, name: &'static str, value: &'static str) {
+    fn put_quoted(&mut self, value: &[u8]) {
+        if let Some((here, rest)) = std::mem::take(&mut self.room).split_at_mut_checked(value.len() + 1) {
+            here[..value.len()].copy_from_slice(value);
+            here[value.len()] = b'"';
+            self.room = rest;
+        }
+    }
+
+    /// What is not UTF-8 was no text to begin with.
+    #[cold]
+    #[inline(never)]
+    fn escaped(&mut self, value: &[u8]) {
+        let written = serde_json::to_vec(&String::from_utf8_lossy(value)).expect("a text can be written");
+        // Its first quote stands there already.
+        self.put(&written[1..]);
+    }
+
+    #[inline(always)]
+    pub(super) fn optional(&mut self, name: &'static str, value: Option<&[u8]>) {
+        if let Some(value) = value {
+            self.text(name, value);
+        }
+    }
+
+    /// A word of ours, or of a protocol, in which nothing has to be escaped.
+    #[inline(always)]
+    pub(super) fn word(&mut self, name: &'static str, value: &str) {
         debug_assert!(is_plain(value.as_bytes()), "{value:?}");
-        self.plain(name, |out| out.extend_from_slice(value.as_bytes()));
+        self.raw(name);
+        self.put_quoted(value.as_bytes());
     }
 
     #[inline(always)]
-    pub(super) fn optional_word(&mut self, name: &'static str, value: Option<&'static str>) {
+    pub(super) fn optional_word(&mut self, name: &'static str, value: Option<&str>) {
         if let Some(value) = value {
             self.word(name, value);
         }
     }
 
     #[inline(always)]
-    pub(super) fn optional(&mut self, name: &'static str, value: Option<&str>) {
+    pub(super) fn number(&mut self, name: &'static str, value: u64) {
+        self.raw(name);
+        self.digits(value);
+    }
+
+    #[inline(always)]
+    pub(super) fn optional_number(&mut self, name: &'static str, value: Option<u32>) {
         if let Some(value) = value {
-            self.text(name, value);
+            self.number(name, value.into());
         }
     }
 
-    /// A text of digits, letters and punctuation, of which nothing has to be escaped.
+    /// Most numbers are small.
     #[inline(always)]
-    pub(super) fn plain(&mut self, name: &'static str, write: impl FnOnce(&mut Vec<u8>)) {
-        self.0.extend_from_slice(name.as_bytes());
-        self.0.push(b'"');
-        write(self.0);
-        self.0.push(b'"');
+    fn digits(&mut self, value: u64) {
+        match value {
+            0..10 => self.put_array([b'0' + value as u8]),
+            10..1000 => self.put_up_to_three(value as u32),
+            _ => self.put(itoa::Buffer::new().format(value).as_bytes()),
+        };
     }
 
     #[inline(always)]
-    pub(super) fn number(&mut self, name: &'static str, value: Option<u64>) {
-        if let Some(value) = value {
-            self.0.extend_from_slice(name.as_bytes());
-            number(value, self.0);
-        }
+    fn put_up_to_three(&mut self, value: u32) -> bool {
+        let [hundreds, tens, ones] = digits::three(value);
+        if value < 100 { self.put_array([tens, ones]) } else { self.put_array([hundreds, tens, ones]) }
     }
 
     #[inline(always)]
-    pub(super) fn boolean(&mut self, name: &'static str, value: Option<bool>) {
+    pub(super) fn optional_boolean(&mut self, name: &'static str, value: Option<bool>) {
         if let Some(value) = value {
-            self.0.extend_from_slice(name.as_bytes());
-            self.0.extend_from_slice(if value { b"true" } else { b"false" });
+            self.raw(name);
+            self.raw(if value { "true" } else { "false" });
         }
     }
 
     /// Milliseconds with three places: microseconds.
     #[inline(always)]
-    pub(super) fn millis(&mut self, name: &'static str, value: Option<Duration>) {
+    pub(super) fn millis(&mut self, name: &'static str, value: Duration) {
+        self.raw(name);
+        if value.is_zero() {
+            self.raw("0.000");
+            return;
+        }
+        // Not `as_micros`, which counts in 128 bits.
+        let micros = value.subsec_micros();
+        self.digits(value.as_secs().saturating_mul(1000) + u64::from(micros / 1000));
+        let [hundreds, tens, ones] = digits::three(micros % 1000);
+        self.put_array([b'.', hundreds, tens, ones]);
+    }
+
+    #[inline(always)]
+    pub(super) fn optional_millis(&mut self, name: &'static str, value: Option<Duration>) {
         if let Some(value) = value {
-            self.0.extend_from_slice(name.as_bytes());
-            // Not `as_micros`, which counts in 128 bits.
-            let (millis, micros) = (value.subsec_millis(), value.subsec_micros() % 1000);
-            number(value.as_secs().saturating_mul(1000) + u64::from(millis), self.0);
-            self.0.push(b'.');
-            three_digits(micros, self.0);
+            self.millis(name, value);
         }
     }
 
     pub(super) fn value(&mut self, name: &'static str, value: &serde_json::Value) {
-        self.0.extend_from_slice(name.as_bytes());
-        serde_json::to_writer(&mut *self.0, value).expect("a value can be written");
+        self.raw(name);
+        self.put(&serde_json::to_vec(value).expect("a value can be written"));
     }
-}
-
-/// Whether nothing in it has to be escaped. Most texts are short, so that it takes eight bytes at a time and no more.
-#[inline(never)]
-fn is_plain(text: &[u8]) -> bool {
-    let special = |eight: &[u8; 8]| {
-        let eight = u64::from_ne_bytes(*eight);
-        let (quote, backslash) = (eight ^ in_each(b'"'), eight ^ in_each(b'\\'));
-        below(eight, b' ') | below(quote, 1) | below(backslash, 1)
-    };
-    let found = match (text.last_chunk::<8>(), text.first_chunk::<4>(), text.last_chunk::<4>()) {
-        // What is left over at the end is looked at with what stands before it.
-        (Some(last), ..) => text.as_chunks().0.iter().fold(special(last), |found, eight| found | special(eight)),
-        (None, Some([a, b, c, d]), Some([e, f, g, h])) => special(&[*a, *b, *c, *d, *e, *f, *g, *h]),
-        _ => return !text.iter().any(|byte| *byte < b' ' || *byte == b'"' || *byte == b'\\'),
-    };
-    found == 0
-}
-
-/// So many times the same byte.
-const fn in_each(byte: u8) -> u64 {
-    u64::from_ne_bytes([byte; 8])
-}
-
-/// Not zero if any of eight bytes is below `least`, which is 128 at the most: a byte's highest bit appears then.
-fn below(eight: u64, least: u8) -> u64 {
-    eight.wrapping_sub(in_each(least)) & !eight & in_each(0x80)
-}
-
-/// A number.
-#[inline]
-pub(super) fn number(value: u64, out: &mut Vec<u8>) {
-    match value {
-        0..10 => out.push(b'0' + value as u8),
-        _ => out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes()),
-    }
-}
-
-/// A number below 1000 with all of its digits.
-#[inline]
-pub(super) fn three_digits(value: u32, out: &mut Vec<u8>) {
-    out.extend_from_slice(&[value / 100, value / 10 % 10, value % 10].map(|digit| b'0' + digit as u8));
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn write(room: &mut [u8]) -> Option<usize> {
+        let mut object = Object::begin(room, "{\"kind\":\"x\"");
+        for text in ["", "plain", "a\"b\\c\nd\u{1}", "ä\u{7f}\u{2028}"] {
+            object.text(name!("text", text), text.as_bytes());
+        }
+        object.optional(name!("none", text), None);
+        object.array(name!("array", text), *b"1970");
+        for ip in ["192.0.2.1", "::ffff:10.0.255.19", "2001:db8::1"] {
+            object.address(name!("ip", text), ip.parse().unwrap());
+        }
+        object.word(name!("plain", text), "::1");
+        for number in [0, 7, 10, 99, 100, 999, 1000, u64::MAX] {
+            object.number(name!("number"), number);
+        }
+        object.optional_number(name!("none"), None);
+        object.optional_boolean(name!("boolean"), Some(false));
+        object.millis(name!("millis"), Duration::from_micros(12_045));
+        object.millis(name!("zero"), Duration::ZERO);
+        object.value(name!("value"), &serde_json::json!({ "a": "b" }));
+        object.end()
+    }
+
+    const EXPECTED: &str = concat!(
+        r#"{"kind":"x","text":"","text":"plain","text":"a\"b\\c\nd\u0001","text":"#,
+        "\"ä\u{7f}\u{2028}\",",
+        r#""array":"1970","ip":"192.0.2.1","ip":"10.0.255.19","ip":"2001:db8::1","plain":"::1","#,
+        r#""number":0,"number":7,"number":10,"number":99,"number":100,"number":999,"number":1000,"#,
+        r#""number":18446744073709551615,"boolean":false,"millis":12.045,"zero":0.000,"value":{"a":"b"}}"#,
+        "\n"
+    );
+
     #[test]
     fn what_is_written_is_json() {
-        let mut out = Vec::new();
-        let mut object = Object::begin(&mut out, "x");
-        for text in ["", "plain", "a\"b\\c\nd\u{1}", "ä\u{7f}\u{2028}"] {
-            object.text(name!("text"), text);
-        }
-        object.optional(name!("none"), None);
-        object.plain(name!("plain"), |out| out.extend_from_slice(b"::1"));
-        object.number(name!("number"), Some(u64::MAX));
-        object.boolean(name!("boolean"), Some(false));
-        object.millis(name!("millis"), Some(Duration::from_micros(12_045)));
-        object.millis(name!("zero"), Some(Duration::ZERO));
-        object.value(name!("value"), &serde_json::json!({ "a": "b" }));
-        object.end();
-        let expected = concat!(
-            r#"{"kind":"x","text":"","text":"plain","text":"a\"b\\c\nd\u0001","text":"#,
-            "\"ä\u{7f}\u{2028}\",",
-            r#""plain":"::1","number":18446744073709551615,"boolean":false,"millis":12.045,"zero":0.000,"value":{"a":"b"}}"#,
-            "\n"
-        );
-        assert_eq!(String::from_utf8(out).unwrap(), expected);
+        let mut room = [0; 1000];
+        let left = write(&mut room).unwrap();
+        assert_eq!(str::from_utf8(&room[..1000 - left]).unwrap(), EXPECTED);
     }
 
     #[test]
-    fn what_has_to_be_escaped_is_found_wherever_it_is() {
-        for length in 0..40 {
-            let mut text = vec![b'a'; length];
-            assert!(is_plain(&text));
-            for at in 0..length {
-                for byte in 0..=u8::MAX {
-                    text[at] = byte;
-                    let special = byte < b' ' || byte == b'"' || byte == b'\\';
-                    assert_eq!(is_plain(&text), !special, "{byte} at {at} of {length}");
-                }
-                text[at] = 0xc3;
-            }
+    fn what_does_not_fit_has_no_end() {
+        for room in 0..EXPECTED.len() {
+            assert_eq!(write(&mut vec![0; room]), None, "{room}");
         }
-    }
-
-    #[test]
-    fn numbers_have_their_digits() {
-        for value in [0, 7, 9, 10, 1234, u64::MAX] {
-            let mut out = Vec::new();
-            number(value, &mut out);
-            assert_eq!(out, value.to_string().as_bytes());
-        }
-        for value in 0..1000 {
-            let mut out = Vec::new();
-            three_digits(value, &mut out);
-            assert_eq!(out, format!("{value:03}").as_bytes());
-        }
+        assert_eq!(write(&mut vec![0; EXPECTED.len()]), Some(0));
     }
 }

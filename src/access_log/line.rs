@@ -1,6 +1,5 @@
 //! An entry as a line.
 
-use std::net::IpAddr;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, SystemTime};
 
@@ -8,79 +7,82 @@ use http::{HeaderValue, Method, Uri, Version};
 use serde_json::{Map, Value};
 
 use super::entry::{Entry, Left};
-use super::json::{Object, name, number};
+use super::json::{Object, name};
 use super::stamp::Stamp;
+use crate::digits;
 use crate::telemetry::Parent;
 
-/// Appends `entry` as one JSON object and a line end. What is not known is left out.
-pub(super) fn write_json(entry: &Entry, stamp: &mut Stamp, out: &mut Vec<u8>) {
-    let mut line = Object::begin(out, "request");
-    line.plain(name!("ts"), |out| stamp.write(entry.arrived, out));
-    line.text(name!("request_id"), text(&entry.request_id).unwrap_or_default());
-    line.optional(name!("trace_id"), trace_id(entry).as_deref());
-    line.plain(name!("client_ip"), |out| address(entry.client_ip, out));
-    line.optional(name!("method"), entry.method.as_ref().map(Method::as_str));
-    line.optional(name!("host"), entry.host.as_ref().and_then(text));
-    line.optional(name!("path"), entry.target.as_ref().map(Uri::path));
-    line.word(name!("proto"), proto(entry.version));
-    line.number(name!("status"), Some(entry.status.into()));
-    line.word(name!("outcome"), entry.outcome.as_str());
-    line.optional_word(name!("reason"), entry.reason);
-    line.optional(name!("route"), entry.route.as_deref());
-    line.optional(name!("limit"), entry.limit.as_deref());
-    line.optional_word(name!("priority"), entry.priority);
-    line.number(name!("cost"), entry.cost.map(u64::from));
-    line.millis(name!("queue_ms"), Some(entry.waited()));
-    line.number(name!("queue_pos"), entry.ahead.map(u64::from));
-    line.number(name!("inflight"), entry.in_flight.map(u64::from));
-    line.millis(name!("connect_ms"), entry.connected_in);
-    line.millis(name!("ttfb_ms"), entry.admitted.zip(entry.headed).map(|(admitted, headed)| headed - admitted));
-    line.millis(name!("total_ms"), Some(entry.took()));
-    line.millis(name!("permit_ms"), permit(entry));
-    line.optional(name!("upstream"), entry.upstream.as_deref());
-    line.optional(name!("endpoint"), entry.endpoint.as_deref());
-    line.boolean(name!("conn_reused"), entry.reused);
-    line.number(name!("retries"), Some(entry.retries.into()));
-    line.number(name!("req_bytes"), Some(entry.request_bytes.as_ref().map_or(0, |bytes| bytes.load(Relaxed))));
-    line.number(name!("resp_bytes"), Some(entry.response_bytes));
-    line.optional_word(name!("client_gone"), entry.left.map(Left::as_str));
+/// Writes `entry` as one JSON object and a line end. What is not known is left out. Returns how much room is left; `None` if it
+/// was too little.
+pub(super) fn write_json(entry: &Entry, stamp: &mut Stamp, room: &mut [u8]) -> Option<usize> {
+    let mut line = Object::begin(room, "{\"kind\":\"request\"");
+    line.array(name!("ts", text), stamp.of(entry.arrived));
+    line.text(name!("request_id", text), entry.request_id.as_bytes());
+    if let Some(id) = trace_id(entry) {
+        line.array(name!("trace_id", text), id);
+    }
+    line.address(name!("client_ip", text), entry.client_ip);
+    line.optional_word(name!("method", text), entry.method.as_ref().map(Method::as_str));
+    line.optional(name!("host", text), entry.host.as_ref().map(HeaderValue::as_bytes).filter(|host| host.is_ascii()));
+    line.optional(name!("path", text), entry.target.as_ref().map(|target| target.path().as_bytes()));
+    line.word(name!("proto", text), proto(entry.version));
+    line.number(name!("status"), entry.status.into());
+    line.word(name!("outcome", text), entry.outcome.as_str());
+    line.optional_word(name!("reason", text), entry.reason);
+    line.optional(name!("route", text), entry.route.as_ref().map(|name| name.as_bytes()));
+    line.optional(name!("limit", text), entry.limit.as_ref().map(|name| name.as_bytes()));
+    line.optional_word(name!("priority", text), entry.priority);
+    line.optional_number(name!("cost"), entry.cost);
+    line.millis(name!("queue_ms"), entry.waited());
+    line.optional_number(name!("queue_pos"), entry.ahead);
+    line.optional_number(name!("inflight"), entry.in_flight);
+    line.optional_millis(name!("connect_ms"), entry.connected_in);
+    line.optional_millis(
+        name!("ttfb_ms"),
+        entry.admitted.zip(entry.headed).map(|(admitted, headed)| headed - admitted),
+    );
+    line.millis(name!("total_ms"), entry.took());
+    line.optional_millis(name!("permit_ms"), permit(entry));
+    line.optional(name!("upstream", text), entry.upstream.as_ref().map(|name| name.as_bytes()));
+    line.optional(name!("endpoint", text), entry.endpoint.as_ref().map(|endpoint| endpoint.as_bytes()));
+    line.optional_boolean(name!("conn_reused"), entry.reused);
+    line.number(name!("retries"), entry.retries.into());
+    line.number(name!("req_bytes"), entry.request_bytes.as_ref().map_or(0, |bytes| bytes.load(Relaxed)));
+    line.number(name!("resp_bytes"), entry.response_bytes);
+    line.optional_word(name!("client_gone", text), entry.left.map(Left::as_str));
     if !entry.headers.is_empty() {
         line.value(name!("headers"), &headers(entry));
     }
-    line.end();
+    line.end()
 }
 
-/// Appends `entry` as a line for people.
-pub(super) fn write_text(entry: &Entry, stamp: &mut Stamp, out: &mut Vec<u8>) {
-    stamp.write(entry.arrived, out);
+/// Writes `entry` as a line for people. Returns how much room is left; `None` if it was too little.
+pub(super) fn write_text(entry: &Entry, stamp: &mut Stamp, room: &mut [u8]) -> Option<usize> {
+    let at = stamp.of(entry.arrived).escape_ascii().to_string();
     let Entry { status, client_ip, .. } = entry;
     let method = entry.method.as_ref().map_or("-", Method::as_str);
     let path: String =
         entry.target.as_ref().map_or("-", Uri::path).chars().map(|c| if c.is_control() { '?' } else { c }).collect();
     let line = format!(
-        " {status} {method} {path} {:.1}ms queued {:.1}ms {} {} {client_ip}\n",
+        "{at} {status} {method} {path} {:.1}ms queued {:.1}ms {} {} {client_ip}\n",
         millis(entry.took()),
         millis(entry.waited()),
         entry.route.as_deref().unwrap_or("-"),
         entry.reason.unwrap_or("-"),
     );
-    out.extend_from_slice(line.as_bytes());
+    room.get_mut(..line.len())?.copy_from_slice(line.as_bytes());
+    Some(room.len() - line.len())
 }
 
-/// Appends that lines are missing: rejections that were too many to be written, and lines that the reader was too slow for.
-pub(super) fn write_missing(suppressed: u64, dropped: u64, text: bool, stamp: &mut Stamp, out: &mut Vec<u8>) {
-    let now = SystemTime::now();
-    if text {
-        stamp.write(now, out);
-        let line = format!(" lines are missing: {suppressed} rejections beyond reject_burst, {dropped} dropped\n");
-        out.extend_from_slice(line.as_bytes());
-        return;
+/// That lines are missing: rejections that were too many to be written, and lines that the reader was too slow for.
+pub(super) fn missing(suppressed: u64, dropped: u64, text: bool) -> String {
+    let now = humantime::format_rfc3339_millis(SystemTime::now());
+    match text {
+        true => format!("{now} lines are missing: {suppressed} rejections beyond reject_burst, {dropped} dropped\n"),
+        false => {
+            format!("{{\"kind\":\"missing\",\"ts\":\"{now}\",\"suppressed\":{suppressed},\"dropped\":{dropped}}}\n")
+        }
     }
-    let mut line = Object::begin(out, "missing");
-    line.plain(name!("ts"), |out| stamp.write(now, out));
-    line.number(name!("suppressed"), Some(suppressed));
-    line.number(name!("dropped"), Some(dropped));
-    line.end();
 }
 
 /// Several of a name are a list, as RFC 9110 §5.3 has it.
@@ -96,20 +98,6 @@ fn headers(entry: &Entry) -> Value {
     headers.into()
 }
 
-fn address(ip: IpAddr, out: &mut Vec<u8>) {
-    match ip.to_canonical() {
-        IpAddr::V4(ip) => {
-            for (index, octet) in ip.octets().into_iter().enumerate() {
-                if index > 0 {
-                    out.push(b'.');
-                }
-                number(octet.into(), out);
-            }
-        }
-        IpAddr::V6(ip) => out.extend_from_slice(ip.to_string().as_bytes()),
-    }
-}
-
 /// How long it held permits; where it still does, until its line was written.
 fn permit(entry: &Entry) -> Option<Duration> {
     let admitted = entry.admitted.filter(|_| entry.in_flight.is_some())?;
@@ -122,19 +110,13 @@ fn millis(duration: Duration) -> f64 {
     duration.as_micros() as f64 / 1000.0
 }
 
-fn text(value: &HeaderValue) -> Option<&str> {
-    value.to_str().ok()
-}
-
 /// The trace's id: that of the trace that we record, which may begin here, else what the client's `traceparent` says.
-fn trace_id(entry: &Entry) -> Option<String> {
-    match &entry.traced {
-        Some(traced) => Some(traced.trace.id_text()),
-        None => {
-            let parent = Parent::read(entry.traceparent.as_ref()?)?;
-            Some(format!("{:032x}", u128::from_be_bytes(parent.trace)))
-        }
-    }
+fn trace_id(entry: &Entry) -> Option<[u8; 32]> {
+    let id = match &entry.traced {
+        Some(traced) => traced.trace.id,
+        None => Parent::read(entry.traceparent.as_ref()?)?.trace,
+    };
+    Some(digits::hex(id))
 }
 
 fn proto(version: Version) -> &'static str {
@@ -198,8 +180,9 @@ mod tests {
 
     #[test]
     fn a_line_is_one_object_without_the_query() {
-        let mut out = Vec::new();
-        write_json(&entry(), &mut Stamp::default(), &mut out);
+        let mut out = vec![0; 1000];
+        let left = write_json(&entry(), &mut Stamp::default(), &mut out).unwrap();
+        out.truncate(1000 - left);
         assert_eq!(out.iter().filter(|byte| **byte == b'\n').count(), 1);
         let line: serde_json::Value = serde_json::from_slice(&out).unwrap();
         assert_eq!(line["kind"], "request");
@@ -217,8 +200,9 @@ mod tests {
 
     #[test]
     fn the_line_for_people_has_no_line_ends_inside() {
-        let mut out = Vec::new();
-        write_text(&entry(), &mut Stamp::default(), &mut out);
+        let mut out = vec![0; 1000];
+        let left = write_text(&entry(), &mut Stamp::default(), &mut out).unwrap();
+        out.truncate(1000 - left);
         let line = String::from_utf8(out).unwrap();
         assert!(line.starts_with("2023-11-14T22:13:20.123Z 200 GET /a\"b 12.3ms "), "{line}");
         assert_eq!(line.lines().count(), 1);

@@ -1,8 +1,9 @@
 //! What has become of each request?
 //!
-//! One line per finished request. A request carries an [`Open`] entry, which is written when it is dropped: with the
-//! last frame of the answer, or whenever else the request ends. Written by a thread of its own behind a bounded queue:
-//! a slow reader of the log delays no request, it loses lines, which are counted.
+//! One line per finished request. A request carries an [`Open`] entry, which becomes a line when it is dropped: with the
+//! last frame of the answer, or whenever else the request ends. Its worker writes it down on a sheet of its own, of bounded
+//! size, and a thread takes the sheets to where they are read: a slow reader of the log delays no request, it loses lines,
+//! which are counted.
 
 mod burst;
 mod entry;
@@ -10,6 +11,7 @@ mod json;
 mod line;
 mod readers;
 mod settings;
+mod sheets;
 mod stamp;
 mod writer;
 

@@ -3,8 +3,8 @@
 use std::fs::OpenOptions;
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::atomic::{AtomicBool, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -13,40 +13,38 @@ use http::HeaderName;
 
 use super::burst::Burst;
 use super::entry::{Entry, Outcome};
-use super::line::{write_json, write_missing, write_text};
+use super::line::missing;
 use super::settings::{AccessLog, Lines, LogFormat};
-use super::stamp::Stamp;
+use super::sheets::{Counts, Sheet, Sheets};
 
 /// A handle to the log. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Log {
-    messages: SyncSender<Message>,
-    shared: Arc<Shared>,
-}
+pub struct Log(Arc<Shared>);
 
 /// What all handles of one configuration share.
 #[derive(Debug)]
 struct Shared {
+    sheets: Arc<Sheets>,
     lines: Lines,
     burst: Burst,
-    counts: Arc<Counts>,
 }
 
-/// What becomes of lines that are not written, under all configurations.
-#[derive(Debug, Default)]
-struct Counts {
-    dropped: AtomicU64,
-    suppressed: AtomicU64,
-}
-
-/// The writing thread.
+/// The writing thread. Dropping this has it write what there is, and end.
 #[derive(Debug)]
 pub struct Writer {
     log: Log,
-    /// Where it is to write from now on.
-    next: Arc<Mutex<Option<Output>>>,
+    given: Arc<Given>,
     /// Hears of the thread's end.
     ended: Receiver<()>,
+}
+
+/// What the thread is told.
+#[derive(Debug, Default)]
+struct Given {
+    /// Where it is to write from now on.
+    next: Mutex<Option<Output>>,
+    /// Nothing that matters comes after this.
+    stop: AtomicBool,
 }
 
 /// Where lines go, and how they look.
@@ -54,13 +52,6 @@ pub struct Output {
     out: Box<dyn Write + Send>,
     /// For people.
     text: bool,
-}
-
-#[derive(Debug)]
-enum Message {
-    Entry(Box<Entry>),
-    /// Nothing that matters comes after this.
-    Stop,
 }
 
 /// The log's file can't be opened.
@@ -71,16 +62,12 @@ pub struct OpenError {
     source: io::Error,
 }
 
-/// How many entries wait to be written before the next ones are dropped.
-const QUEUE: usize = 8192;
 /// How long the end of the process waits for a reader of the log.
 const LAST_LINES: Duration = Duration::from_secs(1);
-/// How long the first entry waits for others, if the thread has had to be woken for it.
+/// How long the first line waits for others.
 const GATHERED_FOR: Duration = Duration::from_millis(10);
 /// How often it is said that lines are missing.
 const MISSING_EVERY: Duration = Duration::from_secs(1);
-/// How many bytes are written at once, at the most.
-const BATCH: usize = 64 << 10;
 
 impl Output {
     /// Opens the log; a file is appended to, and made if it is not there. `None` if there is to be none.
@@ -112,29 +99,30 @@ impl std::fmt::Debug for Output {
 }
 
 impl Writer {
-    /// Starts the thread that writes to `output`.
-    pub fn start(output: Output, lines: Lines) -> Self {
-        let (sender, messages) = sync_channel(QUEUE);
-        let counts = Arc::<Counts>::default();
-        let log = Log::new(sender, lines, counts.clone());
+    /// Starts the thread that writes the lines of so many workers to `output`.
+    pub fn start(output: Output, lines: Lines, workers: usize) -> Self {
+        let sheets = Arc::new(Sheets::new(workers, output.text));
+        let log = Log::new(sheets.clone(), lines);
         let (end, ended) = sync_channel(1);
-        let next = Arc::<Mutex<Option<Output>>>::default();
-        let given = next.clone();
-        thread::spawn(move || {
-            write(&messages, output, &given, &counts);
+        let given = Arc::<Given>::default();
+        let told = given.clone();
+        let thread = thread::spawn(move || {
+            write(&sheets, output, &told);
             let _ = end.send(());
         });
-        Writer { log, next, ended }
+        log.0.sheets.attended_by(thread.thread().clone());
+        Writer { log, given, ended }
     }
 
     /// A handle whose lines have other things in them. Entries that are open go on as they began.
     pub fn with_lines(&self, lines: Lines) -> Log {
-        Log::new(self.log.messages.clone(), lines, self.log.shared.counts.clone())
+        Log::new(self.log.0.sheets.clone(), lines)
     }
 
     /// Writes elsewhere from the next batch on, and closes where it has written.
     pub fn write_to(&self, output: Output) {
-        *self.next.lock().unwrap_or_else(PoisonError::into_inner) = Some(output);
+        *self.given.next.lock().unwrap_or_else(PoisonError::into_inner) = Some(output);
+        self.log.0.sheets.wake();
     }
 
     /// A handle for those who have something to log.
@@ -144,99 +132,98 @@ impl Writer {
 
     /// Writes what is there, and ends. Blocks until that is done, but not for a reader that takes nothing.
     pub fn finish(self) {
-        let deadline = Instant::now() + LAST_LINES;
-        while let Err(TrySendError::Full(_)) = self.log.messages.try_send(Message::Stop) {
-            if Instant::now() > deadline {
-                return;
-            }
-            thread::sleep(LAST_LINES / 100);
-        }
-        let _ = self.ended.recv_timeout(deadline.saturating_duration_since(Instant::now()));
+        self.stop();
+        let _ = self.ended.recv_timeout(LAST_LINES);
+    }
+
+    fn stop(&self) {
+        self.given.stop.store(true, Release);
+        self.log.0.sheets.wake();
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.stop();
     }
 }
 
 impl Log {
-    fn new(messages: SyncSender<Message>, lines: Lines, counts: Arc<Counts>) -> Self {
+    fn new(sheets: Arc<Sheets>, lines: Lines) -> Self {
         let burst = Burst::new(lines.reject_burst);
-        Log { messages, shared: Arc::new(Shared { lines, burst, counts }) }
+        Log(Arc::new(Shared { sheets, lines, burst }))
     }
 
     /// Lines that were not written because the reader was too slow, or gone.
     pub fn dropped(&self) -> u64 {
-        self.shared.counts.dropped.load(Relaxed)
+        self.0.sheets.counts.dropped.load(Relaxed)
     }
 
     /// Rejections that were not written because there were too many of them.
     pub fn suppressed(&self) -> u64 {
-        self.shared.counts.suppressed.load(Relaxed)
+        self.0.sheets.counts.suppressed.load(Relaxed)
     }
 
     /// Fields of requests that lines have.
     pub fn headers(&self) -> &[HeaderName] {
-        &self.shared.lines.headers
+        &self.0.lines.headers
     }
 
-    pub(super) fn write(&self, entry: Box<Entry>) {
+    /// Writes the line of a request that a worker has served.
+    pub(super) fn write(&self, worker: usize, entry: &Entry) {
+        let Shared { sheets, burst, .. } = &*self.0;
         let rejected = entry.outcome == Outcome::Rejected;
-        if rejected && !entry.end.is_none_or(|now| self.shared.burst.may_write(now.into_std())) {
-            self.shared.counts.suppressed.fetch_add(1, Relaxed);
+        if rejected && !entry.end.is_none_or(|now| burst.may_write(now.into_std())) {
+            sheets.counts.suppressed.fetch_add(1, Relaxed);
             return;
         }
-        if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) =
-            self.messages.try_send(Message::Entry(entry))
-        {
-            self.shared.counts.dropped.fetch_add(1, Relaxed);
+        sheets.write(worker, entry);
+    }
+}
+
+/// Writes lines in batches, a hundred a second at the most. A failing reader costs the batch, not the thread. What lines there
+/// are not is said about once a second, while there are others, and when those have ended.
+fn write(sheets: &Sheets, mut output: Output, given: &Given) {
+    let counts = &sheets.counts;
+    let mut sheet = Sheet::default();
+    let mut missing = Missing { said: (0, 0), at: Instant::now() };
+    loop {
+        // Looked at before the lines: those that were there by then are written.
+        let stopped = given.stop.load(Acquire);
+        let next = given.next.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let text = next.as_ref().map_or(output.text, |next| next.text);
+        let any = sheets.collect(&mut sheet, text, |lines, count| {
+            if output.write(lines).is_err() {
+                counts.dropped.fetch_add(count, Relaxed);
+            }
+        });
+        output = next.unwrap_or(output);
+        missing.say(counts, stopped, &mut output);
+        if stopped {
+            return;
+        }
+        if any || !sheets.go_to_sleep() {
+            // To be woken costs whoever ends a request more than all the rest; those that end until then need not.
+            thread::park_timeout(GATHERED_FOR);
+            continue;
+        }
+        let is_idle = missing.are_all_said(counts);
+        if is_idle {
+            thread::park();
+        } else {
+            thread::park_timeout(MISSING_EVERY.saturating_sub(missing.at.elapsed()));
+        }
+        sheets.wake_up();
+        if !given.stop.load(Acquire) {
+            thread::park_timeout(GATHERED_FOR);
         }
     }
 }
 
-/// Writes entries in batches: as many as are there, up to a size. A failing reader costs the batch, not the thread. What
-/// lines there are not is said about once a second, while there are others, and when those have ended.
-fn write(messages: &Receiver<Message>, output: Output, next: &Mutex<Option<Output>>, counts: &Counts) {
-    let Output { mut out, mut text } = output;
-    let mut batch = Vec::with_capacity(BATCH);
-    let mut stopped = false;
-    let mut stamp = Stamp::default();
-    let mut missing = Missing { said: (0, 0), at: Instant::now() };
-    let mut idle = true;
-    while !stopped {
-        let first = messages.try_recv().or_else(|_| {
-            // Woken once after the last entry, and by none that is not there.
-            let waited = match idle {
-                true => messages.recv().map_err(|_| RecvTimeoutError::Disconnected),
-                false => messages.recv_timeout(MISSING_EVERY),
-            };
-            if let Ok(Message::Entry(_)) = waited {
-                // To wake us costs whoever ends a request more than all the rest; those that end until now need not.
-                thread::sleep(GATHERED_FOR);
-            }
-            waited
-        });
-        idle = matches!(first, Err(RecvTimeoutError::Timeout));
-        stopped = matches!(first, Err(RecvTimeoutError::Disconnected));
-        if let Some(given) = next.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            Output { out, text } = given;
-        }
-        let format = if text { write_text } else { write_json };
-        let mut lines = 0;
-        let mut waiting = first.ok();
-        while let Some(message) = waiting {
-            match message {
-                Message::Entry(entry) => {
-                    format(&entry, &mut stamp, &mut batch);
-                    lines += 1;
-                }
-                Message::Stop => stopped = true,
-            }
-            waiting = (batch.len() < BATCH && !stopped).then(|| messages.try_recv().ok()).flatten();
-        }
-        if let Some((suppressed, dropped)) = missing.due(counts, idle || stopped) {
-            write_missing(suppressed, dropped, text, &mut stamp, &mut batch);
-        }
-        if !batch.is_empty() && out.write_all(&batch).and_then(|()| out.flush()).is_err() {
-            counts.dropped.fetch_add(lines, Relaxed);
-        }
-        batch.clear();
+impl Output {
+    fn write(&mut self, lines: &[u8]) -> io::Result<()> {
+        self.out.write_all(lines)?;
+        self.out.flush()
     }
 }
 
@@ -247,14 +234,23 @@ struct Missing {
 }
 
 impl Missing {
-    /// How many more it is time to tell of: suppressed ones, and dropped ones.
-    fn due(&mut self, counts: &Counts, at_once: bool) -> Option<(u64, u64)> {
-        let now = (counts.suppressed.load(Relaxed), counts.dropped.load(Relaxed));
+    /// Says how many more there are, if it is time.
+    fn say(&mut self, counts: &Counts, at_once: bool, output: &mut Output) {
+        let now = Missing::read(counts);
         if now == self.said || !at_once && self.at.elapsed() < MISSING_EVERY {
-            return None;
+            return;
         }
-        let before = std::mem::replace(&mut self.said, now);
-        self.at = Instant::now();
-        Some((now.0 - before.0, now.1 - before.1))
+        let line = missing(now.0 - self.said.0, now.1 - self.said.1, output.text);
+        (self.said, self.at) = (now, Instant::now());
+        // It is not a line that somebody would miss.
+        let _ = output.write(line.as_bytes());
+    }
+
+    fn are_all_said(&self, counts: &Counts) -> bool {
+        Missing::read(counts) == self.said
+    }
+
+    fn read(counts: &Counts) -> (u64, u64) {
+        (counts.suppressed.load(Relaxed), counts.dropped.load(Relaxed))
     }
 }

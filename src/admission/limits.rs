@@ -8,6 +8,7 @@ use http::Request;
 use tower_service::Service;
 
 use super::acquire::{Budget, Turn};
+use super::at_once::Begun;
 use super::claim::{Claim, Keyed, Keys};
 use super::future::ResponseFuture;
 use super::gate::Gate;
@@ -47,7 +48,7 @@ impl Limits {
     /// The same for a request that asks for more than one seat of each, or is urgent, or has a deadline, or whose key is
     /// known.
     pub fn acquire_as(&self, claim: Claim, key: Option<Key>) -> AcquireAll {
-        AcquireAll { turns: Turns::new(self.clone(), claim), key }
+        AcquireAll { turns: Turns::new(self.clone(), claim, Begun::default()), key }
     }
 
     /// Passes `request` to `service` once it has its permits: [`Admission`](super::Admission) for a single request.
@@ -58,7 +59,23 @@ impl Limits {
         S: Service<Admitted<B>>,
         K: Keys<Spool<B>>,
     {
-        ResponseFuture::new(Turns::new(self.clone(), claim), request, keys, service)
+        self.admit_from(Begun::default(), request, claim, keys, service)
+    }
+
+    /// The same for one that has [begun](Limits::at_once).
+    pub(crate) fn admit_from<S, B, K>(
+        &self,
+        begun: Begun,
+        request: Request<B>,
+        claim: Claim,
+        keys: K,
+        service: S,
+    ) -> ResponseFuture<S, B, K>
+    where
+        S: Service<Admitted<B>>,
+        K: Keys<Spool<B>>,
+    {
+        ResponseFuture::new(Turns::new(self.clone(), claim, begun), request, keys, service)
     }
 
     /// Turns away a request that asks in vain: in the name of the first that is no dry run. `None` if all of them are.
@@ -120,7 +137,7 @@ pub(super) struct Turns {
 }
 
 impl Turns {
-    fn new(limits: Limits, claim: Claim) -> Self {
+    fn new(limits: Limits, claim: Claim, Begun { at, held }: Begun) -> Self {
         // One wait budget for all of them: the smallest, but for limits where nobody waits. A single limit knows its own.
         let budget = match limits.limiters() {
             [_] => Budget::default(),
@@ -129,8 +146,8 @@ impl Turns {
                 enforced.map(Limiter::queue_timeout).min().map_or(Budget::default(), Budget::new)
             }
         };
-        let turn = Turn::new(limits.limiters()[0].0.clone(), claim, budget);
-        Turns { turn, limits, claim, looks_ahead: true, at: 0, held: None }
+        let turn = Turn::new(limits.limiters()[at].0.clone(), claim, budget);
+        Turns { turn, limits, claim, looks_ahead: true, at, held }
     }
 
     /// Looks at the later limits, once: what can never fit one of them waits at none before it, and pushes nobody out

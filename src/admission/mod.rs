@@ -22,6 +22,7 @@ mod account;
 mod acquire;
 mod adaptive;
 mod arrive;
+mod at_once;
 mod atomic;
 mod body;
 mod claim;
@@ -44,6 +45,7 @@ mod rejection;
 mod service;
 mod settings;
 mod spool;
+mod sums;
 mod tally;
 #[cfg(test)]
 mod tests;
@@ -53,6 +55,8 @@ mod word;
 pub use account::Account;
 pub use acquire::Acquire;
 pub use adaptive::{Adaptive, AdaptiveSettings, AdaptiveStatus, Adjusted, Samples, Seen, TICK};
+#[cfg(feature = "proxy")]
+pub(crate) use at_once::AtOnce;
 pub use body::PermitBody;
 pub use claim::{Claim, Keyed, Keys, NoKeys};
 pub use counts::Counts;

@@ -110,7 +110,8 @@ impl Limiter {
     /// Ends a second of what is told of seconds. To be called once a second, by one who then keeps what it returns.
     pub fn end_second(&self) -> Second {
         self.0.tally.end_second(|| self.in_flight());
-        let peak = self.0.peak.end_second(now(), || u64::from(self.in_flight()));
+        let in_flight = || u64::from(self.0.word.read_in_turn().in_flight());
+        let peak = self.0.peak.end_second(now(), in_flight);
         Second { peak: u32::try_from(peak).unwrap_or(u32::MAX), longest_wait: self.0.counters.take_longest_wait() }
     }
 

@@ -17,9 +17,9 @@ pub(super) struct Tally {
     before: Mutex<[i64; 2]>,
 }
 
-/// On a cache line that no other thread writes to.
+/// On cache lines that no other thread writes to: two, since they are fetched in pairs.
 #[derive(Debug, Default)]
-#[repr(align(64))]
+#[repr(align(128))]
 struct Place {
     given: AtomicU64,
     back: AtomicU64,

@@ -10,6 +10,7 @@ use super::*;
 mod bodies;
 mod deadlines;
 mod dry_run;
+mod first_look;
 mod keys;
 mod orders;
 mod seats;

@@ -181,4 +181,9 @@ impl Word {
     pub(super) fn read(&self) -> Reading {
         Reading(self.0.load(Ordering::Acquire))
     }
+
+    /// Takes its turn among those who change it: whoever does so later sees all that was done before this.
+    pub(super) fn read_in_turn(&self) -> Reading {
+        Reading(self.0.fetch_or(0, Ordering::AcqRel))
+    }
 }

@@ -52,7 +52,7 @@ impl Logs {
             (_, None) => Next { filter, log: None, output: None, writer: None },
             (Some(writer), output) => Next { filter, log: Some(writer.with_lines(lines)), output, writer: None },
             (None, Some(output)) => {
-                let writer = Writer::start(output, lines);
+                let writer = Writer::start(output, lines, settings.server.threads.get());
                 Next { filter, log: Some(writer.log()), output: None, writer: Some(writer) }
             }
         })

@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use http::Request;
+use http::HeaderMap;
 use tokio::time::Instant;
 
 use super::claim::subtract_time;
 use super::forward::Forward;
-use super::request_ahead::ForwardedBody;
 use super::shared::Route;
 use crate::admission::{Limiter, Limits, Waited};
 use crate::upstream::{Failure, Patience};
@@ -21,7 +20,7 @@ impl Forward {
     /// What it is to be told at once.
     pub(super) fn is_worth_waiting(&self, limits: Option<&Limits>) -> Result<(), Failure> {
         let patience = Patience { waited: Duration::ZERO, queue: longest_queue(limits), until: self.deadline };
-        self.route.upstream.is_worth_waiting(patience)
+        self.route().upstream.is_worth_waiting(patience)
     }
 
     /// Waits for an endpoint, and takes the time off what the upstream is told. Whether there is one then, sending will show.
@@ -30,17 +29,17 @@ impl Forward {
     /// The upstream is paused for longer than the request may wait.
     pub(super) async fn until_open(
         &self,
-        request: &mut Request<ForwardedBody>,
+        headers: &mut HeaderMap,
         exchange: Option<Instant>,
         waited: Option<Waited>,
     ) -> Result<(), Failure> {
-        let Route { upstream, settings, limits, .. } = &*self.route;
+        let Route { upstream, settings, limits, .. } = self.route();
         let start = Instant::now();
         let until = exchange.into_iter().chain(self.deadline).min();
         let waited = waited.map_or(Duration::ZERO, |waited| waited.wait);
         upstream.until_open(Patience { waited, queue: longest_queue(limits.as_ref()), until }).await?;
         if settings.claim.deadline {
-            subtract_time(request.headers_mut(), || start.elapsed());
+            subtract_time(headers, || start.elapsed());
         }
         Ok(())
     }

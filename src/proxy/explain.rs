@@ -52,7 +52,7 @@ impl Plan {
     pub fn explain<B>(&self, client: &Client, request: &Request<B>) -> Result<Explanation<'_>, Vec<Conflict>> {
         let routes = self.routes.iter().map(|route| (route.conditions.clone(), route));
         let table = Table::try_new(routes.collect())?;
-        let taken = matched(&table, request);
+        let taken = matched(&table, target(request).0, request);
         let (host, path) = target(request);
         let candidates = table.explain(request.method(), host, path, request.headers());
         let candidates = candidates
@@ -70,7 +70,7 @@ impl Plan {
             let rules = self.keys.get(*limit).and_then(Option::as_ref);
             (&self.limits[*limit], rules.map(|rules| rules.key_of(&asking, |_| false)))
         });
-        let mut claim = route.claim.claim(request.headers(), client, SystemTime::now());
+        let mut claim = route.claim.claim(request.headers(), true, client, SystemTime::now());
         if let (Ok(claim), Some(Preflight::First)) = (&mut claim, preflight) {
             claim.level = Level::Critical;
         }

@@ -6,9 +6,10 @@ use bytes::Bytes;
 use http::header::{FORWARDED, HOST, VIA};
 use http::{HeaderMap, HeaderName, HeaderValue, Request};
 
+use super::census::{Census, Field};
 use super::client::Client;
-use super::digits;
 use super::seldom::Seldom;
+use crate::digits;
 use crate::upstream::Forwarded;
 
 pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -20,13 +21,14 @@ const X_REQUEST_START: HeaderName = HeaderName::from_static("x-request-start");
 /// Writes the forwarded fields as `mode` says: by default, appended to what a trusted peer sent, and in place of what
 /// anybody else did.
 ///
-/// `host` is what the client asked for. Returns whether somebody who is not trusted said for whom it asks, which is not
+/// `host` is what the client asked for, and `census` what it came with. Returns whether somebody who is not trusted said for whom it asks, which is not
 /// passed on where it would have been of a trusted peer.
 pub(super) fn set_forwarded(
     headers: &mut HeaderMap,
     client: &Client,
     host: Option<&HeaderValue>,
     mode: Forwarded,
+    census: Census,
 ) -> bool {
     let mut disbelieved = false;
     if mode == Forwarded::Off {
@@ -50,7 +52,9 @@ pub(super) fn set_forwarded(
             Some(host) => headers.insert(X_FORWARDED_HOST, host.clone()),
             None => headers.remove(X_FORWARDED_HOST),
         };
-        headers.remove(FORWARDED);
+        if census.has(Field::Forwarded) {
+            headers.remove(FORWARDED);
+        }
     }
     disbelieved
 }
@@ -70,13 +74,13 @@ pub(super) fn warn_of_disbelief(client: &Client, now: SystemTime) {
 }
 
 /// Adds us to `Via` (RFC 9110 §7.6.3).
-pub(super) fn append_via(headers: &mut HeaderMap, version: http::Version) {
+pub(super) fn append_via(headers: &mut HeaderMap, version: http::Version, census: Census) {
     let received = match version {
         http::Version::HTTP_2 => "2.0 sluicegate",
         http::Version::HTTP_10 => "1.0 sluicegate",
         _ => "1.1 sluicegate",
     };
-    let via = match joined(headers, &VIA) {
+    let via = match census.has(Field::Via).then(|| joined(headers, &VIA)).flatten() {
         Some(before) => concat(&[&before, b", ", received.as_bytes()]),
         None => HeaderValue::from_static(received),
     };
@@ -99,24 +103,15 @@ fn request_start(arrived: SystemTime) -> HeaderValue {
     HeaderValue::from_maybe_shared(Bytes::from(text)).expect("digits")
 }
 
-/// The client's request id, if it is at most 128 visible ASCII characters; else a new one.
-pub(super) fn request_id(headers: &HeaderMap) -> HeaderValue {
-    match headers.get(X_REQUEST_ID) {
-        Some(id) if (1..=128).contains(&id.len()) && id.as_bytes().iter().all(u8::is_ascii_graphic) => id.clone(),
-        _ => new_request_id(),
-    }
+/// The client's request id, if it is at most 128 visible ASCII characters.
+pub(super) fn client_request_id(headers: &HeaderMap) -> Option<HeaderValue> {
+    let id = headers.get(X_REQUEST_ID)?;
+    ((1..=128).contains(&id.len()) && id.as_bytes().iter().all(u8::is_ascii_graphic)).then(|| id.clone())
 }
 
 /// 128 random bits.
 pub(super) fn new_request_id() -> HeaderValue {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let mut bits = fastrand::u128(..);
-    let id = [(); 32].map(|()| {
-        let digit = DIGITS[(bits & 15) as usize];
-        bits >>= 4;
-        digit
-    });
-    HeaderValue::from_bytes(&id).expect("hexadecimal digits")
+    HeaderValue::from_bytes(&digits::hex::<16, 32>(fastrand::u128(..).to_be_bytes())).expect("hexadecimal digits")
 }
 
 /// The host that a request is for: of its target if that has one, else of its `Host` field (RFC 9112 §3.2.2).
@@ -161,11 +156,21 @@ mod tests {
         headers
     }
 
+    fn forward(headers: &mut HeaderMap, client: &Client, host: Option<&HeaderValue>, mode: Forwarded) -> bool {
+        let census = Census::of(headers);
+        set_forwarded(headers, client, host, mode, census)
+    }
+
+    fn via(headers: &mut HeaderMap, version: http::Version) {
+        let census = Census::of(headers);
+        append_via(headers, version, census);
+    }
+
     #[test]
     fn fields_of_an_untrusted_peer_are_replaced() {
         let mut headers = spoofed();
         let host = HeaderValue::from_static("api.test");
-        assert!(set_forwarded(&mut headers, &client(false), Some(&host), Forwarded::Append));
+        assert!(forward(&mut headers, &client(false), Some(&host), Forwarded::Append));
         assert_eq!(headers["x-forwarded-for"], "192.0.2.1");
         assert_eq!(headers.get_all("x-forwarded-for").iter().count(), 1);
         assert_eq!(headers["x-forwarded-proto"], "http");
@@ -177,7 +182,7 @@ mod tests {
     fn fields_of_a_trusted_peer_are_appended_to() {
         let mut headers = spoofed();
         let host = HeaderValue::from_static("api.test");
-        assert!(!set_forwarded(&mut headers, &client(true), Some(&host), Forwarded::Append));
+        assert!(!forward(&mut headers, &client(true), Some(&host), Forwarded::Append));
         assert_eq!(headers["x-forwarded-for"], "203.0.113.9, 198.51.100.1, 192.0.2.1");
         assert_eq!(headers["x-forwarded-proto"], "https");
         assert_eq!(headers["forwarded"], "for=203.0.113.9");
@@ -187,11 +192,11 @@ mod tests {
     fn fields_of_a_trusted_peer_are_replaced_or_removed_where_that_is_asked_for() {
         let mut headers = spoofed();
         let host = HeaderValue::from_static("api.test");
-        assert!(!set_forwarded(&mut headers, &client(true), Some(&host), Forwarded::Replace));
+        assert!(!forward(&mut headers, &client(true), Some(&host), Forwarded::Replace));
         assert_eq!((&headers["x-forwarded-for"], headers.len()), (&HeaderValue::from_static("192.0.2.1"), 3));
         for trusted in [true, false] {
             let mut headers = spoofed();
-            set_forwarded(&mut headers, &client(trusted), None, Forwarded::Off);
+            forward(&mut headers, &client(trusted), None, Forwarded::Off);
             assert!(headers.is_empty(), "{headers:?}");
         }
     }
@@ -201,13 +206,14 @@ mod tests {
         let id = |value: &str| {
             let mut headers = HeaderMap::new();
             headers.insert(X_REQUEST_ID, HeaderValue::from_bytes(value.as_bytes()).unwrap());
-            request_id(&headers)
+            client_request_id(&headers)
         };
-        assert_eq!(id("abc-123"), "abc-123");
-        assert_eq!(id(&"x".repeat(128)).len(), 128);
+        assert_eq!(id("abc-123").unwrap(), "abc-123");
+        assert_eq!(id(&"x".repeat(128)).unwrap().len(), 128);
         for bad in ["", "has space", "\u{e9}", &"x".repeat(129)] {
-            assert_eq!(id(bad).len(), 32, "{bad:?}");
+            assert_eq!(id(bad), None, "{bad:?}");
         }
+        assert_eq!(new_request_id().len(), 32);
         assert_ne!(new_request_id(), new_request_id());
     }
 
@@ -222,8 +228,8 @@ mod tests {
     #[test]
     fn via_grows() {
         let mut headers = HeaderMap::new();
-        append_via(&mut headers, http::Version::HTTP_10);
-        append_via(&mut headers, http::Version::HTTP_11);
+        via(&mut headers, http::Version::HTTP_10);
+        via(&mut headers, http::Version::HTTP_11);
         assert_eq!(headers["via"], "1.0 sluicegate, 1.1 sluicegate");
     }
 }

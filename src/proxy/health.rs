@@ -4,8 +4,9 @@ use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE};
 use http::{HeaderValue, Request, Response, StatusCode};
 
+use super::arrival::is_large;
 use super::body::Body;
-use super::handle::{Proxy, is_large};
+use super::handle::Proxy;
 use super::record::Record;
 use super::reply::X_REASON;
 use super::request_body::RequestBody;

@@ -14,8 +14,7 @@ pub(super) fn target<B>(request: &Request<B>) -> (Option<&str>, &str) {
     (host, request.uri().path())
 }
 
-/// The route that takes a request, if any does.
-pub(super) fn matched<'t, T, B>(routes: &'t Table<T>, request: &Request<B>) -> Option<&'t T> {
-    let (host, path) = target(request);
-    routes.find(request.method(), host, path, request.headers())
+/// The route that takes a request for this host, if any does.
+pub(super) fn matched<'t, T, B>(routes: &'t Table<T>, host: Option<&str>, request: &Request<B>) -> Option<&'t T> {
+    routes.find(request.method(), host, request.uri().path(), request.headers())
 }

@@ -5,14 +5,15 @@
 //! the exchange, not with the client: see [`upstream`](crate::upstream).
 
 mod adaptive;
+mod arrival;
 mod body;
+mod census;
 mod changes;
 mod claim;
 mod client;
 mod connections;
 mod cors;
 mod deadline;
-mod digits;
 mod endpoint_wait;
 mod explain;
 mod forward;

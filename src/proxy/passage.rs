@@ -10,16 +10,16 @@ use std::task::{Context, Poll, ready};
 
 use http::{Request, Response};
 
+use super::arrival::Arrival;
 use super::body::Body;
 use super::claim::RouteKeys;
-use super::forward::{Arrival, Forward, Forwarding};
-use super::handle::{Proxy, turn_away};
+use super::forward::{Forward, Forwarding, Once};
+use super::handle::turn_away;
 use super::preflight::is_preflight;
 use super::record::Record;
 use super::reply::{About, Reply};
 use super::request_body::RequestBody;
-use super::shared::Route;
-use crate::admission::{Claim, Error, Limits, Reason, Rejection, ResponseFuture};
+use crate::admission::{Admitted, AtOnce, Claim, Error, Limits, Reason, Rejection, ResponseFuture, Spool};
 
 /// A request on its way.
 ///
@@ -31,35 +31,48 @@ use crate::admission::{Claim, Error, Limits, Reason, Rejection, ResponseFuture};
 pub struct Passage {
     step: Step,
     /// For the answer where the step can give none.
-    spare: Arrival,
+    arrival: Arc<Arrival>,
 }
 
 /// How far it has come.
-#[allow(clippy::large_enum_variant, reason = "the large ones are those that most requests are at")]
+///
+/// All of it in boxes: hyper moves the future of every request about, and each connection has room for one.
 pub(super) enum Step {
-    Begun {
-        proxy: Proxy,
-        request: Request<RequestBody>,
-        arrival: Arrival,
-    },
-    Admitting(Admitting),
+    Admitting(Box<Admitting>),
     Forwarding(Forwarding),
     /// What few requests have to do before they go on.
     Seldom(Pin<Box<dyn Future<Output = Step> + Send>>),
-    Answered(Response<Body>),
+    Answered(Box<Response<Body>>),
     Over,
 }
 
+impl Step {
+    pub(super) fn answered(response: Response<Body>) -> Self {
+        Step::Answered(Box::new(response))
+    }
+}
+
 impl Passage {
-    pub(super) fn new(proxy: Proxy, request: Request<RequestBody>, arrival: Arrival) -> Self {
-        let spare = arrival.clone();
-        Passage { step: Step::Begun { proxy, request, arrival }, spare }
+    /// Takes the first step at once: it waits for nothing.
+    pub(super) fn begin(arrival: Arrival, first: impl FnOnce(&mut Arc<Arrival>) -> Step) -> Self {
+        let mut passage = Passage { step: Step::Over, arrival: Arc::new(arrival) };
+        let Passage { step, arrival } = &mut passage;
+        if catch_unwind(AssertUnwindSafe(|| *step = first(arrival))).is_err() {
+            passage.step = Step::answered(passage.fail());
+        }
+        passage
+    }
+
+    /// A panic's own message has gone to standard error.
+    #[cold]
+    fn fail(&mut self) -> Response<Body> {
+        tracing::error!(request_id = ?self.arrival.request_id, "a request failed in the proxy");
+        self.give_up(Reply::internal())
     }
 
     /// The answer to a request that had none.
     fn give_up(&mut self, reply: Reply) -> Response<Body> {
-        let route = self.spare.record.live().and_then(|live| live.route()).map(|route| &**route);
-        let response = reply.into_response(&About { close: true, ..self.spare.about(route) });
+        let response = reply.into_response(&About { close: true, ..self.arrival.about() });
         self.step = Step::Over;
         response
     }
@@ -73,14 +86,10 @@ impl Future for Passage {
         match catch_unwind(AssertUnwindSafe(|| this.step.poll(cx))) {
             Ok(Poll::Ready(response)) => Poll::Ready(response),
             Ok(Poll::Pending) => {
-                ready!(this.spare.record.poll_cancelled(cx));
+                ready!(this.arrival.record.poll_cancelled(cx));
                 Poll::Ready(this.give_up(Reply::cancelled()))
             }
-            Err(_) => {
-                // The panic's own message has gone to standard error.
-                tracing::error!(request_id = ?this.spare.request_id, "a request failed in the proxy");
-                Poll::Ready(this.give_up(Reply::internal()))
-            }
+            Err(_) => Poll::Ready(this.fail()),
         }
     }
 }
@@ -89,14 +98,7 @@ impl Step {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Response<Body>> {
         loop {
             match self {
-                // Begun => any other
-                Step::Begun { .. } => {
-                    let Step::Begun { proxy, request, arrival } = std::mem::replace(self, Step::Over) else {
-                        unreachable!("the step was just matched")
-                    };
-                    *self = proxy.pass(request, arrival);
-                }
-                Step::Admitting(admitting) => return Pin::new(admitting).poll(cx),
+                Step::Admitting(admitting) => return Pin::new(&mut **admitting).poll(cx),
                 Step::Forwarding(forwarding) => {
                     let Ok(response) = ready!(forwarding.as_mut().poll(cx));
                     return Poll::Ready(response);
@@ -108,7 +110,7 @@ impl Step {
                     let Step::Answered(response) = std::mem::replace(self, Step::Over) else {
                         unreachable!("the step was just matched")
                     };
-                    return Poll::Ready(response);
+                    return Poll::Ready(*response);
                 }
                 Step::Over => panic!("polled after completion"),
             }
@@ -118,39 +120,33 @@ impl Step {
 
 /// A request at its limits, and then on its way upstream.
 pub(super) struct Admitting {
-    route: Arc<Route>,
-    limits: Limits,
-    arrival: Arrival,
-    admitting: ResponseFuture<Forward, RequestBody, Option<RouteKeys>>,
+    arrival: Arc<Arrival>,
+    admitting: ResponseFuture<Once, RequestBody, Option<RouteKeys>>,
 }
 
 impl Admitting {
     /// Lets a request through its limits, and sends it on.
-    ///
-    /// # Errors
-    /// The answer to one that is turned away before it has come to them.
-    #[allow(clippy::result_large_err, reason = "it goes on as an answer, in the room for one")]
-    pub(super) fn begin(
-        limits: &Limits,
-        claim: Claim,
-        request: Request<RequestBody>,
-        forward: Forward,
-    ) -> Result<Self, Response<Body>> {
-        let (route, limits, arrival) = (forward.route.clone(), limits.clone(), forward.arrival.clone());
+    pub(super) fn begin(limits: &Limits, claim: Claim, request: Request<RequestBody>, forward: Forward) -> Step {
+        let arrival = &forward.arrival;
+        let route = forward.route();
         // A browser sends no credentials with a preflight: those of all keys share a turn.
-        let keys = (!route.keys.is_empty() && !is_preflight(&request)).then(|| RouteKeys {
-            route: route.clone(),
-            client: arrival.client.clone(),
-            quotas: arrival.quotas.clone(),
-            live: arrival.record.live().cloned(),
-        });
+        let keys = (!route.keys.is_empty() && !is_preflight(&request)).then(|| RouteKeys(arrival.clone()));
         if let Some(limit) = keys.as_ref().and_then(|keys| keys.refused_by(&request)) {
             let rejection = limits.limiters()[limit].refuse(Reason::KeyLimit);
             let rejection = rejection.map(|rejection| Rejection { limit, ..rejection });
-            return Err(turn_away(&route, &arrival, Reason::KeyLimit, rejection));
+            return Step::answered(turn_away(route, arrival, Reason::KeyLimit, rejection));
         }
-        let admitting = limits.admit(request, claim, keys, forward);
-        Ok(Admitting { route, limits, arrival, admitting })
+        let begun = match limits.at_once(&claim) {
+            AtOnce::Admitted(permit) => {
+                let admitted = Admitted { request: request.map(Spool::new), permit };
+                return Step::Forwarding(forward.admitted(admitted));
+            }
+            AtOnce::Rejected(rejection) => return Step::answered(rejected(arrival, &rejection)),
+            AtOnce::Later(begun) => begun,
+        };
+        let arrival = arrival.clone();
+        let admitting = limits.admit_from(begun, request, claim, keys, Once(Some(forward)));
+        Step::Admitting(Box::new(Admitting { arrival, admitting }))
     }
 }
 
@@ -160,32 +156,35 @@ impl Future for Admitting {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Response<Body>> {
         let this = self.get_mut();
         let polled = Pin::new(&mut this.admitting).poll(cx);
-        if let Some(told) = &this.arrival.told {
+        if let Some(told) = this.arrival.told() {
             told.stands(|| Pin::new(&this.admitting).standing());
         }
         let error = match ready!(polled) {
             Ok(response) => return Poll::Ready(response),
             Err(error) => error,
         };
-        let mut about = this.arrival.about(Some(&this.route));
-        let reply = match error {
-            Error::Rejected(rejection) => {
-                this.route.count_rejection(rejection.reason);
-                let limiter = &this.limits.limiters()[rejection.limit];
-                about.limit = Some(limiter.name());
-                about.record.rejected_by(limiter.name());
-                Reply::rejected(&rejection, limiter.settings().reject_status)
-            }
-            Error::Body(error) => {
-                about.close = true;
-                if error.is_client_gone() {
-                    // Nobody hears this, and what is noted says that the client has left.
-                    about.record = &Record::UNKEPT;
-                }
-                Reply::body_failed(&error)
-            }
+        let error = match error {
+            Error::Rejected(rejection) => return Poll::Ready(rejected(&this.arrival, &rejection)),
+            Error::Body(error) => error,
             Error::Inner(never) => match never {},
         };
-        Poll::Ready(reply.into_response(&about))
+        let mut about = About { close: true, ..this.arrival.about() };
+        if error.is_client_gone() {
+            // Nobody hears this, and what is noted says that the client has left.
+            about.record = &Record::UNKEPT;
+        }
+        Poll::Ready(Reply::body_failed(&error).into_response(&about))
     }
+}
+
+/// Answers a request that one of its limits has turned away.
+fn rejected(arrival: &Arrival, rejection: &Rejection) -> Response<Body> {
+    let mut about = arrival.about();
+    let route = about.on.expect("a limit is a route's");
+    route.count_rejection(rejection.reason);
+    let limits = route.limits.as_ref().expect("one of them has turned it away");
+    let limiter = &limits.limiters()[rejection.limit];
+    about.limit = Some(limiter.name());
+    about.record.rejected_by(limiter.name());
+    Reply::rejected(rejection, limiter.settings().reject_status).into_response(&about)
 }

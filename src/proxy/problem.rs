@@ -2,7 +2,8 @@
 //!
 //! Written by hand into one buffer: under overload, it is what most clients get.
 
-use super::digits;
+use crate::digits;
+use crate::eights::is_plain;
 
 /// What it says, in the order of its fields.
 #[derive(Debug)]
@@ -25,45 +26,40 @@ const USUAL: usize = 384;
 impl Problem<'_> {
     pub(super) fn to_json(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(USUAL);
+        // A name and what stands around it is one piece.
         out.extend_from_slice(br#"{"type":"about:blank","title":"#);
         text(&mut out, self.title);
         out.extend_from_slice(br#","status":"#);
         digits::push(&mut out, self.status.into());
-        let named = [
-            ("detail", Some(self.detail)),
-            ("reason", Some(self.reason)),
-            ("limit", self.limit),
-            ("route", self.route),
-        ];
-        for (name, value) in named {
-            if let Some(value) = value {
-                field(&mut out, name);
-                text(&mut out, value);
-            }
+        out.extend_from_slice(br#","detail":"#);
+        text(&mut out, self.detail);
+        out.extend_from_slice(br#","reason":"#);
+        text(&mut out, self.reason);
+        if let Some(limit) = self.limit {
+            out.extend_from_slice(br#","limit":"#);
+            text(&mut out, limit);
+        }
+        if let Some(route) = self.route {
+            out.extend_from_slice(br#","route":"#);
+            text(&mut out, route);
         }
         if let Some(seconds) = self.retry_after {
-            field(&mut out, "retry_after");
+            out.extend_from_slice(br#","retry_after":"#);
             digits::push(&mut out, seconds);
         }
         if self.predicted {
             out.extend_from_slice(br#","predicted":true"#);
         }
-        field(&mut out, "request_id");
+        out.extend_from_slice(br#","request_id":"#);
         text(&mut out, self.request_id);
         out.push(b'}');
         out
     }
 }
 
-fn field(out: &mut Vec<u8>, name: &str) {
-    out.extend_from_slice(b",\"");
-    out.extend_from_slice(name.as_bytes());
-    out.extend_from_slice(b"\":");
-}
-
 /// A string, escaped where it has to be: hardly any is.
 fn text(out: &mut Vec<u8>, text: &str) {
-    if text.bytes().any(|byte| matches!(byte, ..0x20 | b'"' | b'\\' | 0x7f)) {
+    if !is_plain(text.as_bytes()) {
         serde_json::to_writer(out, text).expect("a string always serializes");
         return;
     }

@@ -18,13 +18,12 @@ use http::{HeaderValue, Response, StatusCode, response};
 use http_body::{Body as _, Frame};
 use tokio::time::Instant;
 
+use super::arrival::Arrival;
 use super::body::Body;
 use super::deadline::{timer, within};
-use super::forward::Arrival;
 use super::headers::X_REQUEST_ID;
 use super::reply::X_REASON;
 use super::rewrite::set;
-use super::shared::Route;
 use crate::access_log::Outcome;
 use crate::admission::Forecast;
 use crate::timer::Timer;
@@ -81,7 +80,7 @@ impl Told {
 }
 
 /// What `answering` answers, or a stream of events with its answer behind them, if it still waits after 5 s.
-pub(super) async fn answer(mut answering: Answering, told: Told, arrival: Arrival, route: &Route) -> Response<Body> {
+pub(super) async fn answer(mut answering: Answering, told: Told, arrival: Arc<Arrival>) -> Response<Body> {
     if let Some(answer) = within(Instant::now().checked_add(EVERY), &mut answering).await {
         return answer;
     }
@@ -90,19 +89,18 @@ pub(super) async fn answer(mut answering: Answering, told: Told, arrival: Arriva
     }
     told.0.begun.store(true, Relaxed);
     arrival.record.begun(StatusCode::OK.as_u16());
-    let (request_id, record, reader) = (arrival.request_id.clone(), arrival.record.clone(), arrival.reader.clone());
-    let quotas = arrival.quotas.clone();
-    let waiting = Waiting { answering, told, timer: timer(Some(Instant::now())), arrival };
-    let mut response = Response::new(Body::events(QueueEvents::Waiting(Box::new(waiting)), record));
+    let waiting = Waiting { answering, told, timer: timer(Some(Instant::now())), arrival: arrival.clone() };
+    let mut response = Response::new(Body::events(QueueEvents::Waiting(Box::new(waiting)), arrival.record.clone()));
     let headers = response.headers_mut();
+    let route = arrival.route().expect("who waits has a route");
     set(headers, &route.settings.rewrite.set_response_headers);
-    if let Some(reader) = reader {
+    if let Some(reader) = &arrival.reader {
         reader.admit(headers);
     }
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(X_REQUEST_ID, request_id);
-    quotas.tell(route, false, headers);
+    headers.insert(X_REQUEST_ID, arrival.request_id.clone());
+    arrival.quotas.tell(route, false, headers);
     response
 }
 
@@ -119,7 +117,7 @@ pub(super) struct Waiting {
     told: Told,
     /// When the next one is due.
     timer: Timer,
-    arrival: Arrival,
+    arrival: Arc<Arrival>,
 }
 
 impl QueueEvents {

@@ -9,8 +9,8 @@ use http::{HeaderMap, HeaderValue, Request, Uri};
 use http_body::Body as _;
 use tokio::time::Instant;
 
+use super::census::{Census, Field};
 use super::client::Client;
-use super::headers::requested_host;
 use super::recent::Asked;
 use super::registry::{Live, Phase};
 use super::reply::Reply;
@@ -42,9 +42,22 @@ impl Drop for Noted {
         // If its exchange goes on, that holds it as well.
         self.live.iter().for_each(|live| live.ended(now));
         if let Some(open) = &mut self.open {
-            open.get_mut().unwrap_or_else(PoisonError::into_inner).entry().end = Some(now);
+            open.get_mut().unwrap_or_else(PoisonError::into_inner).entry.end = Some(now);
         }
     }
+}
+
+/// What is known at once of a request that has arrived, beside what it says.
+#[derive(Debug)]
+pub(super) struct Beginning<'a> {
+    /// Who serves it.
+    pub(super) worker: usize,
+    pub(super) client: &'a Client,
+    pub(super) id: &'a HeaderValue,
+    pub(super) host: Option<&'a HeaderValue>,
+    /// Which fields it has.
+    pub(super) census: Census,
+    pub(super) arrived: SystemTime,
 }
 
 impl Record {
@@ -56,9 +69,7 @@ impl Record {
         readers: &Readers,
         live: Option<Arc<Live>>,
         request: &Request<B>,
-        client: &Client,
-        id: &HeaderValue,
-        arrived: SystemTime,
+        Beginning { worker, client, id, host, census, arrived }: Beginning<'_>,
     ) -> Self {
         let headers = request.headers();
         let Readers { log, tracer } = readers;
@@ -69,9 +80,9 @@ impl Record {
         // One look at the clock is for all.
         let start = live.as_ref().map_or_else(Instant::now, |live| live.start);
         let mut entry = Entry::new(client.address_of(headers), id.clone(), arrived, start);
-        entry.traceparent = headers.get(TRACEPARENT).cloned();
+        entry.traceparent = census.has(Field::TraceParent).then(|| headers.get(TRACEPARENT).cloned()).flatten();
         entry.method = Some(request.method().clone());
-        entry.host = requested_host(request);
+        entry.host = host.cloned();
         entry.target = Some(request.uri().clone());
         entry.version = request.version();
         for name in log.iter().flat_map(Log::headers) {
@@ -89,13 +100,13 @@ impl Record {
             }));
             tracer.clone()
         });
-        Record::of(Some(Open::new(entry, log.clone(), tracer)), live)
+        Record::of(Some(Open::new(entry, worker, log.clone(), tracer)), live)
     }
 
     /// The record of what was refused before it was a request.
-    pub(super) fn of_refused(readers: &Readers, client: &Client, id: &HeaderValue) -> Self {
+    pub(super) fn of_refused(readers: &Readers, worker: usize, client: &Client, id: &HeaderValue) -> Self {
         let entry = || Entry::new(client.peer(), id.clone(), SystemTime::now(), Instant::now());
-        let open = |log: &Log| Open::new(entry(), Some(log.clone()), None);
+        let open = |log: &Log| Open::new(entry(), worker, Some(log.clone()), None);
         Record::of(readers.log.as_ref().map(open), None)
     }
 
@@ -146,7 +157,7 @@ impl Record {
 
     fn note(&self, note: impl FnOnce(&mut Entry)) {
         if let Some(mut open) = self.open() {
-            note(open.entry());
+            note(&mut open.entry);
         }
     }
 
@@ -176,9 +187,8 @@ impl Record {
 
     /// Who asked for what, if anybody wants to know.
     pub(super) fn asked(&self) -> Option<Asked> {
-        let mut open = self.open()?;
-        let entry = open.entry();
-        Some(Asked { client_ip: entry.client_ip, method: entry.method.clone(), target: entry.target.clone() })
+        let Entry { client_ip, method, target, .. } = &self.open()?.entry;
+        Some(Asked { client_ip: *client_ip, method: method.clone(), target: target.clone() })
     }
 
     /// Its route has no access log.
@@ -256,7 +266,7 @@ impl Record {
     /// Where it was sent to last.
     pub(super) fn endpoint(&self) -> Option<Arc<str>> {
         let entered = self.live().and_then(|live| live.endpoint());
-        entered.or_else(|| self.open()?.entry().endpoint.clone())
+        entered.or_else(|| self.open()?.entry.endpoint.clone())
     }
 
     /// It goes to this endpoint.

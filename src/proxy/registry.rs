@@ -5,10 +5,11 @@
 //! one takes it out. Nobody is entered before somebody [can look](Registry::open).
 
 mod phase;
+mod slots;
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use tokio::time::Instant;
 
 pub use phase::Phase;
 
+use self::slots::Slots;
 use super::shared::Route;
 use super::traffic::{Counts, Traffic, TrafficCounts};
 use crate::access_log::Outcome;
@@ -33,16 +35,10 @@ pub struct Registry {
 #[derive(Debug, Default)]
 struct Shard {
     slots: Mutex<Slots>,
+    /// How many there have been.
+    count: AtomicU64,
     /// What has become of those that no route took.
     unrouted: Counts,
-}
-
-#[derive(Debug, Default)]
-struct Slots {
-    slots: Vec<Weak<Live>>,
-    free: Vec<usize>,
-    /// How many there have been.
-    count: u64,
 }
 
 /// A request that is under way.
@@ -70,7 +66,8 @@ pub struct Live {
     outcome: AtomicU8,
     shard: Arc<Shard>,
     worker: usize,
-    slot: usize,
+    /// Where it is entered. Nobody else asks.
+    slot: AtomicUsize,
 }
 
 #[derive(Debug, Default)]
@@ -119,14 +116,11 @@ impl Registry {
             return None;
         }
         let shard = &self.shards[worker];
-        let mut slots = shard.lock();
-        slots.count += 1;
-        // Those of one worker are this far apart.
-        let tag = (slots.count - 1) * self.shards.len() as u64 + worker as u64 + 1;
-        let slot = slots.free.pop().unwrap_or(slots.slots.len());
+        let number = shard.count.fetch_add(1, Relaxed);
         let live = Arc::new(Live {
             id: id.clone(),
-            tag,
+            // Those of one worker are this far apart.
+            tag: number * self.shards.len() as u64 + worker as u64 + 1,
             start: Instant::now(),
             route: OnceLock::new(),
             phase: AtomicU8::new(Phase::Queued as u8),
@@ -140,12 +134,10 @@ impl Registry {
             outcome: AtomicU8::new(Outcome::ClientGone as u8),
             shard: shard.clone(),
             worker,
-            slot,
+            slot: AtomicUsize::new(0),
         });
-        match slots.slots.get_mut(slot) {
-            Some(free) => *free = Arc::downgrade(&live),
-            None => slots.slots.push(Arc::downgrade(&live)),
-        }
+        let shown = Arc::downgrade(&live);
+        live.slot.store(shard.lock().enter(shown), Relaxed);
         Some(live)
     }
 
@@ -154,7 +146,7 @@ impl Registry {
         let mut all = Vec::new();
         for shard in &self.shards {
             // Nobody is dropped under the lock: that takes it.
-            all.extend(shard.lock().slots.iter().filter_map(Weak::upgrade));
+            all.extend(shard.lock().all());
         }
         all.sort_by_key(|live| (live.start, live.tag));
         all
@@ -389,9 +381,7 @@ impl Live {
 
 impl Drop for Live {
     fn drop(&mut self) {
-        let mut slots = self.shard.lock();
-        slots.slots[self.slot] = Weak::new();
-        slots.free.push(self.slot);
+        self.shard.lock().leave(self.slot.load(Relaxed));
     }
 }
 

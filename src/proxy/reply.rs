@@ -10,7 +10,6 @@ use http::{HeaderName, HeaderValue, Response, StatusCode};
 
 use super::body::Body;
 use super::cors::Reader;
-use super::digits;
 use super::grpc;
 use super::headers::X_REQUEST_ID;
 use super::negotiate::Form;
@@ -24,6 +23,7 @@ use super::rewrite::set;
 use super::shared::Route;
 use crate::access_log::Outcome;
 use crate::admission::{self, Rejection, Waited};
+use crate::digits;
 use crate::upstream::Failure;
 
 pub(super) const X_REASON: HeaderName = HeaderName::from_static("x-sluicegate-reason");
@@ -289,7 +289,7 @@ pub(super) fn queue_value(waited: Waited) -> HeaderValue {
     value.extend_from_slice(b";wait=");
     digits::push(&mut value, millis / 1000);
     value.push(b'.');
-    digits::push_padded(&mut value, millis % 1000, 3);
+    value.extend_from_slice(&digits::three((millis % 1000) as u32));
     HeaderValue::from_maybe_shared(Bytes::from(value)).expect("digits and punctuation")
 }
 

@@ -3,6 +3,7 @@
 use http::{HeaderMap, HeaderValue};
 
 use super::parent::{LENGTH, Parent, SAMPLED, SpanId, TraceId};
+use crate::digits;
 
 /// A request's place in a trace: the client's, or one that begins with the request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,41 +24,28 @@ impl Trace {
     /// The trace of a request that is to be recorded. Whoever recorded it before decides whether it is; where nobody says,
     /// `sample` of all requests are, from 0 (none) to 1 (all).
     pub fn begin(headers: &HeaderMap, sample: f64) -> Option<Self> {
-        let (server, client) = (span(), span());
-        match Parent::of(headers) {
-            Some(parent) => parent.is_sampled().then_some(Trace {
-                id: parent.trace,
-                parent: Some(parent.span),
-                server,
-                client,
-                flags: parent.flags,
-            }),
-            None => (fastrand::f64() < sample).then(|| Trace {
-                id: fastrand::u128(1..).to_be_bytes(),
-                parent: None,
-                server,
-                client,
-                flags: SAMPLED,
-            }),
-        }
+        let (id, parent, flags) = match Parent::of(headers) {
+            Some(parent) if parent.is_sampled() => (parent.trace, Some(parent.span), parent.flags),
+            None if fastrand::f64() < sample => (fastrand::u128(1..).to_be_bytes(), None, SAMPLED),
+            Some(_) | None => return None,
+        };
+        Some(Trace { id, parent, server: span(), client: span(), flags })
     }
 
     /// What the upstream is told.
     pub fn traceparent(&self) -> HeaderValue {
         let mut text = *b"00-00000000000000000000000000000000-0000000000000000-00";
         debug_assert_eq!(text.len(), LENGTH);
-        write_hex(&mut text[3..35], &self.id);
-        write_hex(&mut text[36..52], &self.client);
+        text[3..35].copy_from_slice(&digits::hex::<16, 32>(self.id));
+        text[36..52].copy_from_slice(&digits::hex::<8, 16>(self.client));
         // Flags that nobody has given a meaning to are not ours to pass on in this version.
-        write_hex(&mut text[53..], &[self.flags & KNOWN_FLAGS]);
+        text[53..].copy_from_slice(&digits::hex::<1, 2>([self.flags & KNOWN_FLAGS]));
         HeaderValue::from_bytes(&text).expect("digits and dashes")
     }
 
     /// The trace's id as it is written.
     pub fn id_text(&self) -> String {
-        let mut text = [0; 32];
-        write_hex(&mut text, &self.id);
-        text.iter().map(|digit| char::from(*digit)).collect()
+        digits::hex::<16, 32>(self.id).map(char::from).iter().collect()
     }
 }
 
@@ -66,13 +54,6 @@ const KNOWN_FLAGS: u8 = 3;
 
 fn span() -> SpanId {
     fastrand::u64(1..).to_be_bytes()
-}
-
-fn write_hex(text: &mut [u8], bytes: &[u8]) {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    for (pair, byte) in text.chunks_exact_mut(2).zip(bytes) {
-        pair.copy_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
-    }
 }
 
 #[cfg(test)]

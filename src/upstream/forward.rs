@@ -11,7 +11,7 @@ use bytes::Bytes;
 use http::header::{HOST, HeaderValue, UPGRADE};
 use http::request::Parts;
 use http::uri::{Authority, Scheme};
-use http::{Method, Request, Response, StatusCode, Uri};
+use http::{Method, Response, StatusCode, Uri};
 use http_body::Body;
 
 use super::again::Again;
@@ -155,10 +155,10 @@ impl Upstream {
         self.members.status()
     }
 
-    /// Sends `request`, and holds `held` until the exchange has ended. `told` hears which endpoint it goes to,
+    /// Sends a request, and holds `held` until the exchange has ended. `told` hears which endpoint it goes to,
     /// each time that it is sent, whether it had to wait for room, and whether it took a new connection or found none.
     ///
-    /// The request is sent as it is, its fields ready for the upstream: its target in origin form, or with `h2c` in
+    /// Its head is sent as it is, its fields ready for the upstream: its target in origin form, or with `h2c` in
     /// absolute form. With TLS it is a request of HTTP/1.1 whose `Host` a URL can have, and becomes one of HTTP/2 where the
     /// upstream has chosen that.
     ///
@@ -171,7 +171,8 @@ impl Upstream {
     pub async fn send<B, H>(
         &self,
         how: How,
-        request: Request<B>,
+        mut head: Box<Parts>,
+        body: B,
         mut held: H,
         mut told: impl FnMut(Step<'_>) + Send,
     ) -> Result<Answer<B, H>, Failure>
@@ -181,15 +182,14 @@ impl Upstream {
         H: Send + Unpin + 'static,
     {
         let How { worker, ending, slot } = how;
-        let idempotent = request.method().is_idempotent();
-        let (mut parts, body) = request.into_parts();
+        let idempotent = head.method.is_idempotent();
         let mut body = (!body.is_end_stream()).then(|| Source::new(body));
         let bodiless = body.is_none();
         let mut again = Again::new(self.settings.retries);
         self.kept.budget.earn(worker);
         loop {
             // HTTP/2 has no upgrades.
-            let upgrades = parts.headers.contains_key(UPGRADE);
+            let upgrades = head.headers.contains_key(UPGRADE);
             let seat = self.members.seat(self.settings.balance, &again.tried, slot).ok_or(Failure::NoEndpoint)?;
             told(Step::To(seat.endpoint()));
             let ready = match seat
@@ -244,9 +244,9 @@ impl Upstream {
             // costs no retry until there have been many, and nothing of the budget.
             let retry = again.retries < again.most && ready.may_turn_away();
             let resend = retry && reused && idempotent && bodiless;
-            let spare = (retry && ready.takes_the_head()).then(|| parts.clone());
+            let spare = (retry && ready.takes_the_head()).then(|| head.clone());
             let member = (retry && self.members.are_several()).then(|| seat.member().clone());
-            let failed = match self.exchange((seat, ready), parts, body, ending, held, again.times()).await {
+            let failed = match self.exchange((seat, ready), head, body, ending, held, again.times()).await {
                 Ok(answer) => return Ok(answer),
                 Err(HeadFailed::Abandoned(failure)) => return Err(failure),
                 Err(HeadFailed::Unanswered(unanswered, again)) => {
@@ -262,10 +262,10 @@ impl Upstream {
             };
             let unaffordable = costs && !self.kept.budget.spend();
             let (retry, resend) = (retry && !unaffordable, resend && !unaffordable);
-            (parts, body) = match (failed, spare.filter(|_| retry)) {
-                (Unanswered::Unprocessed { parts: Some(unsent), body, .. }, _) if retry => (*unsent, body),
+            (head, body) = match (failed, spare.filter(|_| retry)) {
+                (Unanswered::Unprocessed { parts: Some(unsent), body, .. }, _) if retry => (unsent, body),
                 (Unanswered::Unprocessed { parts: None, body, .. }, Some(spare)) => (spare, body),
-                (Unanswered::Closed { parts: Some(sent), .. }, _) if resend => (*sent, None),
+                (Unanswered::Closed { parts: Some(sent), .. }, _) if resend => (sent, None),
                 (Unanswered::Closed { parts: None, .. }, Some(spare)) if resend => (spare, None),
                 (
                     Unanswered::Unprocessed { failure, .. }
@@ -285,7 +285,7 @@ impl Upstream {
     async fn exchange<B, H>(
         &self,
         (seat, ready): (Seat, Ready),
-        mut parts: Parts,
+        mut head: Box<Parts>,
         body: Option<Source<B>>,
         ending: Ending,
         held: H,
@@ -297,16 +297,16 @@ impl Upstream {
         H: Send + Unpin + 'static,
     {
         if self.settings.host == HostHeader::Upstream && self.settings.endpoints.len() > 1 {
-            name_host(&mut parts, &seat.member().authority);
+            name_host(&mut head, &seat.member().authority);
         }
-        let upgrade = parts.headers.contains_key(UPGRADE);
-        let head_only = parts.method == Method::HEAD;
+        let upgrade = head.headers.contains_key(UPGRADE);
+        let head_only = head.method == Method::HEAD;
         let (connection, upload) = match ready {
             Ready::Http1(connection) => {
-                let (exchange, upload) = http1::Exchange::new(connection, parts, body);
+                let (exchange, upload) = http1::Exchange::new(connection, head, body);
                 (Connection::Http1(exchange), upload)
             }
-            Ready::Http2(lease) => match Box::pin(self.begin_stream(lease, parts, body)).await {
+            Ready::Http2(lease) => match Box::pin(self.begin_stream(lease, *head, body)).await {
                 Ok(sent) => sent,
                 Err(unsent) => return Err(HeadFailed::Unanswered(Box::new(unsent), held)),
             },

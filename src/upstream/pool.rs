@@ -60,7 +60,7 @@ impl Pools {
     /// Takes a connection back after an exchange.
     pub(super) fn put(&self, connection: Box<Connection>) {
         if !connection.reuse_for.is_zero() {
-            let home = connection.home % self.workers.len();
+            let (home, since) = (connection.home % self.workers.len(), Instant::now());
             let mut pool = self.lock(home);
             if self.retired.load(Relaxed) {
                 // Closed outside the lock.
@@ -68,7 +68,7 @@ impl Pools {
                 return;
             }
             let crowded = connection.room.is_crowded().then(|| connection.room.clone());
-            pool.push(Idle { connection, since: Instant::now() });
+            pool.push(Idle { connection, since });
             drop(pool);
             if let Some(room) = crowded {
                 room.freed();

@@ -1,14 +1,20 @@
 //! What the upstream made of requests, counted by each worker for itself.
 
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use crate::admission::sums::Sums;
 use crate::limit::Moments;
 
 /// Samples for one limit. Each worker adds to its own part; nobody adds them up but the housekeeper, who takes nothing
 /// away, so that counting is all there is to it.
 #[derive(Debug)]
-pub struct Samples(Box<[Part]>);
+pub struct Samples {
+    parts: Box<[Part]>,
+    /// What was last read of each part: of one who is just adding, that is what is known. Only taken by who reads.
+    told: Mutex<Box<[Told]>>,
+}
 
 /// What one worker has counted; on cache lines that no other worker writes to.
 #[derive(Debug, Default)]
@@ -19,12 +25,15 @@ struct Part {
     failed: AtomicU64,
 }
 
-/// How many times, and the sums of their logarithms and of the squares of those, in millionths.
+/// The sums of the logarithms of times and of the squares of those, in millionths.
 #[derive(Debug, Default)]
-struct Times {
-    count: AtomicU64,
-    sum: AtomicI64,
-    squares: AtomicU64,
+struct Times(Sums);
+
+/// What was last read of a part.
+#[derive(Debug, Clone, Copy, Default)]
+struct Told {
+    answered: Moments,
+    cut: Moments,
 }
 
 /// All that was seen until a moment.
@@ -42,7 +51,11 @@ const MILLIONTHS: f64 = 1e6;
 
 impl Samples {
     pub(super) fn new(workers: usize) -> Self {
-        Samples((0..workers.max(1)).map(|_| Part::default()).collect())
+        let workers = workers.max(1);
+        Samples {
+            parts: (0..workers).map(|_| Part::default()).collect(),
+            told: Mutex::new(vec![Told::default(); workers].into()),
+        }
     }
 
     /// The head of a good answer has come so long after its request was forwarded.
@@ -61,19 +74,23 @@ impl Samples {
         self.part(worker).failed.fetch_add(1, Relaxed);
     }
 
-    /// What all workers have counted until now. Of what is added meanwhile a part may be missing until the next time.
+    /// What all workers have counted until now. Of what is added meanwhile each time is there whole, or not before the next
+    /// look.
     pub fn read(&self) -> Seen {
         let mut seen = Seen::default();
-        for part in &self.0 {
-            seen.answered.merge(&part.answered.read());
-            seen.cut.merge(&part.cut.read());
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        for (part, told) in self.parts.iter().zip(&mut *told) {
+            told.answered = part.answered.read().unwrap_or(told.answered);
+            told.cut = part.cut.read().unwrap_or(told.cut);
+            seen.answered.merge(&told.answered);
+            seen.cut.merge(&told.cut);
             seen.failed += part.failed.load(Relaxed);
         }
         seen
     }
 
     fn part(&self, worker: usize) -> &Part {
-        &self.0[worker % self.0.len()]
+        &self.parts[worker % self.parts.len()]
     }
 }
 
@@ -82,17 +99,12 @@ impl Times {
     fn add(&self, time: Duration) {
         let mut one = Moments::default();
         one.add(time);
-        self.sum.fetch_add((one.sum * MILLIONTHS) as i64, Relaxed);
-        self.squares.fetch_add((one.squares * MILLIONTHS) as u64, Relaxed);
-        self.count.fetch_add(1, Relaxed);
+        self.0.add((one.sum * MILLIONTHS) as i64, (one.squares * MILLIONTHS) as u64);
     }
 
-    fn read(&self) -> Moments {
-        Moments {
-            count: self.count.load(Relaxed),
-            sum: self.sum.load(Relaxed) as f64 / MILLIONTHS,
-            squares: self.squares.load(Relaxed) as f64 / MILLIONTHS,
-        }
+    fn read(&self) -> Option<Moments> {
+        let (count, sum, squares) = self.0.read()?;
+        Some(Moments { count, sum: sum as f64 / MILLIONTHS, squares: squares as f64 / MILLIONTHS })
     }
 }
 
@@ -115,6 +127,29 @@ impl Seen {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_read_while_others_add_is_of_whole_samples() {
+        let samples = Samples::new(1);
+        let mut one = Moments::default();
+        one.add(Duration::from_millis(10));
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| (0..20_000).for_each(|_| samples.answered(0, Duration::from_millis(10))));
+            }
+            let mut before = 0;
+            while before < 40_000 {
+                let Moments { count, sum, squares } = samples.read().answered;
+                assert!(count >= before);
+                assert!((sum - one.sum * count as f64).abs() < 1e-6 * (count + 1) as f64, "{sum} of {count}");
+                assert!(
+                    (squares - one.squares * count as f64).abs() < 1e-6 * (count + 1) as f64,
+                    "{squares} of {count}"
+                );
+                before = count;
+            }
+        });
+    }
 
     #[test]
     fn what_workers_have_seen_is_added_up() {

@@ -7,10 +7,7 @@ use http::Request;
 
 use super::key::{Asking, KeyExpression};
 use crate::admission::{Key, Keyed, Keys, Limits};
-use crate::proxy::client::Client;
-use crate::proxy::quotas::Quotas;
-use crate::proxy::registry::Live;
-use crate::proxy::shared::Route;
+use crate::proxy::arrival::Arrival;
 
 /// How a limit tells whose a request is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,23 +73,20 @@ impl KeyRules {
 
 /// The keys of one request on a route.
 #[derive(Debug, Clone)]
-pub(in crate::proxy) struct RouteKeys {
-    pub(in crate::proxy) route: Arc<Route>,
-    pub(in crate::proxy) client: Arc<Client>,
-    pub(in crate::proxy) quotas: Quotas,
-    pub(in crate::proxy) live: Option<Arc<Live>>,
-}
+pub(in crate::proxy) struct RouteKeys(pub(in crate::proxy) Arc<Arrival>);
 
 impl RouteKeys {
     /// The first limit that has no place for a request's key, free permit or not. Asked before anybody waits: where keys
     /// are only for taking turns, they are not looked at on the way of a request that finds a permit. A dry run has a place
     /// for everybody, and asks for itself.
     pub(in crate::proxy) fn refused_by<B>(&self, request: &Request<B>) -> Option<usize> {
-        let path = self.route.settings.conditions.path.as_ref();
-        let limiters = self.route.limits.as_ref().map_or(&[][..], Limits::limiters);
-        self.route.keys.iter().zip(limiters).position(|(rules, limiter)| {
+        let RouteKeys(arrival) = self;
+        let route = arrival.route()?;
+        let path = route.settings.conditions.path.as_ref();
+        let limiters = route.limits.as_ref().map_or(&[][..], Limits::limiters);
+        route.keys.iter().zip(limiters).position(|(rules, limiter)| {
             let rules = rules.as_ref().filter(|rules| rules.may_refuse() && !limiter.is_dry_run());
-            let asking = Asking { request, client: &self.client, path };
+            let asking = Asking { request, client: &arrival.client, path };
             rules.is_some_and(|rules| rules.key_of(&asking, |key| limiter.names(key)) == Keyed::Refused)
         })
     }
@@ -101,17 +95,18 @@ impl RouteKeys {
 /// None where no limit of the route wants to know.
 impl<B> Keys<B> for Option<RouteKeys> {
     fn key(&self, limit: usize, request: &Request<B>) -> Keyed {
-        let Some(RouteKeys { route, client, quotas, live }) = self else { return Keyed::Shared };
+        let Some(RouteKeys(arrival)) = self else { return Keyed::Shared };
+        let Some(route) = arrival.route() else { return Keyed::Shared };
         let Some(Some(rules)) = route.keys.get(limit) else { return Keyed::Shared };
         let path = route.settings.conditions.path.as_ref();
         let limiter = route.limits.as_ref().map(|limits| &limits.limiters()[limit]);
         let is_named = |key: &Key| limiter.is_some_and(|limiter| limiter.names(key));
-        let keyed = rules.key_of(&Asking { request, client, path }, is_named);
-        if let Some(live) = live {
+        let keyed = rules.key_of(&Asking { request, client: &arrival.client, path }, is_named);
+        if let Some(live) = arrival.record.live() {
             live.keyed(&keyed);
         }
         if let Some(limiter) = limiter {
-            quotas.note(limit, limiter, &keyed);
+            arrival.quotas.note(limit, limiter, &keyed);
         }
         keyed
     }
@@ -120,7 +115,7 @@ impl<B> Keys<B> for Option<RouteKeys> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::proxy::TrustedProxies;
+    use crate::proxy::{Client, TrustedProxies};
 
     fn keyed(rules: &KeyRules, fields: &[(&'static str, &str)]) -> String {
         let mut request = Request::new(());

@@ -17,7 +17,7 @@ use http::HeaderMap;
 use tokio::time::Instant;
 
 pub use cost::Cost;
-pub(super) use deadline::subtract as subtract_time;
+pub(super) use deadline::{ENVOY_TIMEOUT, GRPC_TIMEOUT, REQUEST_DEADLINE, REQUEST_TIMEOUT, subtract as subtract_time};
 pub(super) use key::Asking;
 pub use key::{KeyExpression, KeyExpressionError};
 pub(super) use keys::RouteKeys;
@@ -71,7 +71,14 @@ impl Default for ClaimRules {
 
 impl ClaimRules {
     /// What a request asks for, or why it asks in vain: its deadline has passed, or its cost is no number.
-    pub(super) fn claim(&self, headers: &HeaderMap, client: &Client, now: SystemTime) -> Result<Claim, Reason> {
+    /// Of one that [says nothing](crate::proxy::census) of a deadline, none is looked for.
+    pub(super) fn claim(
+        &self,
+        headers: &HeaderMap,
+        has_deadline: bool,
+        client: &Client,
+        now: SystemTime,
+    ) -> Result<Claim, Reason> {
         let believed = || self.trust_headers == TrustHeaders::All || client.is_trusted();
         let level = match self.priority {
             Priority::Level(level) => level,
@@ -83,7 +90,7 @@ impl ClaimRules {
             Cost::Header(name) if believed() => cost::asked(headers, name)?,
             Cost::Header(_) => (1, false),
         };
-        let deadline = match self.deadline.then(|| deadline::time_left(headers, now)).flatten() {
+        let deadline = match (self.deadline && has_deadline).then(|| deadline::time_left(headers, now)).flatten() {
             Some(left) if left.is_zero() => return Err(Reason::DeadlineExpired),
             // Too far away to be a deadline.
             left => left.and_then(|left| Instant::now().checked_add(left)).map(Instant::into_std),
@@ -122,21 +129,21 @@ mod tests {
         for (rules, trusted, level, seats) in
             [(&rules, true, Level::High, 4), (&rules, false, Level::Normal, 1), (&all, false, Level::High, 4)]
         {
-            let claim = rules.claim(&said, &client(trusted), SystemTime::now()).unwrap();
+            let claim = rules.claim(&said, true, &client(trusted), SystemTime::now()).unwrap();
             assert_eq!((claim.level, claim.seats), (level, seats), "{rules:?} {trusted}");
         }
         let nonsense = headers(&[("x-cost", "many")]);
-        assert_eq!(rules.claim(&nonsense, &client(true), SystemTime::now()).unwrap_err(), Reason::Cost);
-        assert_eq!(rules.claim(&nonsense, &client(false), SystemTime::now()).unwrap().seats, 1);
+        assert_eq!(rules.claim(&nonsense, true, &client(true), SystemTime::now()).unwrap_err(), Reason::Cost);
+        assert_eq!(rules.claim(&nonsense, true, &client(false), SystemTime::now()).unwrap().seats, 1);
     }
 
     #[test]
     fn a_deadline_is_believed_of_everyone_unless_the_route_does_not_care() {
         let rules = ClaimRules::default();
         let (late, soon) = (headers(&[("x-request-timeout", "0")]), headers(&[("x-request-timeout", "5s")]));
-        assert_eq!(rules.claim(&late, &client(false), SystemTime::now()).unwrap_err(), Reason::DeadlineExpired);
-        assert!(rules.claim(&soon, &client(false), SystemTime::now()).unwrap().deadline.is_some());
+        assert_eq!(rules.claim(&late, true, &client(false), SystemTime::now()).unwrap_err(), Reason::DeadlineExpired);
+        assert!(rules.claim(&soon, true, &client(false), SystemTime::now()).unwrap().deadline.is_some());
         let rules = ClaimRules { deadline: false, ..rules };
-        assert_eq!(rules.claim(&late, &client(false), SystemTime::now()).unwrap().deadline, None);
+        assert_eq!(rules.claim(&late, true, &client(false), SystemTime::now()).unwrap().deadline, None);
     }
 }

@@ -8,6 +8,7 @@ use bytes::{Buf, BytesMut};
 use memchr::{memchr, memchr_iter, memrchr};
 
 use super::chunked::Chunked;
+use crate::eights::{any, below, equal};
 use crate::proxy::Refusal;
 
 /// What a head says about its message.
@@ -145,14 +146,15 @@ fn request_line(line: &[u8]) -> Result<Version, &'static str> {
 /// Origin form, absolute form, or `*` for OPTIONS (RFC 9112 §3.2). A fragment is none of them.
 fn is_target(method: &[u8], target: &[u8]) -> bool {
     // The http crate's own bound.
-    if target.len() > usize::from(u16::MAX) - 1 || !target.iter().all(|byte| matches!(byte, 0x21..=0x7e | 0x80..)) {
+    if target.len() > usize::from(u16::MAX) - 1 || any(target, |eight| below(eight, b'!') | equal(eight, 0x7f)) {
         return false;
     }
     match target.first() {
         Some(b'/') => {
             let (path, query) = target.split_at(memchr(b'?', target).unwrap_or(target.len()));
-            let clean = !path.iter().any(|byte| matches!(byte, b'<' | b'>' | b'`' | b'#'))
-                && !query.iter().any(|byte| matches!(byte, b'"' | b'<' | b'>' | b'#'));
+            let brackets = |eight| equal(eight, b'<') | equal(eight, b'>') | equal(eight, b'#');
+            let clean = !any(path, |eight| brackets(eight) | equal(eight, b'`'))
+                && !any(query, |eight| brackets(eight) | equal(eight, b'"'));
             clean && (target.is_ascii() || str::from_utf8(target).is_ok())
         }
         Some(b'*') => target.len() == 1 && method == b"OPTIONS",
@@ -183,7 +185,9 @@ impl Fields {
         if name.is_empty() || !name.iter().all(|byte| is_token(*byte)) {
             return Err("A field's name is not a token.");
         }
-        if !value.iter().all(|byte| matches!(byte, b'\t' | 0x20..=0x7e | 0x80..)) {
+        // A tab is rare.
+        let is_suspect = any(value, |eight| below(eight, b' ') | equal(eight, 0x7f));
+        if is_suspect && !value.iter().all(|byte| matches!(byte, b'\t' | 0x20..=0x7e | 0x80..)) {
             return Err("A field's value has a control character in it.");
         }
         // By length first: most fields are none of these.
@@ -245,20 +249,33 @@ fn trim(value: &[u8]) -> &[u8] {
 }
 
 /// RFC 9110 §5.6.2.
+#[inline]
 pub(super) fn is_token(byte: u8) -> bool {
-    matches!(
-        byte,
-        b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~'
-    ) || byte.is_ascii_alphanumeric()
+    TOKEN[usize::from(byte)]
+}
+
+static TOKEN: [bool; 256] = table(b"!#$%&'*+-.^_`|~");
+
+/// Letters, digits and `others`.
+const fn table(others: &[u8]) -> [bool; 256] {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] = (byte as u8).is_ascii_alphanumeric();
+        byte += 1;
+    }
+    let mut at = 0;
+    while at < others.len() {
+        table[others[at] as usize] = true;
+        at += 1;
+    }
+    table
 }
 
 /// RFC 3986 §3.2.2 and a port, without user information. It may be empty.
 pub(crate) fn is_host(value: &[u8]) -> bool {
-    value.iter().all(|byte| {
-        matches!(byte, b'-' | b'.' | b'_' | b'~' | b':' | b'[' | b']' | b'%')
-            || matches!(byte, b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=')
-            || byte.is_ascii_alphanumeric()
-    })
+    static HOST: [bool; 256] = table(b"-._~:[]%!$&'()*+,;=");
+    value.iter().all(|byte| HOST[usize::from(*byte)])
 }
 
 /// An empty line or two before a request line are ignored (RFC 9112 §2.2).

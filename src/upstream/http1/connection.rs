@@ -27,7 +27,7 @@ pub(in crate::upstream) struct Connection {
     pub(super) out: Out,
     pub(super) receiving: Receiving,
     /// The request under way, until the head of its answer has come.
-    pub(super) request: Option<Parts>,
+    pub(super) request: Option<Box<Parts>>,
     /// For whatever the exchange waits for. It stays set where it was, and moves for free.
     pub(in crate::upstream) timer: Timer,
     /// How much is read at once.

@@ -45,7 +45,7 @@ impl<B> Exchange<B> {
     /// Begins an exchange; nothing is sent before it is polled. With a body, there is progress to watch.
     pub(in crate::upstream) fn new(
         mut connection: Box<Connection>,
-        parts: Parts,
+        parts: Box<Parts>,
         body: Option<Source<B>>,
     ) -> (Self, Option<Arc<Progress>>) {
         head::write(&parts, body.is_some(), is_framed(&parts.headers), connection.out.begin());
@@ -164,7 +164,7 @@ impl<B> Exchange<B> {
 
     /// The request as it was, of which the upstream has seen nothing.
     fn unprocessed(&mut self, failure: Failure) -> Unanswered<B> {
-        let parts = self.connection.request.take().map(Box::new);
+        let parts = self.connection.request.take();
         match self.sending.take().map(|sending| sending.into_source()) {
             None => Unanswered::Unprocessed { parts, body: None, failure, refused: false },
             Some(Some(body)) => Unanswered::Unprocessed { parts, body: Some(body), failure, refused: false },
@@ -230,7 +230,7 @@ where
             _ => failure,
         };
         if failure.is_of_the_upstream() {
-            let parts = self.connection.request.take().map(Box::new);
+            let parts = self.connection.request.take();
             Unanswered::Closed { parts, failure }
         } else {
             Unanswered::Ended(failure)

@@ -14,6 +14,7 @@ use http_body::Body;
 
 use super::framing::digits;
 use super::out::Out;
+use crate::digits::push_hex;
 use crate::socket::Socket;
 use crate::upstream::error::BoxError;
 use crate::upstream::source::{Piece, Source};
@@ -162,10 +163,7 @@ fn put_chunk(data: Bytes, tail: &'static [u8], out: &mut Out) {
         return;
     }
     let staged = out.stage();
-    let digits = (usize::BITS - data.len().leading_zeros()).div_ceil(4);
-    for at in (0..digits).rev() {
-        staged.push(b"0123456789abcdef"[data.len() >> (at * 4) & 15]);
-    }
+    push_hex(staged, data.len() as u64);
     staged.extend_from_slice(b"\r\n");
     put(data, tail, out);
 }

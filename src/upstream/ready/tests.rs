@@ -57,8 +57,8 @@ async fn one_connection(connect_timeout: Duration, told: Vec<oneshot::Receiver<(
 }
 
 async fn send(upstream: &Upstream, heard: &Heard) -> Result<Answer<Empty<Bytes>, ()>, Failure> {
-    let request = Request::get("/").body(Empty::<Bytes>::new()).unwrap();
-    upstream.send(HOW, request, (), |step| heard.hears(step)).await
+    let (head, body) = Request::get("/").body(Empty::<Bytes>::new()).unwrap().into_parts();
+    upstream.send(HOW, Box::new(head), body, (), |step| heard.hears(step)).await
 }
 
 #[tokio::test]

@@ -27,12 +27,12 @@ pub(super) fn connection() -> (Box<Connection>, UnixStream) {
     (Connection::new(Socket::new(ours), Room::new(), 0, Duration::from_secs(4)), peer)
 }
 
-pub(super) fn parts(method: Method, fields: &[(&'static str, &'static str)]) -> Parts {
+pub(super) fn parts(method: Method, fields: &[(&'static str, &'static str)]) -> Box<Parts> {
     let mut request = Request::builder().method(method).uri("/a?b");
     for (name, value) in fields {
         request = request.header(*name, *value);
     }
-    request.body(()).unwrap().into_parts().0
+    Box::new(request.body(()).unwrap().into_parts().0)
 }
 
 /// A body that is sent as it is told, and its teller.
@@ -43,7 +43,7 @@ fn told() -> (mpsc::UnboundedSender<Result<Frame<Bytes>, BoxError>>, impl Body<D
     (sender, StreamBody::new(frames))
 }
 
-fn begin<B>(connection: Box<Connection>, parts: Parts, body: B) -> (Exchange<B>, Arc<Progress>) {
+fn begin<B>(connection: Box<Connection>, parts: Box<Parts>, body: B) -> (Exchange<B>, Arc<Progress>) {
     let (exchange, progress) = Exchange::new(connection, parts, Some(Source::new(body)));
     (exchange, progress.expect("there is a body"))
 }
@@ -256,7 +256,7 @@ fn a_connection_can_be_moved_to_another_runtime() {
 }
 
 /// What the upstream gets of a request with this body.
-pub(super) async fn sent<B>(parts: Parts, body: Option<B>) -> String
+pub(super) async fn sent<B>(parts: Box<Parts>, body: Option<B>) -> String
 where
     B: Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<BoxError>,
