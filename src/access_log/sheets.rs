@@ -30,14 +30,20 @@ pub(super) struct Counts {
 /// Lines that wait to be written. On cache lines that no other worker writes to.
 #[derive(Debug, Default)]
 #[repr(align(128))]
-pub(super) struct Sheet {
+struct Sheet {
+    page: Page,
+    /// For people.
+    text: bool,
+    stamp: Stamp,
+}
+
+/// Lines, one behind the other.
+#[derive(Debug, Default)]
+pub(super) struct Page {
     /// Room, of which the beginning is in use.
     room: Vec<u8>,
     used: usize,
     lines: u64,
-    /// For people.
-    text: bool,
-    stamp: Stamp,
 }
 
 /// How much room a sheet has at first; a line takes half a KiB.
@@ -84,7 +90,7 @@ impl Sheets {
     /// Whoever writes a line from here on wakes the writing thread. Returns whether there is none by now.
     pub(super) fn go_to_sleep(&self) -> bool {
         self.asleep.store(true, Relaxed);
-        let is_empty = (0..self.sheets.len()).all(|worker| self.sheet(worker).used == 0);
+        let is_empty = (0..self.sheets.len()).all(|worker| self.sheet(worker).page.used == 0);
         if !is_empty {
             self.wake_up();
         }
@@ -96,23 +102,17 @@ impl Sheets {
         self.asleep.store(false, Relaxed);
     }
 
-    /// Changes each sheet for the one that is handed out, with its lines on it, which `write` gets. Lines from then on are for
-    /// people or for programs, as `text` says. Returns whether there were any.
-    pub(super) fn collect(&self, other: &mut Sheet, text: bool, mut write: impl FnMut(&[u8], u64)) -> bool {
+    /// Takes the pages of all sheets that have lines, and leaves empty ones of `pages` in their place. Lines from then on are
+    /// for people or for programs, as `text` says. Returns whether there were any.
+    pub(super) fn take(&self, pages: &mut Vec<Page>, text: bool) -> bool {
+        pages.resize_with(self.sheets.len(), Page::default);
         let mut any = false;
-        for worker in 0..self.sheets.len() {
+        for (worker, page) in pages.iter_mut().enumerate() {
             let mut sheet = self.sheet(worker);
             sheet.text = text;
-            if sheet.used == 0 {
-                continue;
-            }
-            mem::swap(&mut sheet.room, &mut other.room);
-            (other.used, other.lines) = (mem::take(&mut sheet.used), mem::take(&mut sheet.lines));
-            drop(sheet);
-            write(&other.room[..other.used], other.lines);
-            any = true;
-            if other.room.len() > KEPT {
-                other.room = Vec::new();
+            if sheet.page.used > 0 {
+                mem::swap(&mut sheet.page, page);
+                any = true;
             }
         }
         any
@@ -128,19 +128,33 @@ impl Sheet {
     /// Whether there was room for it.
     fn write(&mut self, entry: &Entry) -> bool {
         let format = if self.text { write_text } else { write_json };
+        let page = &mut self.page;
         loop {
-            let room = &mut self.room[self.used..];
+            let room = &mut page.room[page.used..];
             let before = room.len();
             if let Some(left) = format(entry, &mut self.stamp, room) {
-                self.used += before - left;
-                self.lines += 1;
+                page.used += before - left;
+                page.lines += 1;
                 return true;
             }
-            let more = (self.room.len() * 2).max(LEAST);
+            let more = (page.room.len() * 2).max(LEAST);
             if more > MOST {
                 return false;
             }
-            self.room.resize(more, 0);
+            page.room.resize(more, 0);
+        }
+    }
+}
+
+impl Page {
+    /// Hands over its lines, if it has any, and is empty then.
+    pub(super) fn empty_into(&mut self, write: impl FnOnce(&[u8], u64)) {
+        if self.used > 0 {
+            write(&self.room[..self.used], self.lines);
+        }
+        (self.used, self.lines) = (0, 0);
+        if self.room.len() > KEPT {
+            self.room = Vec::new();
         }
     }
 }
@@ -165,11 +179,15 @@ mod tests {
     /// The lines that are there, and how many that are said to be.
     fn collect(sheets: &Sheets, text: bool) -> (Vec<String>, u64) {
         let (mut lines, mut count) = (Vec::new(), 0);
-        sheets.collect(&mut Sheet::default(), text, |written, number| {
-            assert_eq!(written.last(), Some(&b'\n'));
-            lines.extend(str::from_utf8(written).unwrap().lines().map(str::to_owned));
-            count += number;
-        });
+        let mut pages = Vec::new();
+        sheets.take(&mut pages, text);
+        for page in &mut pages {
+            page.empty_into(|written, number| {
+                assert_eq!(written.last(), Some(&b'\n'));
+                lines.extend(str::from_utf8(written).unwrap().lines().map(str::to_owned));
+                count += number;
+            });
+        }
         (lines, count)
     }
 
@@ -183,7 +201,7 @@ mod tests {
             written += 1;
         }
         sheets.write(1, &entry);
-        assert!(sheets.sheet(1).room.len() <= MOST);
+        assert!(sheets.sheet(1).page.room.len() <= MOST);
         sheets.write(0, &entry);
         let (lines, count) = collect(&sheets, false);
         assert_eq!((lines.len(), count), (written, written as u64), "all but one, and one on the other sheet");

@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
 use std::sync::mpsc::{Receiver, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ use super::burst::Burst;
 use super::entry::{Entry, Outcome};
 use super::line::missing;
 use super::settings::{AccessLog, Lines, LogFormat};
-use super::sheets::{Counts, Sheet, Sheets};
+use super::sheets::{Counts, Page, Sheets};
 
 /// A handle to the log. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -41,10 +41,18 @@ pub struct Writer {
 /// What the thread is told.
 #[derive(Debug, Default)]
 struct Given {
-    /// Where it is to write from now on.
-    next: Mutex<Option<Output>>,
+    /// Where it is to write, one after the other. Whoever holds this is the only one that takes pages.
+    next: Mutex<Vec<Next>>,
     /// Nothing that matters comes after this.
     stop: AtomicBool,
+}
+
+/// Where lines go from some moment on.
+#[derive(Debug)]
+struct Next {
+    output: Output,
+    /// Lines that were there before, for where they went until then.
+    before: Vec<Page>,
 }
 
 /// Where lines go, and how they look.
@@ -119,9 +127,14 @@ impl Writer {
         Log::new(self.log.0.sheets.clone(), lines)
     }
 
-    /// Writes elsewhere from the next batch on, and closes where it has written.
+    /// Lines that are not written down yet go there. Those that are go where it has written until now, which is closed
+    /// then.
     pub fn write_to(&self, output: Output) {
-        *self.given.next.lock().unwrap_or_else(PoisonError::into_inner) = Some(output);
+        let mut next = self.given.lock();
+        let mut before = Vec::new();
+        self.log.0.sheets.take(&mut before, output.text);
+        next.push(Next { output, before });
+        drop(next);
         self.log.0.sheets.wake();
     }
 
@@ -139,6 +152,12 @@ impl Writer {
     fn stop(&self) {
         self.given.stop.store(true, Release);
         self.log.0.sheets.wake();
+    }
+}
+
+impl Given {
+    fn lock(&self) -> MutexGuard<'_, Vec<Next>> {
+        self.next.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -185,19 +204,22 @@ impl Log {
 /// are not is said about once a second, while there are others, and when those have ended.
 fn write(sheets: &Sheets, mut output: Output, given: &Given) {
     let counts = &sheets.counts;
-    let mut sheet = Sheet::default();
+    let mut pages = Vec::new();
     let mut missing = Missing { said: (0, 0), at: Instant::now() };
     loop {
         // Looked at before the lines: those that were there by then are written.
         let stopped = given.stop.load(Acquire);
-        let next = given.next.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let text = next.as_ref().map_or(output.text, |next| next.text);
-        let any = sheets.collect(&mut sheet, text, |lines, count| {
-            if output.write(lines).is_err() {
-                counts.dropped.fetch_add(count, Relaxed);
-            }
-        });
-        output = next.unwrap_or(output);
+        let mut next = given.lock();
+        let text = next.last().map_or(output.text, |next| next.output.text);
+        let mut any = sheets.take(&mut pages, text);
+        let changes = std::mem::take(&mut *next);
+        drop(next);
+        for Next { output: later, mut before } in changes {
+            output.write_all(&mut before, counts);
+            output = later;
+            any = true;
+        }
+        output.write_all(&mut pages, counts);
         missing.say(counts, stopped, &mut output);
         if stopped {
             return;
@@ -221,6 +243,16 @@ fn write(sheets: &Sheets, mut output: Output, given: &Given) {
 }
 
 impl Output {
+    fn write_all(&mut self, pages: &mut [Page], counts: &Counts) {
+        for page in pages {
+            page.empty_into(|lines, count| {
+                if self.write(lines).is_err() {
+                    counts.dropped.fetch_add(count, Relaxed);
+                }
+            });
+        }
+    }
+
     fn write(&mut self, lines: &[u8]) -> io::Result<()> {
         self.out.write_all(lines)?;
         self.out.flush()

@@ -98,18 +98,18 @@ impl Proxy {
 /// What becomes of a request before anything is waited for. Nobody else has the arrival yet.
 fn pass(in_force: &Shared, mut request: Request<RequestBody>, arrival: &mut Arc<Arrival>) -> Step {
     if max_forwards::step(&mut request) == max_forwards::Step::Last {
-        return Step::answered(end_of_the_way(arrival));
+        return Step::turned_away(end_of_the_way(arrival), request);
     }
     let host = arrival.host.as_ref().and_then(|host| host.to_str().ok());
     let Some(route) = matched(&in_force.routes, host, &request) else {
-        return Step::answered(Reply::no_route().into_response(&arrival.about()));
+        return Step::turned_away(Reply::no_route().into_response(&arrival.about()), request);
     };
     Arc::get_mut(arrival).expect("nobody else has it yet").takes(route, in_force);
     if route.settings.handling.unlogged {
         arrival.record.silence();
     }
     if route.settings.upgrade == Upgrade::Deny && requested_upgrade(request.headers()).is_some() {
-        return Step::answered(Reply::upgrade_denied().into_response(&arrival.about()));
+        return Step::turned_away(Reply::upgrade_denied().into_response(&arrival.about()), request);
     }
     let preflight = is_preflight(&request).then_some(in_force.preflight);
     arrival.record.routed(route);
@@ -123,7 +123,9 @@ fn pass(in_force: &Shared, mut request: Request<RequestBody>, arrival: &mut Arc<
         Err(reason) => match route.limits.as_ref().map(|limits| limits.refuse(reason)) {
             // All of its limits only count.
             Some(None) => Claim::default(),
-            rejection => return Step::answered(turn_away(route, arrival, reason, rejection.flatten())),
+            rejection => {
+                return Step::turned_away(turn_away(route, arrival, reason, rejection.flatten()), request);
+            }
         },
     };
     arrival.record.claims(&claim);
@@ -193,7 +195,7 @@ impl Routed {
         if route.upstream.is_closed()
             && let Err(failure) = forward.is_worth_waiting(limits)
         {
-            return Step::answered(Reply::failed(&failure).into_response(&arrival.about()));
+            return Step::turned_away(Reply::failed(&failure).into_response(&arrival.about()), request);
         }
         let Some(limits) = limits else {
             return Step::Forwarding(forward.forward(request.map(Spool::new), None));

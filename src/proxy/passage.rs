@@ -42,13 +42,20 @@ pub(super) enum Step {
     Forwarding(Forwarding),
     /// What few requests have to do before they go on.
     Seldom(Pin<Box<dyn Future<Output = Step> + Send>>),
-    Answered(Box<Response<Body>>),
+    /// With the request's body, where nobody has looked for it: hyper takes one that is dropped before the answer has
+    /// been asked for as the end of its connection.
+    Answered(Box<Response<Body>>, Option<RequestBody>),
     Over,
 }
 
 impl Step {
     pub(super) fn answered(response: Response<Body>) -> Self {
-        Step::Answered(Box::new(response))
+        Step::Answered(Box::new(response), None)
+    }
+
+    /// With no look at its body.
+    pub(super) fn turned_away(response: Response<Body>, request: Request<RequestBody>) -> Self {
+        Step::Answered(Box::new(response), Some(request.into_body()))
     }
 }
 
@@ -106,10 +113,11 @@ impl Step {
                 // Seldom => any other
                 Step::Seldom(future) => *self = ready!(future.as_mut().poll(cx)),
                 // Answered => Over
-                Step::Answered(_) => {
-                    let Step::Answered(response) = std::mem::replace(self, Step::Over) else {
+                Step::Answered(..) => {
+                    let Step::Answered(response, unread) = std::mem::replace(self, Step::Over) else {
                         unreachable!("the step was just matched")
                     };
+                    drop(unread);
                     return Poll::Ready(*response);
                 }
                 Step::Over => panic!("polled after completion"),
@@ -134,14 +142,14 @@ impl Admitting {
         if let Some(limit) = keys.as_ref().and_then(|keys| keys.refused_by(&request)) {
             let rejection = limits.limiters()[limit].refuse(Reason::KeyLimit);
             let rejection = rejection.map(|rejection| Rejection { limit, ..rejection });
-            return Step::answered(turn_away(route, arrival, Reason::KeyLimit, rejection));
+            return Step::turned_away(turn_away(route, arrival, Reason::KeyLimit, rejection), request);
         }
         let begun = match limits.at_once(&claim) {
             AtOnce::Admitted(permit) => {
                 let admitted = Admitted { request: request.map(Spool::new), permit };
                 return Step::Forwarding(forward.admitted(admitted));
             }
-            AtOnce::Rejected(rejection) => return Step::answered(rejected(arrival, &rejection)),
+            AtOnce::Rejected(rejection) => return Step::turned_away(rejected(arrival, &rejection), request),
             AtOnce::Later(begun) => begun,
         };
         let arrival = arrival.clone();

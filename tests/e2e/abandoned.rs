@@ -171,7 +171,7 @@ async fn an_exchange_that_never_ends_gives_its_permit_back_after_abort_grace() {
         let second = soon("the permit, although the upstream works on", upstream.next()).await;
         let took = left.elapsed();
         assert!(took > Duration::from_millis(600), "{mode}: back after only {took:?}");
-        assert!(took < Duration::from_millis(2000), "{mode}: back only after {took:?}");
+        assert!(took < Duration::from_millis(5000), "{mode}: back only after {took:?}");
         soon("the abandoned connection to be reset", call.until_hung_up()).await;
         second.respond(200, "").await;
         assert_eq!(next.answer().await.status, 200);

@@ -97,6 +97,19 @@ async fn a_connection_whose_rejected_body_came_late_does_not_hold_up_a_drain() {
 }
 
 #[tokio::test]
+async fn a_chunked_post_without_a_route_keeps_its_connection() {
+    let upstream = Upstream::start().await;
+    let gate = Sluicegate::with_limit(1).route("path = \"/elsewhere\"").in_front_of(&upstream).await;
+    let mut client = gate.client().await;
+    for _ in 0..2 {
+        client.send(head_of("POST", "/nowhere", &["Transfer-Encoding: chunked"]) + "5\r\nhello\r\n0\r\n\r\n").await;
+        let answer = client.answer().await;
+        answer.expect(404, "no_route");
+        assert!(!answer.closes());
+    }
+}
+
+#[tokio::test]
 async fn a_rejected_chunked_post_that_came_whole_keeps_its_connection() {
     let full = Full::start("").await;
     let mut client = full.gate.client().await;
@@ -220,7 +233,7 @@ async fn odd_values_and_lengths_are_a_400_with_a_reason() {
 async fn an_empty_line_in_two_packets_is_no_beginning_of_a_request() {
     let mut upstream = Upstream::start().await;
     let with_idle_timeout = |idle_timeout: &str| {
-        let server = format!("header_timeout = \"300ms\"\nidle_timeout = \"{idle_timeout}\"");
+        let server = format!("header_timeout = \"1s\"\nidle_timeout = \"{idle_timeout}\"");
         Sluicegate::with_limit(1).server(&server)
     };
     let gate = with_idle_timeout("20s").in_front_of(&upstream).await;
@@ -230,7 +243,7 @@ async fn an_empty_line_in_two_packets_is_no_beginning_of_a_request() {
         client.settled().await;
     }
     // Longer than a head may take.
-    tokio::time::sleep(Duration::from_millis(400)).await;
+    tokio::time::sleep(Duration::from_millis(1100)).await;
     client.get("/late").await;
     soon("the request behind the empty lines", upstream.next()).await.respond(200, "").await;
     assert_eq!(client.answer().await.status, 200);

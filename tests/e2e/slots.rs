@@ -164,8 +164,10 @@ async fn a_retry_needs_no_second_slot() {
     let [one, other] = &mut upstreams[..] else { panic!("two") };
     let mut client = gate.get("/").await;
     let mut second = gate.get("/").await;
-    for upstream in [&mut *one, &mut *other] {
-        soon("one each", upstream.next()).await.respond(200, "").await;
+    // Both before either is answered, or one endpoint may get both.
+    let calls = [soon("one each", one.next()).await, soon("one each", other.next()).await];
+    for call in calls {
+        call.respond(200, "").await;
     }
     assert_eq!((client.answer().await.status, second.answer().await.status), (200, 200));
     // One is taken for good, so that the other has to be tried again.
