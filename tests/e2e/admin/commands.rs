@@ -39,9 +39,7 @@ async fn what_goes_wrong_is_exit_1_and_one_line_that_says_what_to_do() {
     let gate = Sluicegate::with_limit(3).admin().in_front_of(&upstream).await;
     for (args, part) in [
         (&["limit", "set", "defalt", "8"][..], "Did you mean `default`?"),
-        (&["limit", "set", "default", "0"], "from 1 to 16777215"),
-        (&["limit", "set", "default", "8", "--for", "soon"], "forever"),
-        (&["limit", "set", "default"], "At least one of"),
+        (&["limit", "set", "default"], "there is nothing to change"),
         (&["limit", "set", "default", "--per-key", "2"], "`default` has no `key`"),
         (&["limit", "set", "default", "--freeze"], "adaptive limit"),
         (&["limit", "reset", "de/fault?"], "There is no limit `de/fault?`"),
@@ -54,6 +52,16 @@ async fn what_goes_wrong_is_exit_1_and_one_line_that_says_what_to_do() {
         assert_eq!((failed.code, failed.stdout.as_str()), (Some(1), ""), "{args:?}: {failed:?}");
         assert!(failed.stderr.starts_with("error: ") && failed.stderr.contains(part), "{args:?}: {failed:?}");
         assert_eq!(failed.stderr.lines().count(), 1, "{args:?}: {failed:?}");
+    }
+    // What is wrong whatever is running is no command line.
+    for (args, part) in [
+        (&["limit", "set", "default", "0"][..], "from 1 to 16777215, or \"none\""),
+        (&["limit", "set", "default", "-5"], "invalid value '-5' for '[N]'"),
+        (&["limit", "set", "default", "8", "--for", "soon"], "forever"),
+    ] {
+        let misused = gate.command(args).await;
+        assert_eq!((misused.code, misused.stdout.as_str()), (Some(2), ""), "{args:?}: {misused:?}");
+        assert!(misused.stderr.contains(part), "{args:?}: {misused:?}");
     }
     assert_eq!(gate.limit_status().await["limit"], 3);
 }
