@@ -130,6 +130,36 @@ route       none: 404 no_route
 }
 
 #[test]
+fn a_route_whose_path_is_one_path_alone_is_told_how_to_take_what_is_below_it() {
+    let why = |path: &str, variables: &[(&str, &str)]| {
+        let output = sluicegate(&["explain", "GET", path, "-c", "routes.toml"], variables);
+        let lines = text(&output.stdout).lines().filter(|line| line.contains(" alone;"));
+        lines.map(|line| line.trim().to_owned()).collect::<Vec<_>>()
+    };
+    let exact = ("SLUICEGATE__ROUTES__REPORTS__PATH", "/reports");
+    let said = "not reports (host any, path /reports): that is /reports alone; what is below it would be /reports/*";
+    assert_eq!(why("/reports/q3", &[exact]), [said]);
+    assert_eq!(why("/%72eports/", &[exact]), [said]);
+    for path in ["/reports", "/reportsx", "/"] {
+        assert!(why(path, &[exact]).is_empty(), "{path}");
+    }
+    // It would not take it for all that.
+    let post = ("SLUICEGATE__ROUTES__REPORTS__METHOD", "POST");
+    assert!(why("/reports/q3", &[exact, post]).is_empty());
+    let stronger = ("SLUICEGATE__ROUTES__API__PATH", "/reports/{name}");
+    assert!(why("/reports/q3", &[exact, stronger]).is_empty());
+    // Nor does anybody else.
+    let health = [("SLUICEGATE__ROUTES__API__PATH", "/x"), ("SLUICEGATE__ROUTES__WRITE__PATH", "/x")];
+    let output = sluicegate(&["explain", "GET", "/healthz/live", "-c", "routes.toml"], &health);
+    let expected = "\
+GET /healthz/live
+route       none: 404 no_route
+            not health (host any, path /healthz): that is /healthz alone; what is below it would be /healthz/*
+";
+    assert_eq!((text(&output.stdout), output.status.code()), (expected, Some(3)));
+}
+
+#[test]
 fn what_cannot_be_explained_is_exit_2() {
     for arguments in [
         &["explain", "G T", "/", "-c", "db.toml"][..],

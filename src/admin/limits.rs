@@ -17,7 +17,7 @@ use super::status::{LimitStatus, all, json};
 use super::timestamp::rfc3339;
 use crate::admission::{LIMIT_MAX, Limiter, Overrides, Waiter};
 use crate::duration;
-use crate::proxy::LiveView;
+use crate::proxy::{LiveView, Shared};
 
 #[derive(Serialize)]
 struct List {
@@ -48,6 +48,7 @@ pub(super) async fn change(
     let Patch { values, lasts, .. } = patch;
     let before = knobs(limiter);
     let over = context.overrides.put(limiter, values, lasts, connection.peer_ip());
+    heed(&proxy, &name);
     let until = over.until.map_or_else(|| "forever".to_owned(), rfc3339);
     log(limiter, &before, connection.peer_ip(), &until);
     Ok(state(&context, limiter))
@@ -62,6 +63,7 @@ pub(super) async fn reset(
     let limiter = &find(&context, &name)?;
     let before = knobs(limiter);
     if context.overrides.remove(&name).is_some() {
+        heed(&context.server.proxy(), &name);
         log(limiter, &before, connection.peer_ip(), "as configured");
     }
     Ok(state(&context, limiter))
@@ -180,6 +182,13 @@ pub(super) async fn history(State(context): State<Context>, Path(name): Path<Str
     Ok(json(StatusCode::OK, &serde_json::json!({ "name": name, "interval_seconds": 1, "samples": columns })))
 }
 
+/// A limit that finds itself takes note at once: the answer says what holds now.
+fn heed(proxy: &Shared, name: &str) {
+    if let Some(adaptive) = proxy.adaptive().iter().find(|adaptive| adaptive.limiter().name() == name) {
+        adaptive.heed();
+    }
+}
+
 fn state(context: &Context, limiter: &Limiter) -> Response {
     json(StatusCode::OK, &LimitStatus::new(limiter, context, &context.server.proxy()))
 }
@@ -204,7 +213,7 @@ fn unknown(name: &str, names: &[&str]) -> String {
         (Some((_, closest)), _) => format!("Did you mean `{closest}`?"),
         (None, []) => "There are none.".to_owned(),
         (None, names) if names.len() <= LISTED => format!("There are: {}.", names.join(", ")),
-        (None, _) => "GET /api/v1/limits lists them.".to_owned(),
+        (None, _) => format!("There are {}, and the status lists them.", names.len()),
     };
     format!("There is no limit `{name}`. {instead}")
 }
@@ -241,6 +250,6 @@ mod tests {
         assert_eq!(unknown("apii", &["api", "reports"]), "There is no limit `apii`. Did you mean `api`?");
         assert_eq!(unknown("x", &["api", "reports"]), "There is no limit `x`. There are: api, reports.");
         assert_eq!(unknown("x", &[]), "There is no limit `x`. There are none.");
-        assert!(unknown("x", &["long_name"; 11]).ends_with("GET /api/v1/limits lists them."));
+        assert!(unknown("x", &["long_name"; 11]).ends_with("There are 11, and the status lists them."));
     }
 }

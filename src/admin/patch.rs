@@ -61,7 +61,7 @@ impl Patch {
         // A limit that is not fixed and has no largest number has slots.
         if freeze.is_some() && limit.limit_max.is_none() {
             mistakes.push(format!(
-                "`freeze` holds the number of an adaptive limit, and `{}` is none: `limit` sets its number.",
+                "Only an adaptive limit can be frozen, and `{}` is none: set its number instead.",
                 limit.name
             ));
         }
@@ -72,8 +72,8 @@ impl Patch {
             ));
         } else if keys.keys().any(|key| key != "_" && !may_show(key)) {
             // It is not repeated here: it may be one.
-            let message = "The keys of `NAME` are secrets, or addresses: `key` must be one as GET \
-                           /api/v1/limits/NAME/keys shows it, a secret as `sha256:` and eight digits.";
+            let message = "The keys of `NAME` are secrets, or addresses: `key` must be one as it is shown everywhere, a \
+                           secret as `sha256:` and eight digits.";
             mistakes.push(message.replace("NAME", &limit.name));
         }
         refuse(&mistakes)

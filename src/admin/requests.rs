@@ -66,7 +66,7 @@ pub(super) async fn cancel(
 ) -> Result<Response, Problem> {
     let ended = context.server.proxy().registry().cancel(&id);
     if ended.is_empty() {
-        let detail = "No request with this id is under way. `sluicegate ps`, or GET /api/v1/limits/NAME/inflight and /queue, list them.";
+        let detail = "No request with this id is under way. `sluicegate ps` lists them.";
         return Err(Problem::new(StatusCode::NOT_FOUND, detail));
     }
     tracing::info!(request_id = %id, by = %connection.peer_ip(), ended = ended.len(), "a request has been cancelled");

@@ -11,6 +11,7 @@ use crate::admission::{self, AdaptiveSettings, Claim, Keyed, Order};
 use crate::config::{self, Flags, Loaded, Settings, Sources};
 use crate::duration::show;
 use crate::proxy::{Client, Cost, Explanation, Plan, Preflight, RouteSettings, Taken, Upgrade, WhyNot};
+use crate::route::PathPattern;
 use crate::upstream::OnClientGone;
 
 #[derive(Debug, Args)]
@@ -96,7 +97,10 @@ fn text(explanation: &Explanation<'_>, settings: &Settings, request: &Request<()
         for (route, why) in explanation.candidates.iter().take(SHOWN) {
             line("", format!("not {}: {}", route.name, why_not(route, why.as_ref())));
         }
-        if explanation.candidates.is_empty() {
+        for reason in near(explanation) {
+            line("", reason);
+        }
+        if explanation.candidates.is_empty() && explanation.near.is_empty() {
             line("", "no route has this host and path; there are:".to_owned());
             for route in settings.plan.routes.iter().take(SHOWN) {
                 line("", described(route));
@@ -105,7 +109,7 @@ fn text(explanation: &Explanation<'_>, settings: &Settings, request: &Request<()
         return text;
     };
     line("route", described(taken.route));
-    for reason in others(explanation, taken.route) {
+    for reason in others(explanation, taken.route).into_iter().chain(near(explanation)) {
         line("", reason);
     }
     let upstream = &settings.plan.upstreams[taken.route.upstream];
@@ -176,6 +180,15 @@ fn others(explanation: &Explanation<'_>, taken: &RouteSettings) -> Vec<String> {
         format!("not {}, which matches as well: {why}", described(route))
     });
     stronger.into_iter().chain(next).collect()
+}
+
+/// Why not those that say a path without what is below it.
+fn near(explanation: &Explanation<'_>) -> impl Iterator<Item = String> {
+    let said = |(route, wider): &(&RouteSettings, PathPattern)| {
+        let path = route.conditions.path.as_ref().map_or_else(String::new, ToString::to_string);
+        format!("not {}: that is {path} alone; what is below it would be {wider}", described(route))
+    };
+    explanation.near.iter().take(SHOWN).map(said)
 }
 
 fn why_not(route: &RouteSettings, why: Option<&WhyNot>) -> String {

@@ -19,6 +19,7 @@ use std::fmt::Display;
 use std::io::Write;
 use std::path::PathBuf;
 
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{self as configuration, Flags, Loaded, Sources};
@@ -168,7 +169,10 @@ impl SourceArguments {
 pub fn main() -> Ending {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => {
+        Err(mut error) => {
+            if error.kind() == ErrorKind::ArgumentConflict && error.get(ContextKind::InvalidSubcommand).is_some() {
+                error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![AFTER_THE_COMMAND.into()]));
+            }
             // `--help` and `--version` come this way too. If nobody takes the text, there is no one to tell.
             let _ = error.print();
             return if error.use_stderr() { Ending::Misused } else { Ending::Done };
@@ -207,6 +211,9 @@ fn serve(RunArguments { sources, watch }: RunArguments) -> Ending {
         Err(error) => misused(&error),
     }
 }
+
+/// A flag in front of a command would be one of `run`.
+const AFTER_THE_COMMAND: &str = "options stand after the command: sluicegate status --admin http://127.0.0.1:9901";
 
 /// So many of something that has a plural in -s.
 fn count(number: usize, noun: &str) -> String {

@@ -10,7 +10,7 @@ use super::in_force::InForce;
 use super::logs::Logs;
 use super::open_files;
 use super::reload::Reloader;
-use super::{Ending, print_error, supervisor};
+use super::{Ending, count, print_error, supervisor};
 use crate::access_log::Readers;
 use crate::admin::{self, Desk};
 use crate::config::Sources;
@@ -47,7 +47,7 @@ async fn serve(loaded: Arc<InForce>, mut logs: Logs, sources: Sources, mut watch
     // Also before anything is started: where it can't listen, no request is taken.
     let admin = match admin::Listener::bind(&settings.admin) {
         Ok(admin) => admin,
-        Err(error) => return failed(&error),
+        Err(error) => return failed_to_listen(&error, ADMIN_ELSEWHERE),
     };
     let access_log = match logs.prepare(settings) {
         Ok(access_log) => access_log,
@@ -57,7 +57,7 @@ async fn serve(loaded: Arc<InForce>, mut logs: Logs, sources: Sources, mut watch
     let readers = Readers { log: access_log.log.clone(), tracer };
     let server = match Server::start(settings.server.clone(), settings.plan.clone(), readers) {
         Ok(server) => server,
-        Err(error) => return failed(&error),
+        Err(error) => return failed_to_listen(&error, ELSEWHERE),
     };
     let listening: Vec<String> = server.listening().iter().map(ToString::to_string).collect();
     let handle = server.handle();
@@ -130,7 +130,9 @@ fn summary(plan: &Plan) -> String {
         ([route], [upstream]) => {
             format!("upstream {}, {}{dry_run}", upstream.url(), limits(route, plan))
         }
-        (routes, upstreams) => format!("{} routes, {} upstreams{dry_run}", routes.len(), upstreams.len()),
+        (routes, upstreams) => {
+            format!("{}, {}{dry_run}", count(routes.len(), "route"), count(upstreams.len(), "upstream"))
+        }
     }
 }
 
@@ -150,6 +152,21 @@ fn limits(route: &RouteSettings, plan: &Plan) -> String {
 fn failed(error: &(dyn std::error::Error + 'static)) -> Ending {
     print_error(format_args!("error: {}", with_causes(error)));
     Ending::Failed
+}
+
+const ADMIN_ELSEWHERE: &str = "is another sluicegate running? Give this one a place of its own, --admin 127.0.0.1:9902, \
+                               or none, --admin off";
+const ELSEWHERE: &str = "is another sluicegate running? Give this one a place of its own: --listen 0.0.0.0:8081";
+
+/// The same with where else to listen, if that is what is wrong.
+fn failed_to_listen(error: &(dyn std::error::Error + 'static), elsewhere: &str) -> Ending {
+    let ending = failed(error);
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    let kinds = causes.filter_map(|cause| Some(cause.downcast_ref::<io::Error>()?.kind()));
+    if kinds.into_iter().any(|kind| kind == io::ErrorKind::AddrInUse) {
+        print_error(format_args!("  = help: {elsewhere}"));
+    }
+    ending
 }
 
 /// An error and all its causes, on one line.

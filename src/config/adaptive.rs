@@ -35,6 +35,7 @@ impl Bounds {
 }
 
 const KEYS: [&str; 4] = ["adaptive", "min", "max", "initial"];
+const REQUIRED: [&str; 3] = ["adaptive", "min", "max"];
 const EXAMPLE: &str = "write { adaptive = \"knee\", min = 1, max = 500 }";
 
 /// Reads the table. All that is wrong with it is said.
@@ -45,19 +46,25 @@ pub(super) fn bounds(table: &Map<String, Value>) -> Taken<Bounds> {
             Some(meant) => format!("did you mean `{meant}`?"),
             None => format!("the keys of an adaptive limit are {}", KEYS.join(", ")),
         };
-        wrongs.push(at(table, key, format!("has no key `{key}`"), help));
+        wrongs.push(at(key, None, "is not a known key".to_owned(), help));
     }
-    let algorithm = taken(table, "adaptive", choice(&[("knee", ())]), true, &mut wrongs);
-    let min = taken(table, "min", permits, true, &mut wrongs);
-    let max = taken(table, "max", permits, true, &mut wrongs);
-    let initial = taken(table, "initial", permits, false, &mut wrongs);
+    let algorithm = taken(table, "adaptive", choice(&[("knee", ())]), &mut wrongs);
+    let min = taken(table, "min", permits, &mut wrongs);
+    let max = taken(table, "max", permits, &mut wrongs);
+    let initial = taken(table, "initial", permits, &mut wrongs);
+    let misspelt =
+        |key: &&str| table.keys().any(|other| !KEYS.contains(&&**other) && closest(other, KEYS) == Some(key));
+    for key in REQUIRED.into_iter().filter(|key| !table.contains_key(*key) && !misspelt(key)) {
+        wrongs.push(at(key, None, "is missing".to_owned(), EXAMPLE.to_owned()));
+    }
     if let (Some(min), Some(max)) = (min, max) {
         if max < min {
-            let message = format!("has a `max` of {max}, which is below its `min` of {min}");
-            wrongs.push(at(table, "max", message, format!("write max = {min} or more, or lower `min`")));
+            let help = format!("write max = {min} or more, or lower `min`");
+            wrongs.push(at("max", table.get("max"), format!("is below `min`, which is {min}"), help));
         } else if let Some(initial) = initial.filter(|initial| !(min..=max).contains(initial)) {
-            let message = format!("begins at {initial}, which is not between its `min` and `max`");
-            wrongs.push(at(table, "initial", message, format!("write a number from {min} to {max}, or leave it out")));
+            let message = format!("is {initial}, which is not between `min` and `max`");
+            let help = format!("write a number from {min} to {max}, or leave it out");
+            wrongs.push(at("initial", table.get("initial"), message, help));
         }
     }
     match (algorithm, min, max) {
@@ -83,24 +90,15 @@ fn taken<T>(
     table: &Map<String, Value>,
     key: &str,
     read: impl Fn(&Value) -> Taken<T>,
-    required: bool,
     wrongs: &mut Vec<Wrong>,
 ) -> Option<T> {
-    let Some(value) = table.get(key) else {
-        if required {
-            wrongs.push(Wrong { place: None, message: format!("has no `{key}`"), help: Some(EXAMPLE.to_owned()) });
-        }
-        return None;
-    };
-    let of_key = |wrong: Wrong| Wrong {
-        place: wrong.place.or_else(|| value.origin().map(str::to_owned)),
-        message: format!("has a `{key}` that {}", wrong.message),
-        help: wrong.help.or_else(|| Some(EXAMPLE.to_owned())),
-    };
+    let value = table.get(key)?;
+    let of_key = |wrong: Wrong| at(key, Some(value), wrong.message, wrong.help.unwrap_or_else(|| EXAMPLE.to_owned()));
     read(value).map_err(|found| wrongs.extend(found.into_iter().map(of_key))).ok()
 }
 
-fn at(table: &Map<String, Value>, key: &str, message: String, help: String) -> Wrong {
-    let place = table.get(key).and_then(|value| value.origin().map(str::to_owned));
-    Wrong { place, message, help: Some(help) }
+/// What is wrong with a key, or with the value that is written for it.
+fn at(key: &str, value: Option<&Value>, message: String, help: String) -> Wrong {
+    let place = value.and_then(|value| value.origin().map(str::to_owned));
+    Wrong { place, key: Some(key.to_owned()), message, help: Some(help) }
 }

@@ -67,6 +67,7 @@ impl Fairness {
         let Some(expression) = self.key.as_ref().or(defaults.key.as_ref()) else {
             for key in Self::DEPENDENT.iter().filter(|key| section.was_written(key) && !section.was_written("key")) {
                 let problem = section.problem(key, "says nothing without a `key` beside it");
+                let problem = problem.lacks(format!("{}.key", section.path()));
                 report
                     .error(problem.help(
                         "write key = \"header:x-tenant\", key = \"client_ip\", or what tells whose a request is",

@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-use config::{Value, ValueKind};
+use config::{Map, Value, ValueKind};
 use http::uri::PathAndQuery;
 
 use super::report::Report;
@@ -22,30 +22,35 @@ pub(super) fn health(value: &Value) -> Taken<Option<Health>> {
             Some(meant) => format!("did you mean `{meant}`?"),
             None => format!("the keys here are {}", KEYS.join(", ")),
         };
-        return wrong_with_help(format!("has the key {unknown}, which is not known"), help);
+        return Err(vec![Wrong {
+            place: None,
+            key: Some(unknown.to_owned()),
+            message: "is not a known key".to_owned(),
+            help: Some(help),
+        }]);
     }
-    let expect = table.get("expect").map(|value| inside("expect", some(list(statuses))(value))).transpose()?;
+    let expect = table.get("expect").map(|value| inside(table, "expect", some(list(statuses))(value))).transpose()?;
     let probe = match (table.get("path"), table.get("grpc"), table.get("tcp")) {
         (Some(value), None, None) => {
             let expect = expect.unwrap_or_else(|| vec![200..=299]);
-            Probe::Http { path: inside("path", path(value))?, expect }
+            Probe::Http { path: inside(table, "path", path(value))?, expect }
         }
         (None, Some(_), None) | (None, None, Some(_)) if expect.is_some() => {
             return wrong_with_help("has expect without path", "only pages have a status: remove it");
         }
-        (None, Some(value), None) => match inside("grpc", service(value))? {
+        (None, Some(value), None) => match inside(table, "grpc", service(value))? {
             Some(service) => Probe::Grpc { service },
             None => return Ok(None),
         },
-        (None, None, Some(value)) => match inside("tcp", boolean(value))? {
+        (None, None, Some(value)) => match inside(table, "tcp", boolean(value))? {
             true => Probe::Tcp,
             false => return Ok(None),
         },
         _ => return wrong_with_help(EXPECTED, "one of path, grpc and tcp says what is asked"),
     };
     let default = Health::new(probe);
-    let time = |key| table.get(key).map(|value| inside(key, duration(TIMEOUT)(value))).transpose();
-    let number = |key| table.get(key).map(|value| inside(key, integer(1..=1_000)(value))).transpose();
+    let time = |key| table.get(key).map(|value| inside(table, key, duration(TIMEOUT)(value))).transpose();
+    let number = |key| table.get(key).map(|value| inside(table, key, integer(1..=1_000)(value))).transpose();
     Ok(Some(Health {
         interval: time("interval")?.unwrap_or(default.interval),
         timeout: time("timeout")?.unwrap_or(default.timeout),
@@ -67,11 +72,10 @@ pub(super) fn fitting(health: Health, protocol: Protocol, section: &Section<'_>,
 }
 
 /// Says which key of the table is wrong.
-fn inside<T>(key: &str, taken: Taken<T>) -> Taken<T> {
-    taken.map_err(|wrongs| {
-        let named = |wrong: Wrong| Wrong { message: format!("has {key}, which {}", wrong.message), ..wrong };
-        wrongs.into_iter().map(named).collect()
-    })
+fn inside<T>(table: &Map<String, Value>, key: &str, taken: Taken<T>) -> Taken<T> {
+    let place = || table.get(key)?.origin().map(str::to_owned);
+    let named = |wrong: Wrong| Wrong { key: Some(key.to_owned()), place: wrong.place.or_else(place), ..wrong };
+    taken.map_err(|wrongs| wrongs.into_iter().map(named).collect())
 }
 
 fn path(value: &Value) -> Taken<PathAndQuery> {

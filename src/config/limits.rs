@@ -180,6 +180,10 @@ impl Keys {
     }
 }
 
+const ANY_NUMBER: &str = "write limit = 20: how many requests may be in flight";
+const ANY_NUMBER_OR_NONE: &str =
+    "write limit = 20: how many requests may be in flight; limit = \"none\" is a route without a limit";
+
 const ORDER: [(&str, Order); 3] =
     [("fifo", Order::Fifo), ("lifo", Order::Lifo), ("adaptive_lifo", Order::AdaptiveLifo)];
 
@@ -223,7 +227,13 @@ fn number(value: &Value, or: &str) -> Taken<Permits> {
             {
                 Some("slots") => wrong_with_help(message, "did you mean \"slots\"?"),
                 Some(_) => wrong_with_help(message, "did you mean \"none\"?"),
-                None => not_an_integer(value, message),
+                None => not_an_integer(value, message).map_err(|mut wrongs| {
+                    let help = if or.contains("none") { ANY_NUMBER_OR_NONE } else { ANY_NUMBER };
+                    for wrong in &mut wrongs {
+                        wrong.help.get_or_insert_with(|| help.to_owned());
+                    }
+                    wrongs
+                }),
             }
         }
     }

@@ -144,7 +144,12 @@ impl Overridable {
                 let problem = if section.was_written("limits") {
                     section.problem("limits", "is empty, and there is no `limit` beside it")
                 } else {
-                    section.problem("limit", "is missing: a route has a limit of its own or from [defaults]")
+                    let problem =
+                        section.problem("limit", "is missing: a route has a limit of its own or from [defaults]");
+                    let places = [section.path(), "defaults"];
+                    places.iter().fold(problem, |problem, table| {
+                        problem.lacks(format!("{table}.limit")).lacks(format!("{table}.limits"))
+                    })
                 };
                 report.error(problem.help(
                     "write limit = 20, or limits = [\"NAME\"] for shared ones, or limit = \"none\" for a route without \

@@ -17,6 +17,9 @@ pub struct Problem {
     pub message: String,
     /// What to do.
     pub help: Option<String>,
+    /// The keys of which any would do, by their paths: for want of those it is a problem, and need not be said where one
+    /// was only misspelt.
+    pub(super) lacks: Vec<String>,
     /// The lines at `place` and `also`, if those are in files.
     pub(super) excerpts: [Option<Excerpt>; 2],
 }

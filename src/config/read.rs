@@ -58,7 +58,9 @@ pub(super) fn settings(tree: Map<String, Value>, report: &Report) -> Option<Sett
         .collect();
     root.finish(TABLES_NOT_YET);
 
-    match (names.is_empty() && !wrong_upstreams, no_routes && !wrong_routes) {
+    // A table whose name was misspelt has been reported.
+    let lacks = |table: &str, is_empty: bool, wrong: bool| is_empty && !wrong && !report.is_meant(table);
+    match (lacks("upstreams", names.is_empty(), wrong_upstreams), lacks("routes", no_routes, wrong_routes)) {
         (true, true) => {
             let message = "is missing, and so is routes: nothing is configured";
             nothing_configured("upstreams", message, WHAT_TO_WRITE, report);
@@ -98,7 +100,7 @@ pub(super) fn settings(tree: Map<String, Value>, report: &Report) -> Option<Sett
 }
 
 fn nothing_configured(key: &str, message: &str, help: &str, report: &Report) {
-    report.error(problem(&report.place_of(key), key, message).help(help));
+    report.error(problem(&report.place_of(key), key, message).lacks(key).help(help));
 }
 
 fn warn_of_unused(plan: &Plan, upstreams: &[String], report: &Report) {

@@ -1,7 +1,7 @@
 //! Problems as they are found.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::origins::Origins;
 use super::place::COMMAND_LINE;
@@ -16,18 +16,26 @@ pub(super) struct Report {
     // Sections report while others of them are open, hence the cells.
     errors: RefCell<Vec<Problem>>,
     warnings: RefCell<Vec<Problem>>,
+    /// The paths of keys that were probably meant by others, which have been reported.
+    meant: RefCell<HashSet<String>>,
 }
 
 /// A problem about to be reported.
 pub(super) fn problem(place: &str, key: impl Into<String>, message: impl Into<String>) -> Problem {
     let (place, key, message) = (place.to_owned(), key.into(), message.into());
-    Problem { place, also: None, key, message, help: None, excerpts: [None, None] }
+    Problem { place, also: None, key, message, help: None, lacks: Vec::new(), excerpts: [None, None] }
 }
 
 impl Problem {
     /// Says what to do.
     pub(super) fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
+        self
+    }
+
+    /// Names a key without which there is this problem.
+    pub(super) fn lacks(mut self, path: impl Into<String>) -> Self {
+        self.lacks.push(path.into());
         self
     }
 
@@ -52,6 +60,16 @@ impl Report {
         self.errors.borrow().len()
     }
 
+    /// Notes that a key was probably meant by one that has been reported.
+    pub(super) fn note_meant(&self, path: String) {
+        self.meant.borrow_mut().insert(path);
+    }
+
+    /// Whether a key that is not there was probably meant by another.
+    pub(super) fn is_meant(&self, path: &str) -> bool {
+        self.meant.borrow().contains(path)
+    }
+
     /// The place to blame for a key: its own, else that of the innermost table around it, else the file's.
     pub(super) fn place_of(&self, path: &str) -> String {
         let around = std::iter::successors(Some(path), |path| Some(path.rsplit_once('.')?.0));
@@ -69,13 +87,15 @@ impl Report {
 
     /// The errors, of which there must be some.
     pub(super) fn into_error(self) -> Error {
-        Error(self.errors.into_inner())
+        let meant = self.meant.into_inner();
+        Error(causes(self.errors.into_inner(), &meant))
     }
 
     /// Everything, warnings beside errors.
     pub(super) fn into_findings(self, settings: Option<Settings>) -> Findings {
         let settings = settings.filter(|_| self.errors() == 0);
-        Findings { settings, errors: self.errors.into_inner(), warnings: self.warnings.into_inner() }
+        let errors = causes(self.errors.into_inner(), &self.meant.into_inner());
+        Findings { settings, errors, warnings: self.warnings.into_inner() }
     }
 
     /// The settings, if there was no error; there are none only if there was one. `written` is told the places of keys.
@@ -98,4 +118,11 @@ impl Report {
         problem.excerpts = [excerpt(&problem.place), problem.also.as_deref().and_then(excerpt)];
         problem
     }
+}
+
+/// Without what is only missing because it was misspelt. What else is missing comes last: it may follow from the others.
+fn causes(mut errors: Vec<Problem>, meant: &HashSet<String>) -> Vec<Problem> {
+    errors.retain(|error| !error.lacks.iter().any(|path| meant.contains(path)));
+    errors.sort_by_key(|error| !error.lacks.is_empty());
+    errors
 }

@@ -166,6 +166,7 @@ fn upstream_index(
         (None, _) => {
             report.error(
                 problem("is missing: there is more than one upstream".to_owned())
+                    .lacks(format!("{}.upstream", section.path()))
                     .help(format!("name one of {}", names())),
             );
             None

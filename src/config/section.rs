@@ -67,7 +67,7 @@ impl<'a> Section<'a> {
     ) -> Option<T> {
         let value = self.remove(key);
         if value.is_none() {
-            self.report.error(self.problem(key, "is missing").help(help));
+            self.report.error(self.problem(key, "is missing").lacks(self.path_of(key)).help(help));
         }
         self.read(key, &value?, read)
     }
@@ -132,8 +132,14 @@ impl<'a> Section<'a> {
             }
             let unknown = self.problem(key, "is not a known key");
             let place = self.report.origins.key(&self.path_of(key)).or(value.origin()).unwrap_or_default();
+            let is_table = matches!(value.kind, ValueKind::Table(_));
+            let elsewhere = if is_table { Vec::new() } else { keys::tables_with(key) };
             let help = match closest(key, self.known.iter().copied()) {
-                Some(meant) => format!("did you mean {}?", self.as_written(meant, place)),
+                _ if !elsewhere.is_empty() => misplaced(key, &elsewhere, place),
+                Some(meant) => {
+                    self.report.note_meant(self.path_of(meant));
+                    format!("did you mean {}?", self.as_written(meant, place))
+                }
                 None => format!("the keys here are {}", self.known.join(", ")),
             };
             self.report.error(unknown.help(help));
@@ -187,9 +193,11 @@ impl<'a> Section<'a> {
         };
         let path = self.path_of(key);
         for wrong in wrongs {
+            let inner = wrong.key.map(|key| format!("{path}.{key}"));
+            let inner_place = inner.as_deref().and_then(|inner| self.report.origins.key(inner));
             // A table lost its origin when it was merged; its key did not.
             let key_place = self.report.origins.key(&path);
-            let place = wrong.place.as_deref().or(value.origin()).or(key_place).unwrap_or_default();
+            let place = wrong.place.as_deref().or(inner_place).or(value.origin()).or(key_place).unwrap_or_default();
             let mut message = wrong.message;
             // There is no line to show, so the value is shown.
             if is_outside_files(place)
@@ -197,7 +205,7 @@ impl<'a> Section<'a> {
             {
                 message = format!("{message}, not \"{}\"", without_secrets(text));
             }
-            let mut problem = problem(place, &*path, message);
+            let mut problem = problem(place, inner.as_deref().unwrap_or(&path), message);
             problem.help = wrong.help.or_else(|| keys::help(&path));
             self.report.error(problem);
         }
@@ -211,6 +219,7 @@ impl<'a> Section<'a> {
                 let place = value.origin().unwrap_or_default();
                 let help = match place.strip_prefix(environment::PLACE) {
                     Some(variable) => format!("the variable of one of its keys is called {variable}__…"),
+                    None if NAMED.contains(&path) => format!("write [{path}.NAME] above the keys of each"),
                     None => format!("write [{path}] above its keys"),
                 };
                 self.report.error(problem(place, path, "must be a table").help(help));
@@ -231,6 +240,28 @@ impl<'a> Section<'a> {
         let names = variable.split("__").enumerate().map(|(at, name)| if at == depth { &*key } else { name });
         names.collect::<Vec<&str>>().join("__")
     }
+}
+
+/// Tables of tables with names of their own, which are easily taken for lists.
+const NAMED: [&str; 3] = ["routes", "limits", "upstreams"];
+
+/// What to do with a key that is known in these tables, but not where it was written.
+fn misplaced(key: &str, tables: &[String], place: &str) -> String {
+    if place.starts_with(environment::PLACE) {
+        let variable =
+            |table: &String| format!("SLUICEGATE__{}__{}", table.replace('.', "__"), key).to_ascii_uppercase();
+        let variables: Vec<_> = tables.iter().map(variable).collect();
+        return format!("it stands below a table: {}", variables.join(", "));
+    }
+    let headers: Vec<_> = tables.iter().map(|table| format!("[{table}]")).collect();
+    format!(
+        "`{key}` is a key of {}: write it below {}",
+        headers.join(", "),
+        match headers.len() {
+            1 => "that header",
+            _ => "one of these headers",
+        }
+    )
 }
 
 /// What was probably meant by a word that is not known.

@@ -66,7 +66,8 @@ fn pair(section: &mut Section<'_>, cert: &'static str, key: &'static str, report
         }
     };
     let help = format!("write {missing} = \"/path/to/file.pem\" beside it");
-    report.error(section.problem(written, format!("needs {missing}")).help(help));
+    let lacks = format!("{}.{missing}", section.path());
+    report.error(section.problem(written, format!("needs {missing}")).lacks(lacks).help(help));
     None
 }
 

@@ -15,6 +15,8 @@ use super::{environment, flags, units};
 pub(super) struct Wrong {
     /// The place, if it is not the whole value's.
     pub place: Option<String>,
+    /// The key that it is about, where the value is a table.
+    pub key: Option<String>,
     pub message: String,
     pub help: Option<String>,
 }
@@ -24,12 +26,12 @@ pub(super) type Taken<T> = Result<T, Vec<Wrong>>;
 
 /// A value with one mistake.
 pub(super) fn wrong<T>(message: impl Into<String>) -> Taken<T> {
-    Err(vec![Wrong { place: None, message: message.into(), help: None }])
+    Err(vec![Wrong { place: None, key: None, message: message.into(), help: None }])
 }
 
 /// A value with one mistake, and what to do.
 pub(super) fn wrong_with_help<T>(message: impl Into<String>, help: impl Into<String>) -> Taken<T> {
-    Err(vec![Wrong { place: None, message: message.into(), help: Some(help.into()) }])
+    Err(vec![Wrong { place: None, key: None, message: message.into(), help: Some(help.into()) }])
 }
 
 /// Whether a place is a variable or a flag, where every value is a text.

@@ -10,7 +10,7 @@ use super::matched::{matched, target};
 use super::preflight::{Preflight, is_preflight};
 use super::settings::{Plan, RouteSettings};
 use crate::admission::{self, Claim, Keyed, Level, Reason};
-use crate::route::{Conflict, HeaderCondition, Mismatch, Table};
+use crate::route::{Conflict, HeaderCondition, Mismatch, PathPattern, Table, normalize};
 
 /// Which route takes a request, and what it asks of its limits.
 #[derive(Debug)]
@@ -19,6 +19,8 @@ pub struct Explanation<'a> {
     pub candidates: Vec<(&'a RouteSettings, Option<WhyNot>)>,
     /// What follows from the first of the others, if there is one.
     pub taken: Option<Taken<'a>>,
+    /// The routes that would take it if their exact path were that path and all below it, and what that is written like.
+    pub near: Vec<(&'a RouteSettings, PathPattern)>,
 }
 
 /// Why a route whose host and path match does not take a request.
@@ -59,7 +61,33 @@ impl Plan {
             .into_iter()
             .map(|(route, mismatch)| (*route, mismatch.map(|mismatch| WhyNot::new(mismatch, route))))
             .collect();
-        Ok(Explanation { candidates, taken: taken.map(|route| self.on_route(route, client, request)) })
+        let near = self.near(request);
+        Ok(Explanation { candidates, taken: taken.map(|route| self.on_route(route, client, request)), near })
+    }
+
+    fn near<B>(&self, request: &Request<B>) -> Vec<(&RouteSettings, PathPattern)> {
+        let would_take_it = |at: usize, wider: &PathPattern| {
+            let conditions = |(other, route): (usize, &RouteSettings)| {
+                let mut conditions = route.conditions.clone();
+                if other == at {
+                    conditions.path = Some(wider.clone());
+                }
+                (conditions, other)
+            };
+            // Where it would be in conflict with another, it is no advice.
+            let table = Table::try_new(self.routes.iter().enumerate().map(conditions).collect());
+            table.is_ok_and(|table| matched(&table, target(request).0, request) == Some(&at))
+        };
+        let path = normalize(request.uri().path());
+        let routes = self.routes.iter().enumerate();
+        routes
+            .filter_map(|(at, route)| {
+                let exact = route.conditions.path.as_ref()?;
+                let wider = exact.with_what_is_below()?;
+                let is_near = wider.matches(&path) && !exact.matches(&path) && would_take_it(at, &wider);
+                is_near.then_some((route, wider))
+            })
+            .collect()
     }
 
     fn on_route<'a, B>(&'a self, route: &'a RouteSettings, client: &Client, request: &Request<B>) -> Taken<'a> {

@@ -113,7 +113,7 @@ impl PathPattern {
     }
 
     /// Whether it matches a path in normal form.
-    pub(super) fn matches(&self, path: &str) -> bool {
+    pub fn matches(&self, path: &str) -> bool {
         if self.is_any() {
             return true;
         }
@@ -135,6 +135,17 @@ impl PathPattern {
 }
 
 impl PathPattern {
+    /// The pattern of its path and all below that, if it is exact.
+    pub fn with_what_is_below(&self) -> Option<PathPattern> {
+        if self.kind != Kind::Exact {
+            return None;
+        }
+        let mut segments = self.segments.clone();
+        // The empty text after a last slash.
+        segments.pop_if(|last| matches!(last, Segment::Literal(text) if text.is_empty()));
+        Some(PathPattern::new(Kind::Prefix, segments, Names::default()))
+    }
+
     /// Whether it has a parameter of this name.
     pub fn has_parameter(&self, name: &str) -> bool {
         self.names.0.iter().any(|known| known == name)
@@ -258,6 +269,14 @@ mod tests {
     #[test]
     fn names_of_parameters_make_no_difference() {
         assert_eq!(pattern("/users/{id}"), pattern("/users/{name}"));
+    }
+
+    #[test]
+    fn an_exact_path_is_widened_to_what_is_below_it() {
+        for (text, wider) in [("/a/b", "/a/b/*"), ("/a/", "/a/*"), ("/", "/*")] {
+            assert_eq!(pattern(text).with_what_is_below(), Some(pattern(wider)), "{text}");
+        }
+        assert!(["/a/*", "/a/{b}"].iter().all(|text| pattern(text).with_what_is_below().is_none()));
     }
 
     #[test]

@@ -85,9 +85,9 @@ async fn a_number_that_was_set_stays_and_a_frozen_one_as_well() {
     gate.command(&["limit", "reset", "default"]).await;
     until_found(&gate, "to go on by itself", |found| found["limit"].as_u64() < Some(11)).await;
     let frozen = gate.command(&["limit", "set", "default", "--freeze"]).await;
-    assert!(frozen.stdout.contains(", frozen until "), "{frozen:?}");
-    until_found(&gate, "to freeze", |found| found["reason"] == "frozen").await;
     let limit = gate.limit_status().await["limit"].clone();
+    assert!(frozen.stdout.starts_with(&format!("default: frozen at {limit}, ")), "{frozen:?}");
+    assert_eq!(found(&gate).await["reason"], "frozen");
     let admitted = gate.limit_status().await["admitted"].as_u64().unwrap();
     until("a hundred more to have gone", async || {
         gate.limit_status().await["admitted"].as_u64() > Some(admitted + 100)
@@ -95,6 +95,10 @@ async fn a_number_that_was_set_stays_and_a_frozen_one_as_well() {
     .await;
     assert_eq!(gate.limit_status().await["limit"], limit);
     assert!(gate.command(&["status"]).await.stdout.contains("frozen until"));
+    let reset = gate.command(&["limit", "reset", "default"]).await;
+    assert!(reset.stdout.starts_with("default: adaptive from 1 to 200, now "), "{reset:?}");
+    let reason = found(&gate).await["reason"].clone();
+    assert!(reason != "frozen" && reason != "pinned", "{reason}");
 }
 
 #[tokio::test]

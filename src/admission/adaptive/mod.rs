@@ -162,6 +162,19 @@ impl Adaptive {
         window.arrivals == 0 && window.in_flight == 0
     }
 
+    /// Does what an operator has just said without waiting for the next [tick](Adaptive::tick), so that the number in
+    /// force and the reason are those of now. A shadow moves nothing, and heeds nobody.
+    pub fn heed(&self) {
+        let limiter = &self.0.limiter;
+        let state = &mut *self.lock();
+        let Controller::Knee(knee) = &mut state.controller else { return };
+        let hands_off = limiter.hands_off();
+        knee.freeze(hands_off.is_some());
+        let decision = Decision { limit: knee.limit(), reason: hands_off.unwrap_or(Reason::Gathering) };
+        state.decided(decision, Instant::now());
+        limiter.set_found(state.limit(), state.settings.queue_follows.then(|| state.queue()));
+    }
+
     /// What there is to be seen of it.
     pub fn status(&self) -> AdaptiveStatus {
         let state = self.lock();
@@ -226,8 +239,10 @@ impl State {
         if limit != self.adjusted.limit {
             self.changes[reason as usize] += 1;
         }
-        // What changes nothing and says nothing is not news.
-        if limit != self.adjusted.limit || (reason != Reason::Gathering && reason != self.adjusted.reason) {
+        // What changes nothing and says nothing is not news, but that nobody holds it any more is.
+        let was_held = matches!(self.adjusted.reason, Reason::Frozen | Reason::Pinned);
+        let says_something = reason != Reason::Gathering || was_held;
+        if limit != self.adjusted.limit || (says_something && reason != self.adjusted.reason) {
             self.since = now;
             self.adjusted = Adjusted { limit, reason };
         }

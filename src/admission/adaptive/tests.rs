@@ -106,6 +106,29 @@ async fn a_frozen_limit_stays_whatever_is_seen() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_freezes_it_in_the_middle_of_a_trial_has_the_number_before_at_once() {
+    let adaptive = adaptive(settings(1, 1000, 10));
+    drive(&adaptive, 2000, 40.0).await;
+    let limiter = adaptive.limiter().clone();
+    let mut before = adaptive.limit().get();
+    // A trial with less ends where it began, whatever it shows of these times.
+    while adaptive.status().last.reason != Reason::TryingLess {
+        before = adaptive.limit().get();
+        drive(&adaptive, 1, 40.0).await;
+    }
+    assert!(limiter.limit() < before);
+    limiter.override_settings(Overrides { freeze: Some(true), ..Overrides::default() });
+    adaptive.heed();
+    assert_eq!((limiter.limit(), adaptive.status().last.reason), (before, Reason::Frozen));
+    limiter.override_settings(Overrides { limit: Some(number(7)), ..Overrides::default() });
+    adaptive.heed();
+    assert_eq!((limiter.limit(), adaptive.status().last.reason), (7, Reason::Pinned));
+    limiter.override_settings(Overrides::default());
+    adaptive.heed();
+    assert_eq!((limiter.limit(), adaptive.status().last.reason), (before, Reason::Gathering));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_shadow_moves_nothing() {
     let adaptive = adaptive(AdaptiveSettings { shadow: true, initial: None, ..settings(1, 1000, 10) });
     let limiter = adaptive.limiter().clone();

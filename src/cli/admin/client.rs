@@ -76,7 +76,9 @@ impl Client {
             StatusCode::UNAUTHORIZED if self.authorization.is_some() => {
                 format!("the admin listener at {} takes another token than this one", self.address)
             }
-            StatusCode::UNAUTHORIZED => format!("{detail} Say where the token is with --token-file FILE."),
+            StatusCode::UNAUTHORIZED => {
+                format!("the admin listener at {} wants a token: say where it is with --token-file FILE", self.address)
+            }
             _ => detail,
         })
     }

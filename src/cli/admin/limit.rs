@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 use super::{Reach, member, segment};
 use crate::admission::LIMIT_MAX;
 use crate::cli::count;
+use crate::duration;
 
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum LimitCommand {
@@ -15,16 +16,16 @@ pub(in crate::cli) enum LimitCommand {
         #[arg(value_parser = name)]
         name: String,
         /// How many requests may be in flight, or "none" for as many as come.
-        #[arg(value_name = "N", value_parser = limit)]
+        #[arg(value_name = "N", value_parser = limit, allow_negative_numbers = true)]
         limit: Option<Value>,
         /// How many requests may wait.
-        #[arg(long, value_name = "N")]
+        #[arg(long, value_name = "N", value_parser = queue, allow_negative_numbers = true)]
         queue: Option<u32>,
         /// How long a request may wait, such as 10s.
-        #[arg(long, value_name = "DURATION")]
+        #[arg(long, value_name = "DURATION", value_parser = time, allow_negative_numbers = true)]
         queue_timeout: Option<String>,
         /// How many of each key may be in flight, or with --key of one; for a limit with `key`.
-        #[arg(long, value_name = "N")]
+        #[arg(long, value_name = "N", value_parser = per_key, allow_negative_numbers = true)]
         per_key: Option<u32>,
         /// Whose --per-key is meant: a key as it is shown, secrets as sha256:<8 hex>, or _ for all without one.
         #[arg(long, value_name = "VALUE", requires = "per_key")]
@@ -32,11 +33,11 @@ pub(in crate::cli) enum LimitCommand {
         /// Only count: nobody waits or is rejected. With --dry-run=false, the opposite.
         #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
         dry_run: Option<bool>,
-        /// Hold the number of an adaptive limit where it is.
+        /// Hold the number of an adaptive limit where it is; during a trial, where it was before.
         #[arg(long)]
         freeze: bool,
         /// How long this is to hold, such as 10m, or "forever": until the process ends.
-        #[arg(long = "for", value_name = "DURATION", default_value = "1h")]
+        #[arg(long = "for", value_name = "DURATION", value_parser = lasts, default_value = "1h")]
         lasts: String,
         #[command(flatten)]
         reach: Reach,
@@ -75,6 +76,9 @@ pub(super) fn run(command: &LimitCommand) -> Result<String, String> {
             ];
             let patch: Map<_, _> =
                 members.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect();
+            if patch.len() == 1 {
+                return Err(NOTHING.to_owned());
+            }
             reach.client()?.ask_json("PATCH", &path(name), Some(&Value::Object(patch)))?
         }
         LimitCommand::Flush { name, reach } => {
@@ -97,12 +101,39 @@ fn name(text: &str) -> Result<String, String> {
 
 /// A number, or "none".
 fn limit(text: &str) -> Result<Value, String> {
-    match (text, text.parse::<u32>()) {
-        ("none", _) => Ok(text.into()),
-        (_, Ok(limit)) => Ok(limit.into()),
-        (_, Err(_)) => Err("it is a whole number from 1 on, or \"none\"".to_owned()),
+    match text {
+        "none" => Ok(text.into()),
+        text => number(text, 1).map(Value::from).map_err(|wrong| wrong + ", or \"none\""),
     }
 }
+
+fn queue(text: &str) -> Result<u32, String> {
+    number(text, 0)
+}
+
+fn per_key(text: &str) -> Result<u32, String> {
+    number(text, 1)
+}
+
+fn number(text: &str, least: u32) -> Result<u32, String> {
+    let number = text.parse().ok().filter(|number| (least..=LIMIT_MAX).contains(number));
+    number.ok_or_else(|| format!("it is a whole number from {least} to {LIMIT_MAX}"))
+}
+
+fn time(text: &str) -> Result<String, String> {
+    let time = duration::parse(text).filter(|time| !time.is_zero());
+    time.map(|_| text.to_owned()).ok_or_else(|| "it is a duration such as 500ms, 10s or 1m30s".to_owned())
+}
+
+fn lasts(text: &str) -> Result<String, String> {
+    match text {
+        "forever" => Ok(text.to_owned()),
+        text => time(text).map_err(|wrong| wrong + ", or \"forever\""),
+    }
+}
+
+const NOTHING: &str =
+    "there is nothing to change: give a number, --queue, --queue-timeout, --per-key, --dry-run or --freeze";
 
 fn describe(state: &Value) -> Result<String, String> {
     let text = |path: &str| match member(state, path)? {
@@ -116,6 +147,15 @@ fn describe(state: &Value) -> Result<String, String> {
     };
     let (name, limit) = (text("/name")?, shown_limit(member(state, "/limit")?));
     let (queue, queue_timeout) = (text("/queue")?, text("/queue_timeout")?);
+    let found = &state["adaptive"];
+    let is_set = state["override"]["limit"].is_number();
+    // What finds itself is another number in a moment, and so is the queue that follows it.
+    let limit = match found["shadow"] == false && !is_set {
+        true if state["override"]["freeze"] == true => format!("frozen at {limit}, queue {queue}"),
+        true if state["dry_run"] == true => format!("limit {limit}, queue {queue}"),
+        true => format!("adaptive from {} to {}, now {limit}", found["min"], found["max"]),
+        false => format!("limit {limit}, queue {queue}"),
+    };
     let mut more = String::new();
     if let Some(per_key) = state["per_key"].as_u64() {
         more += &format!(", per key {per_key}");
@@ -126,10 +166,7 @@ fn describe(state: &Value) -> Result<String, String> {
     if state["dry_run"] == true {
         more += ", dry run";
     }
-    if state["override"]["freeze"] == true {
-        more += ", frozen";
-    }
-    Ok(format!("{name}: limit {limit}, queue {queue}, queue timeout {queue_timeout}{more}{until}\n"))
+    Ok(format!("{name}: {limit}, queue timeout {queue_timeout}{more}{until}\n"))
 }
 
 /// A limit as people are told of it.
@@ -192,6 +229,32 @@ mod tests {
         let all =
             "api: limit none, queue 16, queue timeout 10s, per key 2, key acme 5, dry run until the process ends\n";
         assert_eq!(describe(&state).unwrap(), all);
+    }
+
+    #[test]
+    fn of_a_limit_that_finds_itself_it_is_said_what_it_does() {
+        let mut state = json!({
+            "name": "api", "limit": 20, "queue": 80, "queue_timeout": "10s", "override": null, "dry_run": false,
+            "adaptive": {"shadow": false, "limit": 20, "min": 1, "max": 500},
+        });
+        let said = |state: &Value| describe(state).unwrap();
+        assert_eq!(said(&state), "api: adaptive from 1 to 500, now 20, queue timeout 10s, as configured\n");
+        state["override"] = json!({"freeze": true, "until": null, "by": "127.0.0.1"});
+        assert_eq!(said(&state), "api: frozen at 20, queue 80, queue timeout 10s until the process ends\n");
+        state["override"]["limit"] = 20.into();
+        assert_eq!(said(&state), "api: limit 20, queue 80, queue timeout 10s until the process ends\n");
+        state["override"] = Value::Null;
+        state["adaptive"]["shadow"] = true.into();
+        assert_eq!(said(&state), "api: limit 20, queue 80, queue timeout 10s, as configured\n");
+    }
+
+    #[test]
+    fn numbers_and_times_are_judged_before_anything_is_asked() {
+        assert_eq!((limit("5"), limit("none")), (Ok(5.into()), Ok("none".into())));
+        assert!(["0", "-5", "x", "16777216"].iter().all(|text| limit(text).is_err_and(|wrong| wrong.contains("none"))));
+        assert!(queue("0").is_ok() && per_key("0").is_err() && queue("-1").is_err());
+        assert!(lasts("forever").is_ok() && lasts("10m").is_ok());
+        assert!(["0s", "soon", "10"].iter().all(|text| lasts(text).is_err() && time(text).is_err()));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use form_urlencoded::byte_serialize;
 use serde_json::{Value, json};
 
-use super::table::{fitted, room};
+use super::table::{fits, fitted, room};
 use super::{Reach, member};
 
 const TITLES: [&str; 7] = ["REQUEST", "AGE", "PHASE", "LIMIT", "ROUTE", "KEY", "ENDPOINT"];
@@ -57,7 +57,24 @@ fn describe(requests: &[Value], room: Option<usize>) -> String {
         let columns = ["phase", "limit", "route", "key", "endpoint"].map(|name| text(&request[name]));
         [vec![text(&request["request_id"]), age], columns.to_vec()].concat()
     }));
-    fitted(&rows, room)
+    fitted(&without_the_obvious(rows, room), room)
+}
+
+/// Where there is too little room, without columns that say nothing: keys where there are none, and limits that are the
+/// routes' own.
+fn without_the_obvious(mut rows: Vec<Vec<String>>, room: Option<usize>) -> Vec<Vec<String>> {
+    const LIMIT: usize = 3;
+    const ROUTE: usize = 4;
+    const KEY: usize = 5;
+    let mut drop_column = |column: usize, is_obvious: fn(&[String]) -> bool| {
+        if !fits(&rows, room) && rows.iter().skip(1).all(|row| is_obvious(row)) {
+            rows.iter_mut().for_each(|row| drop(row.remove(column)));
+        }
+    };
+    // From the last, so that the others stay where they are.
+    drop_column(KEY, |row| matches!(row[KEY].as_str(), "_" | "-"));
+    drop_column(LIMIT, |row| row[LIMIT] == row[ROUTE]);
+    rows
 }
 
 /// Ends the requests of an id.
@@ -119,6 +136,23 @@ mod tests {
              b         0.5s    queued    api    api                _  -\n"
         );
         assert_eq!(describe(&[], None), "no requests\n");
+    }
+
+    #[test]
+    fn on_a_narrow_terminal_columns_that_say_nothing_are_left_out() {
+        let of = |key: &str| {
+            let id = "3f2a9c1b7d5e4f60a1b2c3d4e5f60718";
+            let running = json!([{"request_id": id, "age_seconds": 12.34, "phase": "upstream", "route": "reports",
+                                  "key": key, "endpoint": "127.0.0.1:3000"}]);
+            at_limit("reports", &running).collect::<Vec<_>>()
+        };
+        let shown = describe(&of("_"), Some(80));
+        assert!(shown.lines().all(|line| line.chars().count() <= 80), "{shown}");
+        assert!(shown.contains("REQUEST") && shown.contains("reports  127.0.0.1:3000"), "{shown}");
+        assert!(!shown.contains("LIMIT") && !shown.contains("KEY"), "{shown}");
+        let shown = describe(&of("acme"), Some(80));
+        assert!(shown.contains("acme") && !shown.contains("LIMIT"), "{shown}");
+        assert!(describe(&of("_"), Some(200)).contains("LIMIT"));
     }
 
     #[test]

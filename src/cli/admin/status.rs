@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::limit::{changes, shown_limit};
-use super::table::{fitted, room};
+use super::table::{fits, fitted, room, wrapped};
 use super::{Reach, member};
 
 /// What is asked for.
@@ -32,15 +32,24 @@ pub(super) fn describe(status: &Value, before: Option<&Value>, room: Option<usiz
     for limit in limits {
         rows.push(row(limit, since.as_ref())?);
     }
+    // Sentences would be cut off in a column: they go below.
+    let below = !fits(&rows, room);
+    if below {
+        rows.iter_mut().for_each(|row| drop(row.pop()));
+    }
     let mut text = match limits {
         [] => "no limits\n".to_owned(),
         _ => fitted(&rows, room),
     };
+    let overridden: String = limits.iter().filter(|_| below).filter_map(|limit| overridden(limit, room)).collect();
+    if !overridden.is_empty() {
+        text = format!("{text}\n{overridden}");
+    }
     let endpoints = endpoints(status)?;
     if endpoints.len() > 1 {
         text = format!("{text}\n{}", fitted(&endpoints, room));
     }
-    let adaptive: String = limits.iter().filter_map(adaptive).collect();
+    let adaptive: String = limits.iter().filter_map(|limit| adaptive(limit, room)).collect();
     if !adaptive.is_empty() {
         text = format!("{text}\n{adaptive}");
     }
@@ -101,19 +110,26 @@ fn row(limit: &Value, since: Option<&Since<'_>>) -> Result<Vec<String>, String> 
     ])
 }
 
+/// What is other than configured, in lines of its own.
+fn overridden(limit: &Value, room: Option<usize>) -> Option<String> {
+    let changes = Some(changes(limit)).filter(|changes| !changes.is_empty())?;
+    Some(wrapped(&format!("{}: overridden: {changes}", limit["name"].as_str()?), room))
+}
+
 /// What a limit that finds itself has found, and why.
-fn adaptive(limit: &Value) -> Option<String> {
+fn adaptive(limit: &Value, room: Option<usize>) -> Option<String> {
     let found = limit.get("adaptive").filter(|adaptive| !adaptive.is_null())?;
     let name = limit["name"].as_str()?;
     let what = if found["shadow"] == true { "its shadow" } else { "adaptive" };
     let baseline = match found["baseline_seconds"].as_f64() {
         Some(seconds) => format!("{:.1} ms where there are few", seconds * 1e3),
-        None => "no answers yet".to_owned(),
+        None => "too few answers yet to say how long requests take".to_owned(),
     };
     let (number, min, max) = (&found["limit"], &found["min"], &found["max"]);
     let reason = found["reason"].as_str().unwrap_or_default();
     let ago = found["decided_seconds_ago"].as_f64().unwrap_or_default();
-    Some(format!("{name}: {what} is {number} of {min} to {max}: {reason}, {ago:.0}s ago; {baseline}\n"))
+    let said = format!("{name}: {what} is {number} of {min} to {max}: {reason}, {ago:.0}s ago; {baseline}");
+    Some(wrapped(&said, room))
 }
 
 fn endpoints(status: &Value) -> Result<Vec<Vec<String>>, String> {
@@ -180,6 +196,22 @@ mod tests {
         );
         let nothing = json!({"draining": false, "limits": [], "upstreams": []});
         assert_eq!(describe(&nothing, None, None).unwrap(), "no limits\n");
+    }
+
+    #[test]
+    fn on_a_narrow_terminal_the_long_texts_are_below_and_whole() {
+        let mut status = status();
+        status["limits"][1]["adaptive"] = json!({
+            "shadow": false, "limit": 2, "min": 1, "max": 500, "reason": "gathering", "decided_seconds_ago": 61.2,
+            "baseline_seconds": null,
+        });
+        let shown = describe(&status, None, Some(80)).unwrap();
+        assert!(shown.lines().all(|line| line.chars().count() <= 80), "{shown}");
+        assert!(!shown.contains("OVERRIDE"), "{shown}");
+        assert!(shown.contains("api: overridden: limit 8 until 2026-03-01T12:00:00Z by 127.0.0.1\n"), "{shown}");
+        let adaptive = "reports: adaptive is 2 of 1 to 500: gathering, 61s ago; too few answers yet to\n    say how";
+        assert!(shown.contains(adaptive), "{shown}");
+        assert_eq!(describe(&status, None, Some(200)).unwrap(), describe(&status, None, None).unwrap());
     }
 
     #[test]

@@ -33,6 +33,34 @@ pub(super) fn fitted(rows: &[Vec<String>], room: Option<usize>) -> String {
     table(&rows)
 }
 
+/// Whether [`table`] fits as it is.
+pub(super) fn fits(rows: &[Vec<String>], room: Option<usize>) -> bool {
+    room.is_none_or(|room| table(rows).lines().all(|line| line.chars().count() <= room))
+}
+
+/// A text in lines of so many columns, as far as its words allow; all but the first are indented.
+pub(super) fn wrapped(text: &str, room: Option<usize>) -> String {
+    const INDENT: &str = "    ";
+    let room = room.unwrap_or(usize::MAX);
+    let mut lines = String::new();
+    let mut column = 0;
+    for word in text.split_whitespace() {
+        let width = word.chars().count();
+        if column == 0 {
+            column = width;
+        } else if column + 1 + width <= room {
+            lines.push(' ');
+            column += 1 + width;
+        } else {
+            lines += "\n";
+            lines += INDENT;
+            column = INDENT.len() + width;
+        }
+        lines += word;
+    }
+    lines + "\n"
+}
+
 const GAP: &str = "  ";
 
 /// Lines up the cells of all rows; the first column to the left, and what is a number to the right.
@@ -67,6 +95,14 @@ mod tests {
         assert_eq!(shown, "REQUEST                  KEY  ENDPOINT\n0123456789abcdef  a-key-of-…  db.intern…\n");
         assert!(fitted(&rows, Some(10)).contains("0123456789abcdef"), "an id is what `cancel` takes");
         assert_eq!(fitted(&rows, None), table(&rows));
+    }
+
+    #[test]
+    fn a_sentence_goes_on_in_the_next_line() {
+        let text = "api: limit 8 until tomorrow by 127.0.0.1";
+        assert_eq!(wrapped(text, None), format!("{text}\n"));
+        assert_eq!(wrapped(text, Some(20)), "api: limit 8 until\n    tomorrow by\n    127.0.0.1\n");
+        assert_eq!(wrapped("a-word-that-is-wide", Some(5)), "a-word-that-is-wide\n");
     }
 
     #[test]

@@ -153,7 +153,23 @@ pub(super) fn help(path: &str) -> Option<String> {
         Default::Is(value) => format!(" (by default {value})"),
         Default::Says(text) => format!(" (by default {text})"),
     };
-    Some(format!("`{name}`: {}{default}", key.about))
+    let sentences = key.about.split_inclusive(". ").map(str::trim).chain([default.trim()]);
+    // One line for people at a terminal; the reference page has all of it.
+    let mut help = format!("`{name}`:");
+    for (at, sentence) in sentences.filter(|sentence| !sentence.is_empty()).enumerate() {
+        if at == 0 || help.len() + sentence.len() < LONGEST_HELP {
+            help = format!("{help} {sentence}");
+        }
+    }
+    Some(help)
+}
+
+/// Columns of what is said beside a mistake about the key in general.
+const LONGEST_HELP: usize = 150;
+
+/// The headers of the tables that have this key.
+pub(super) fn tables_with(key: &str) -> Vec<String> {
+    TABLES.iter().filter(|table| table.keys().any(|known| known.name == key)).map(Table::header).collect()
 }
 
 /// The largest limit.

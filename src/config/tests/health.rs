@@ -37,25 +37,24 @@ fn one_of_three_says_what_is_asked() {
 #[test]
 fn what_cannot_be_asked_is_said_with_its_key() {
     const WHAT: &str = "must be { path = \"/healthz\" }, { grpc = true } or { tcp = true }";
-    for (value, expected) in [
-        ("5", WHAT),
-        ("{}", WHAT),
-        ("{ path = \"/\", tcp = true }", WHAT),
-        ("{ paht = \"/\" }", "has the key paht, which is not known"),
-        ("{ path = \"healthz\" }", "has path, which must be a path such as \"/healthz\""),
-        ("{ path = \"/a#b\" }", "has path, which must be a path"),
-        ("{ path = \"/\", expect = \"6xx\" }", "has expect, which must be statuses"),
-        ("{ path = \"/\", expect = \"300-200\" }", "has expect, which must be statuses"),
-        ("{ path = \"/\", expect = [] }", "has expect, which must not be empty"),
-        ("{ tcp = true, expect = \"2xx\" }", "has expect without path"),
-        ("{ path = \"/\", interval = \"0s\" }", "has interval, which must"),
-        ("{ path = \"/\", down = 0 }", "has down, which must"),
-        ("{ grpc = \"\" }", "has grpc, which must be true, or the name of a service"),
+    for (value, place, expected) in [
+        ("5", "0:2:10 ", WHAT),
+        ("{}", "0:2:1 ", WHAT),
+        ("{ path = \"/\", tcp = true }", "0:2:1 ", WHAT),
+        ("{ paht = \"/\" }", "0:2:12 ", ".paht is not a known key (did you mean `path`?)"),
+        ("{ path = \"healthz\" }", "0:2:19 ", ".path must be a path such as \"/healthz\""),
+        ("{ path = \"/a#b\" }", "0:2:19 ", ".path must be a path"),
+        ("{ path = \"/\", expect = \"6xx\" }", "0:2:33 ", ".expect must be statuses"),
+        ("{ path = \"/\", expect = \"300-200\" }", "0:2:33 ", ".expect must be statuses"),
+        ("{ path = \"/\", expect = [] }", "0:2:33 ", ".expect must not be empty"),
+        ("{ tcp = true, expect = \"2xx\" }", "0:2:1 ", "has expect without path"),
+        ("{ path = \"/\", interval = \"0s\" }", "0:2:35 ", ".interval must"),
+        ("{ path = \"/\", down = 0 }", "0:2:31 ", ".down must"),
+        ("{ grpc = \"\" }", "0:2:19 ", ".grpc must be true, or the name of a service"),
     ] {
         let problems = read(&format!("health = {value}")).unwrap_err();
-        // A table's place is that of its key.
-        let place = if value.starts_with('{') { "0:2:1 " } else { "0:2:10 " };
-        let expected = format!("upstreams.a.health {expected}");
+        let gap = if expected.starts_with('.') { "" } else { " " };
+        let expected = format!("upstreams.a.health{gap}{expected}");
         let said = |problem: &String| problem.strip_prefix(place).is_some_and(|problem| problem.contains(&expected));
         assert!(problems.iter().any(said), "{value}: {problems:?}");
     }

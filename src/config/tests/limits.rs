@@ -172,7 +172,7 @@ fn a_mistake_about_shared_limits_is_reported_with_its_place_and_key() {
         ),
         (
             "[routes.a]\nlimits = [\"db\"]\n[limits.db]\nlimit = 1\nabort_grace = \"1s\"\n",
-            "0:7:1 limits.db.abort_grace is not a known key (the keys here are limit, queue, queue_timeout, queue_bytes,",
+            "0:7:1 limits.db.abort_grace is not a known key (`abort_grace` is a key of [routes.NAME], [defaults]: write it",
         ),
         ("[routes.a]\nlimit = 1\n[limits.D]\nlimit = 1\n", "0:5:9 limits.D is not a valid name"),
     ] {

@@ -136,32 +136,32 @@ fn a_mistake_is_reported_with_its_place_and_key() {
         (
             "route",
             r#"limit = { adaptive = "knee", max = 10 }"#,
-            r#"0:4:1 routes.a.limit has no `min` (write { adaptive = "knee", min = 1, max = 500 })"#,
+            r#"0:4:1 routes.a.limit.min is missing (write { adaptive = "knee", min = 1, max = 500 })"#,
         ),
         (
             "route",
             r#"limit = { adaptive = "knee", min = 20, max = 10 }"#,
-            "0:4:46 routes.a.limit has a `max` of 10, which is below its `min` of 20 (write max = 20 or more",
+            "0:4:46 routes.a.limit.max is below `min`, which is 20 (write max = 20 or more",
         ),
         (
             "route",
             r#"limit = { adaptive = "knee", min = 2, max = 10, initial = 1 }"#,
-            "0:4:59 routes.a.limit begins at 1, which is not between its `min` and `max` (write a number from 2 to 10",
+            "0:4:59 routes.a.limit.initial is 1, which is not between `min` and `max` (write a number from 2 to 10",
         ),
         (
             "route",
             r#"limit = { adaptive = "knee", min = 0, max = 10 }"#,
-            "0:4:36 routes.a.limit has a `min` that must be a whole number from 1 to 16777215",
+            "0:4:36 routes.a.limit.min must be a whole number from 1 to 16777215",
         ),
         (
             "route",
             r#"limit = { adaptive = "kneee", min = 1, max = 10 }"#,
-            r#"0:4:22 routes.a.limit has a `adaptive` that must be one of "knee" (did you mean "knee"?)"#,
+            r#"0:4:22 routes.a.limit.adaptive must be one of "knee" (did you mean "knee"?)"#,
         ),
         (
             "route",
             r#"limit = { adaptive = "knee", mni = 1, max = 10, min = 1 }"#,
-            "0:4:36 routes.a.limit has no key `mni` (the keys of an adaptive limit are adaptive, min, max, initial)",
+            "0:4:30 routes.a.limit.mni is not a known key (the keys of an adaptive limit are adaptive, min, max, initial)",
         ),
         (
             "limit",
@@ -333,7 +333,8 @@ fn a_mistake_is_reported_with_its_place_and_key() {
         ),
         ("limit", "[log]\nheaders = \"a b\"", "0:6:11 log.headers must be the name of a header"),
         ("limit", "[route.b]\nlimit = 1", "0:5:2 route is not a known key (did you mean `routes`?)"),
-        ("limit", "[[log]]\nlevel = \"info\"", "0:5:1 log must be a table"),
+        ("limit", "[[log]]\nlevel = \"info\"", "0:5:1 log must be a table (write [log] above its keys)"),
+        ("limit", "[[limits]]\nlimit = 1", "0:5:1 limits must be a table (write [limits.NAME] above the keys of each)"),
     ] {
         let problems = problems_of(table, line);
         assert!(problems[0].starts_with(expected), "{line}\nexpected {expected}\ngot      {problems:#?}");
