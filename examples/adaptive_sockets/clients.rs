@@ -1,6 +1,7 @@
 //! Clients that come at random, whatever becomes of those before them, and give up after a second.
 
 use std::cell::{Cell, RefCell};
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -23,10 +24,13 @@ pub(super) struct Stage {
 #[derive(Debug, Default)]
 pub(super) struct Outcome {
     seconds: f64,
-    /// How long answers took, and how long of that they waited.
-    times: Vec<(f64, f64)>,
-    /// The limit, in the mean.
-    pub(super) limit: f64,
+    /// How long answers took after their admission.
+    times: Vec<f64>,
+    /// The limit, as each that came found it.
+    limits: f64,
+    came: u32,
+    /// Seconds of a processor.
+    worked: f64,
 }
 
 impl Outcome {
@@ -34,27 +38,44 @@ impl Outcome {
         self.times.len() as f64 / self.seconds
     }
 
-    /// As clients see it.
-    pub(super) fn p99(&self) -> f64 {
-        p99(self.times.iter().map(|(time, _)| *time).collect())
-    }
-
     /// Without the wait.
     pub(super) fn p99_admitted(&self) -> f64 {
-        p99(self.times.iter().map(|(time, wait)| time - wait).collect())
+        let mut times = self.times.clone();
+        times.sort_by(f64::total_cmp);
+        times.get(times.len() * 99 / 100).copied().unwrap_or(f64::NAN)
+    }
+
+    /// The limit, in the mean.
+    pub(super) fn limit(&self) -> f64 {
+        self.limits / f64::from(self.came.max(1))
+    }
+
+    /// How many processors this process kept busy.
+    pub(super) fn processors(&self) -> f64 {
+        self.worked / self.seconds
+    }
+
+    /// Another run of the same stage.
+    pub(super) fn add(&mut self, other: Outcome) {
+        self.seconds += other.seconds;
+        self.times.extend(other.times);
+        self.limits += other.limits;
+        self.came += other.came;
+        self.worked += other.worked;
     }
 }
 
-fn p99(mut times: Vec<f64>) -> f64 {
-    times.sort_by(f64::total_cmp);
-    times.get(times.len() * 99 / 100).copied().unwrap_or(f64::NAN)
+/// What this process has taken of its processors, in seconds.
+fn worked() -> f64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    time.tv_sec as f64 + time.tv_nsec as f64 * 1e-9
 }
 
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Connections that are kept, and what has come of which stage.
 struct Shared {
-    address: String,
+    address: SocketAddr,
     idle: RefCell<Vec<TcpStream>>,
     outcomes: RefCell<Vec<Outcome>>,
     stage: Cell<usize>,
@@ -62,13 +83,13 @@ struct Shared {
 }
 
 pub(super) async fn run(
-    address: &str,
+    address: SocketAddr,
     stages: &[Stage],
     begin: impl Fn(usize),
     limit: impl Fn() -> u32,
 ) -> Vec<Outcome> {
     let shared = Rc::new(Shared {
-        address: address.to_owned(),
+        address,
         idle: RefCell::default(),
         outcomes: RefCell::new(stages.iter().map(|_| Outcome::default()).collect()),
         stage: Cell::new(0),
@@ -85,19 +106,23 @@ async fn come(shared: &Rc<Shared>, stages: &[Stage], begin: impl Fn(usize), limi
         shared.stage.set(index);
         let start = Instant::now();
         let at = |seconds: f64| start + Duration::from_secs_f64(seconds);
-        let (mut next, mut limits, mut looked) = (0.0, 0.0, 0);
+        let (mut next, mut before) = (0.0, worked());
+        shared.counts.set(stage.skipped == 0.0);
         while next < stage.seconds {
             next += -(1.0 - fastrand::f64()).ln() / stage.per_second;
             sleep_until(at(next)).await;
-            shared.counts.set(next >= stage.skipped);
             if next >= stage.skipped {
-                (limits, looked) = (limits + f64::from(limit()), looked + 1);
+                if !shared.counts.replace(true) {
+                    before = worked();
+                }
+                let outcome = &mut shared.outcomes.borrow_mut()[index];
+                (outcome.limits, outcome.came) = (outcome.limits + f64::from(limit()), outcome.came + 1);
             }
             tokio::task::spawn_local(ask(shared.clone()));
         }
         let outcome = &mut shared.outcomes.borrow_mut()[index];
         outcome.seconds = stage.seconds - stage.skipped;
-        outcome.limit = limits / f64::from(looked.max(1));
+        outcome.worked = worked() - before;
     }
 }
 
@@ -107,7 +132,7 @@ async fn ask(shared: Rc<Shared>) {
     let asked = timeout(PATIENCE, async {
         let mut stream = match idle {
             Some(stream) => stream,
-            None => TcpStream::connect(&shared.address).await.ok()?,
+            None => TcpStream::connect(shared.address).await.expect("the proxy takes connections"),
         };
         let answer = exchange(&mut stream).await?;
         shared.idle.borrow_mut().push(stream);
@@ -117,7 +142,7 @@ async fn ask(shared: Rc<Shared>) {
     if let Ok(Some(wait)) = asked.await.map(Option::flatten)
         && shared.counts.get()
     {
-        shared.outcomes.borrow_mut()[shared.stage.get()].times.push((start.elapsed().as_secs_f64(), wait));
+        shared.outcomes.borrow_mut()[shared.stage.get()].times.push(start.elapsed().as_secs_f64() - wait);
     }
 }
 

@@ -23,34 +23,51 @@ pub(super) struct Knee {
     pub(super) pause: Duration,
 }
 
-/// What requests need: kinds of them, each with its share, its mean and the sigma of its logarithm.
+/// What requests need: kinds of them, each with its share.
 #[derive(Debug, Clone)]
-pub(super) struct Work {
-    pub(super) classes: Vec<(f64, Duration, f64)>,
+pub(super) struct Work(Vec<(f64, Kind)>);
+
+/// A distribution with its mean in seconds.
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    LogNormal { mean: f64, sigma: f64 },
+    Pareto { mean: f64, alpha: f64 },
 }
 
 impl Work {
     pub(super) fn log_normal(mean: Duration, sigma: f64) -> Self {
-        Work { classes: vec![(1.0, mean, sigma)] }
+        Work(vec![(1.0, Kind::LogNormal { mean: mean.as_secs_f64(), sigma })])
+    }
+
+    pub(super) fn pareto(mean: Duration, alpha: f64) -> Self {
+        Work(vec![(1.0, Kind::Pareto { mean: mean.as_secs_f64(), alpha })])
+    }
+
+    /// Nine of ten take a fifth of the mean, the tenth the rest: forty times as long.
+    pub(super) fn two(mean: Duration) -> Self {
+        let kind = |times: f64| Kind::LogNormal { mean: times * mean.as_secs_f64(), sigma: 0.5 };
+        Work(vec![(0.9, kind(0.2)), (0.1, kind(8.2))])
     }
 
     fn mean(&self) -> f64 {
-        self.classes.iter().map(|(share, mean, _)| share * mean.as_secs_f64()).sum()
+        self.0.iter().map(|(share, Kind::LogNormal { mean, .. } | Kind::Pareto { mean, .. })| share * mean).sum()
     }
 
     fn draw(&self) -> f64 {
         let mut at = fastrand::f64();
-        let (_, mean, sigma) = *self
-            .classes
-            .iter()
-            .find(|(share, ..)| {
-                at -= share;
-                at < 0.0
-            })
-            .unwrap_or(&self.classes[0]);
-        // Box and Muller.
-        let normal = (-2.0 * (1.0 - fastrand::f64()).ln()).sqrt() * (std::f64::consts::TAU * fastrand::f64()).cos();
-        mean.as_secs_f64() * (sigma * normal - 0.5 * sigma * sigma).exp()
+        let chosen = self.0.iter().find(|(share, _)| {
+            at -= share;
+            at < 0.0
+        });
+        match chosen.unwrap_or(&self.0[0]).1 {
+            Kind::LogNormal { mean, sigma } => {
+                // Box and Muller.
+                let normal =
+                    (-2.0 * (1.0 - fastrand::f64()).ln()).sqrt() * (std::f64::consts::TAU * fastrand::f64()).cos();
+                mean * (sigma * normal - 0.5 * sigma * sigma).exp()
+            }
+            Kind::Pareto { mean, alpha } => mean * (alpha - 1.0) / alpha * (1.0 - fastrand::f64()).powf(-1.0 / alpha),
+        }
     }
 }
 
@@ -70,6 +87,7 @@ struct Inside {
     /// How much was done for each of those inside, in seconds of a place.
     done: f64,
     seen: Instant,
+    finished: u64,
     /// When each is finished, by what was done.
     ends: BinaryHeap<Reverse<End>>,
 }
@@ -105,6 +123,12 @@ impl Knob {
         inside.work();
         inside.knee = knee;
     }
+
+    /// How many it works on, and how many it has finished.
+    pub(super) fn seen(&self) -> (usize, u64) {
+        let inside = self.0.lock().expect("nothing panics under it");
+        (inside.ends.len(), inside.finished)
+    }
 }
 
 impl Inside {
@@ -125,6 +149,7 @@ impl Inside {
             }
             (self.done, left) = (*at, left - needed);
             if let Some(Reverse(End { told, .. })) = self.ends.pop() {
+                self.finished += 1;
                 // Whoever asked may be gone.
                 let _ = told.send(());
             }
@@ -134,7 +159,7 @@ impl Inside {
 
 /// Starts one on a thread of its own.
 pub(super) fn start(work: Work, knee: Knee) -> io::Result<(SocketAddr, Knob)> {
-    let inside = Inside { knee, done: 0.0, seen: Instant::now(), ends: BinaryHeap::new() };
+    let inside = Inside { knee, done: 0.0, seen: Instant::now(), finished: 0, ends: BinaryHeap::new() };
     let knob = Knob(Arc::new(Mutex::new(inside)));
     let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
     listener.set_nonblocking(true)?;
