@@ -154,15 +154,15 @@ async fn an_answer_that_is_buffered_whole_is_cut_as_well() {
 #[tokio::test]
 async fn waiting_does_not_count() {
     let mut upstream = Upstream::start().await;
-    let gate = Sluicegate::with_limit(1).queue(2).route("timeout = \"1s\"").in_front_of(&upstream).await;
+    let gate = Sluicegate::with_limit(1).queue(2).route("timeout = \"2s\"").in_front_of(&upstream).await;
     let mut holder = gate.get("/holder").await;
     let held = soon("the holder's request", upstream.next()).await;
     let mut waiter = gate.waiting("/waiter").await;
-    tokio::time::sleep(Duration::from_millis(600)).await;
+    tokio::time::sleep(Duration::from_millis(1200)).await;
     held.respond(200, "").await;
     assert_eq!(holder.answer().await.status, 200);
     let call = soon("the waiter's request", upstream.next()).await;
-    tokio::time::sleep(Duration::from_millis(600)).await;
+    tokio::time::sleep(Duration::from_millis(1200)).await;
     call.respond(200, "in time").await;
     assert_eq!(waiter.answer().await.body.text(), "in time");
 }
