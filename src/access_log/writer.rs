@@ -206,6 +206,7 @@ fn write(sheets: &Sheets, mut output: Output, given: &Given) {
     let counts = &sheets.counts;
     let mut pages = Vec::new();
     let mut missing = Missing { said: (0, 0), at: Instant::now() };
+    let mut last_line = Instant::now();
     loop {
         // Looked at before the lines: those that were there by then are written.
         let stopped = given.stop.load(Acquire);
@@ -227,13 +228,15 @@ fn write(sheets: &Sheets, mut output: Output, given: &Given) {
         if any || !sheets.go_to_sleep() {
             // To be woken costs whoever ends a request more than all the rest; those that end until then need not.
             thread::park_timeout(GATHERED_FOR);
+            last_line = Instant::now();
             continue;
         }
-        let is_idle = missing.are_all_said(counts);
-        if is_idle {
+        // Nobody wakes this thread for a line that there is not: it stays awake for them a while behind the last one.
+        let quiet_for = last_line.max(missing.at).elapsed();
+        if missing.are_all_said(counts) && quiet_for >= MISSING_EVERY {
             thread::park();
         } else {
-            thread::park_timeout(MISSING_EVERY.saturating_sub(missing.at.elapsed()));
+            thread::park_timeout(MISSING_EVERY.saturating_sub(quiet_for));
         }
         sheets.wake_up();
         if !given.stop.load(Acquire) {

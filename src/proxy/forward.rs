@@ -1,7 +1,6 @@
 //! The last step: an admitted request goes upstream, and what comes back goes to the client.
 
 use std::convert::Infallible;
-use std::future::ready;
 use std::mem::take;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -95,7 +94,12 @@ impl Forward {
         let admitted = self.arrival.record.admitted(permit.as_ref(), limit);
         if let Err(refusal) = self.prepare(&mut head, late) {
             let reply = Reply { waited, ..Reply::refused(refusal) };
-            return Box::pin(ready(Ok(reply.into_response(&self.arrival.about()))));
+            let response = reply.into_response(&self.arrival.about());
+            // Its body is dropped when the answer is fetched, or hyper takes that for the end of the connection.
+            return Box::pin(async move {
+                drop(body);
+                Ok(response)
+            });
         }
         let deadlines = Deadlines::begin(&route.settings.handling);
         let sampled = if permit.is_some() { &route.sampled } else { &None };
@@ -177,6 +181,8 @@ impl Forward {
                     (None, Some(place))
                 }
                 None => {
+                    // The connection first: until it is closed, the upstream is at work.
+                    drop(io);
                     drop(seat);
                     drop(held);
                     route.count_rejection(Reason::NoPermit);
