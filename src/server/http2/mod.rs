@@ -30,6 +30,10 @@ use super::wire::Wire;
 /// What a client may send on a stream before we read it. The connection's window has room for all its streams: bodies
 /// that nobody reads must not keep others from being sent.
 const STREAM_WINDOW: u32 = 64 << 10;
+/// So many streams that we have reset are remembered, for a second: a client may have sent more of an upload before it
+/// heard that it was rejected. What comes for one that was forgotten counts as an error of the client, and a thousand of
+/// those end its connection.
+const REMEMBERED_RESETS: usize = 2048;
 /// What h2 holds of an answer on its way to the socket.
 const SEND_BUFFER: usize = 16 << 10;
 
@@ -62,6 +66,7 @@ impl Connection {
             .max_concurrent_streams(settings.h2_max_streams)
             .max_header_list_size(max_header_list)
             .max_send_buffer_size(SEND_BUFFER)
+            .max_concurrent_reset_streams(REMEMBERED_RESETS)
             .handshake(wire);
         let streams = Arc::new(Streams::new(self.signals.clone()));
         let mut driver = Driver { http2: Http2::Greeting(Box::new(greeting)), streams, leaving: Leaving::No };
