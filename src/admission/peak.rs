@@ -12,7 +12,7 @@ pub(super) struct Peak {
     /// Of the second that has not ended.
     now: AtomicU64,
     /// When each second ended, and its maximum. Nobody takes this lock who has a request.
-    seconds: Mutex<VecDeque<(Instant, u64)>>,
+    pub(super) seconds: Mutex<VecDeque<(Instant, u64)>>,
 }
 
 const WINDOW: Duration = Duration::from_secs(60);
@@ -48,29 +48,5 @@ impl Peak {
 
     fn lock(&self) -> MutexGuard<'_, VecDeque<(Instant, u64)>> {
         self.seconds.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_peak_is_told_for_a_minute_to_everyone_who_asks() {
-        let peak = Peak::default();
-        let start = Instant::now();
-        let after = |seconds| start + Duration::from_secs(seconds);
-        peak.rise(7);
-        peak.rise(3);
-        assert_eq!(peak.most(start), 7);
-        assert_eq!(peak.end_second(after(1), || 2), 7);
-        assert_eq!((peak.most(after(1)), peak.most(after(1)), peak.most(after(60))), (7, 7, 7));
-        assert_eq!(peak.most(after(61)), 2, "what is still there is no less a peak for having come before");
-        for second in 2..=200 {
-            assert_eq!(peak.end_second(after(second), || 2), 2);
-        }
-        assert_eq!(peak.lock().len(), 60);
-        assert_eq!(peak.end_second(after(201), || 0), 2);
-        assert_eq!(peak.end_second(after(202), || 0), 0);
     }
 }

@@ -31,13 +31,15 @@ impl Sums {
     /// How many, and their sums. `None` if somebody was adding at each look: one who has been put to sleep over it may
     /// take a while.
     pub(super) fn read(&self) -> Option<(u64, i64, u64)> {
-        let once = || {
-            // All that these have added is seen from here on.
-            let count = self.count.load(Ordering::Acquire);
-            let (first, second) = (self.first.load(Ordering::Relaxed), self.second.load(Ordering::Relaxed));
-            fence(Ordering::Acquire);
-            (self.begun.load(Ordering::Relaxed) == count).then_some((count, first as i64, second))
-        };
-        (0..TRIES).find_map(|_| once())
+        (0..TRIES).find_map(|_| self.look())
+    }
+
+    /// The same, if nobody is adding just now.
+    pub(super) fn look(&self) -> Option<(u64, i64, u64)> {
+        // All that these have added is seen from here on.
+        let count = self.count.load(Ordering::Acquire);
+        let (first, second) = (self.first.load(Ordering::Relaxed), self.second.load(Ordering::Relaxed));
+        fence(Ordering::Acquire);
+        (self.begun.load(Ordering::Relaxed) == count).then_some((count, first as i64, second))
     }
 }

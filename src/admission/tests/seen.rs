@@ -1,6 +1,7 @@
 //! Peaks, the time at the limit, the longest wait, and whether all permits are accounted for.
 
 use super::super::full::Fullness;
+use super::super::peak::Peak;
 use super::*;
 
 #[tokio::test(start_paused = true)]
@@ -122,4 +123,23 @@ fn the_time_at_the_limit_is_added_up_and_goes_on_while_it_lasts() {
     fullness.agree(|| true, at(100));
     assert_eq!(fullness.read(at(101)), 11);
     assert_eq!(fullness.read(at(100)), 11, "it never goes back");
+}
+
+#[test]
+fn a_peak_is_told_for_a_minute_to_everyone_who_asks() {
+    let peak = Peak::default();
+    let start = Instant::now().into_std();
+    let after = |seconds| start + Duration::from_secs(seconds);
+    peak.rise(7);
+    peak.rise(3);
+    assert_eq!(peak.most(start), 7);
+    assert_eq!(peak.end_second(after(1), || 2), 7);
+    assert_eq!((peak.most(after(1)), peak.most(after(1)), peak.most(after(60))), (7, 7, 7));
+    assert_eq!(peak.most(after(61)), 2, "what is still there is no less a peak for having come before");
+    for second in 2..=200 {
+        assert_eq!(peak.end_second(after(second), || 2), 2);
+    }
+    assert_eq!(peak.seconds.lock().unwrap().len(), 60);
+    assert_eq!(peak.end_second(after(201), || 0), 2);
+    assert_eq!(peak.end_second(after(202), || 0), 0);
 }
