@@ -165,7 +165,8 @@ fn every_file_that_is_mentioned_exists() {
         [".ci/", "benches/", "config/", "deploy/", "docs/", "examples/", "fuzz/", "src/", "tests/"];
     for page in pages() {
         for code in page.inline_code() {
-            if let Some((_, example)) = code.split_once("--example ") {
+            if let Some((_, rest)) = code.split_once("--example ") {
+                let example = rest.split_whitespace().next().unwrap_or_default();
                 let is_there =
                     ["", ".rs", "/main.rs"].iter().any(|end| root().join(format!("examples/{example}{end}")).exists());
                 assert!(is_there, "{}: there is no example {example}", page.path);
