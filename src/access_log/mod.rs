@@ -9,6 +9,8 @@ mod burst;
 mod entry;
 mod json;
 mod line;
+mod missing;
+mod output;
 mod readers;
 mod settings;
 mod sheets;
@@ -16,6 +18,7 @@ mod stamp;
 mod writer;
 
 pub use entry::{Entry, Left, Open, Outcome, Traced};
+pub use output::{OpenError, Output};
 pub use readers::{Readers, TraceCounts, Tracer};
 pub use settings::{AccessLog, Lines, LogFormat};
-pub use writer::{Log, OpenError, Output, Writer};
+pub use writer::{Log, Writer};
