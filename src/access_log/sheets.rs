@@ -20,6 +20,8 @@ pub(super) struct Sheets {
     /// Whether it has to be woken for a line that there will not be.
     pub(super) fast_asleep: AtomicBool,
     writer: OnceLock<Thread>,
+    /// Requests that nothing is known of the end of are being cut by us.
+    pub(super) cut: AtomicBool,
     pub(super) counts: Counts,
 }
 
@@ -56,6 +58,7 @@ impl Sheets {
             asleep: AtomicBool::new(false),
             fast_asleep: AtomicBool::new(false),
             writer: OnceLock::new(),
+            cut: AtomicBool::new(false),
             counts: Counts::default(),
         }
     }

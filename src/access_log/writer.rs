@@ -136,6 +136,15 @@ impl Log {
         self.0.sheets.counts.suppressed.load(Relaxed)
     }
 
+    /// From now on it is us who cut requests, under all configurations: one whose client seems to have left has not.
+    pub fn cut(&self) {
+        self.0.sheets.cut.store(true, Relaxed);
+    }
+
+    pub(super) fn is_cut(&self) -> bool {
+        self.0.sheets.cut.load(Relaxed)
+    }
+
     /// Fields of requests that lines have.
     pub fn headers(&self) -> &[HeaderName] {
         &self.0.lines.headers
