@@ -20,7 +20,7 @@ use super::record::{Beginning, Record};
 use super::reply::{About, X_LIMIT, X_QUEUE, X_REASON, queue_value};
 use super::request_body::RequestBody;
 use super::shared::{Route, Shared};
-use crate::admission::{Limits, Waited};
+use crate::admission::Waited;
 use crate::upstream::headers::remove_hop_by_hop;
 
 /// A request that has arrived. One for all who have to do with it.
@@ -58,7 +58,12 @@ pub(super) struct Arrival {
 const DROPPABLE: u64 = 64 << 10;
 
 impl Arrival {
-    pub(super) fn new(in_force: &Shared, worker: usize, client: &Arc<Client>, request: &Request<RequestBody>) -> Self {
+    pub(super) fn new(
+        in_force: &Shared,
+        worker: usize,
+        client: &Arc<Client>,
+        request: &Request<RequestBody>,
+    ) -> Arc<Self> {
         let headers = request.headers();
         let census = Census::of(headers);
         let own = census.has(Field::RequestId).then(|| client_request_id(headers)).flatten();
@@ -66,7 +71,7 @@ impl Arrival {
         let host = requested_host(request);
         let live = in_force.registry().enter(worker, &request_id);
         let arrived = SystemTime::now();
-        Arrival {
+        Arc::new(Arrival {
             worker,
             client: client.clone(),
             record: Record::begin(
@@ -87,7 +92,7 @@ impl Arrival {
             told: OnceLock::new(),
             queue_position: in_force.response_headers.queue_position,
             quotas: Quotas::NONE,
-        }
+        })
     }
 
     /// Its route has been found.
@@ -146,7 +151,7 @@ impl Arrival {
         About {
             route: route.map(|route| route.settings.name.as_str()),
             on: route,
-            limit: route.and_then(|route| route.limits.as_ref()).map(Limits::name),
+            limit: route.and_then(|route| route.names.limits.first()),
             request_id: &self.request_id,
             form: if self.has_begun() { Form::ProblemJson } else { Form::wanted(self.accept.as_ref()) },
             grpc: self.grpc.as_ref(),

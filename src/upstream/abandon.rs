@@ -13,7 +13,7 @@ use super::connection::Connection;
 use super::exchange::{Exchange, OnClientGone};
 
 /// Ends `exchange` on a task of its own, as its [`Ending`](super::Ending) says. Never blocks; meant for `Drop`.
-pub(super) fn abandon<B, H>(mut exchange: Exchange<B, H>)
+pub(super) fn abandon<B, H>(mut exchange: Box<Exchange<B, H>>)
 where
     B: Send + 'static,
     H: Send + 'static,
@@ -62,7 +62,7 @@ where
 
 /// Waits, on a task of its own, for the end of an answer of which nothing more is to come but that. The client has all of
 /// it; the upstream may still be at work, until it says that it has ended, or for `abort_grace`.
-pub(super) fn see_out<B, H>(mut exchange: Exchange<B, H>)
+pub(super) fn see_out<B, H>(mut exchange: Box<Exchange<B, H>>)
 where
     B: Send + 'static,
     H: Send + 'static,

@@ -16,14 +16,14 @@ use super::exchange::Exchange;
 #[derive(Debug)]
 pub struct ResponseBody<B: Send + 'static, H: Send + 'static> {
     /// Present until the end.
-    exchange: Option<Exchange<B, H>>,
+    exchange: Option<Box<Exchange<B, H>>>,
     idle_timeout: Duration,
     reused: bool,
     retries: u32,
 }
 
 impl<B: Send + 'static, H: Send + 'static> ResponseBody<B, H> {
-    pub(super) fn new(mut exchange: Exchange<B, H>, idle_timeout: Duration, retries: u32) -> Self {
+    pub(super) fn new(mut exchange: Box<Exchange<B, H>>, idle_timeout: Duration, retries: u32) -> Self {
         let reused = exchange.connection.reused();
         if exchange.connection.is_end_stream() {
             drop(exchange.finish());
@@ -35,7 +35,7 @@ impl<B: Send + 'static, H: Send + 'static> ResponseBody<B, H> {
 
     /// The body of an answer that can have none. Where the upstream has not said yet that it has ended, a task of its own
     /// waits for that, since the client will not.
-    pub(super) fn none(exchange: Exchange<B, H>, retries: u32) -> Self {
+    pub(super) fn none(exchange: Box<Exchange<B, H>>, retries: u32) -> Self {
         let reused = exchange.connection.reused();
         if exchange.connection.is_end_stream() {
             drop(exchange.finish());

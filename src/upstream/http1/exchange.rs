@@ -15,7 +15,7 @@ use super::framing::Malformed;
 use super::head;
 use super::io::UpgradedIo;
 use super::receiving::Next;
-use super::sending::{Pump, Sending, is_framed};
+use super::sending::{Pump, Sending};
 use crate::upstream::await_head::Unanswered;
 use crate::upstream::error::{BoxError, Failure};
 use crate::upstream::source::Source;
@@ -50,7 +50,7 @@ impl<B> Exchange<B> {
         parts: Box<Parts>,
         body: Option<Source<B>>,
     ) -> (Self, Option<Arc<Progress>>) {
-        head::write(&parts, body.is_some(), is_framed(&parts.headers), connection.out.begin());
+        head::write(&parts, body.is_some(), connection.out.begin());
         let sending = body.map(|body| Box::new(Sending::new(body, &parts.headers)));
         let progress = sending.as_ref().map(|sending| sending.progress().clone());
         connection.receiving.begin();
