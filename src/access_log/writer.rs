@@ -153,7 +153,8 @@ impl Log {
     /// Writes the line of a request that a worker has served.
     pub(super) fn write(&self, worker: usize, entry: &Entry) {
         let Shared { sheets, burst, .. } = &*self.0;
-        let rejected = entry.outcome == Outcome::Rejected;
+        // What anybody can cause at no cost must not fill a disk.
+        let rejected = matches!(entry.outcome, Outcome::Rejected | Outcome::Refused);
         if rejected && !entry.end.is_none_or(|now| burst.may_write(now.into_std())) {
             sheets.lacks(&sheets.counts.suppressed);
             return;

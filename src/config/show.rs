@@ -218,15 +218,17 @@ impl Kind {
         let outside = value.origin().is_some_and(is_outside_files);
         match (&value.kind, self) {
             (_, Kind::Secret) => "\"***\"".to_owned(),
-            (ValueKind::String(text), Kind::List(item)) if outside => {
+            (ValueKind::String(text), kind) if outside && kind.is_list(text) => {
+                let item = kind.item().expect("a list has items");
                 let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
                 let items = items.map(|text| item.show(&Value::new(value.origin().map(str::to_owned).as_ref(), text)));
                 format!("[{}]", items.collect::<Vec<_>>().join(", "))
             }
             (ValueKind::String(text), kind) if outside && kind.is_bare(text) => text.trim().to_owned(),
             (ValueKind::String(text), _) => quoted(text),
-            (ValueKind::Array(items), Kind::List(item)) => {
-                format!("[{}]", items.iter().map(|value| item.show(value)).collect::<Vec<_>>().join(", "))
+            (ValueKind::Array(items), kind) => {
+                let show = |value| kind.item().unwrap_or(kind).show(value);
+                format!("[{}]", items.iter().map(show).collect::<Vec<_>>().join(", "))
             }
             (ValueKind::Table(table), kind) => {
                 let mut names: Vec<_> = table.keys().collect();
@@ -255,6 +257,27 @@ impl Kind {
             Kind::Share => text.trim().parse::<f64>().is_ok(),
             Kind::Boolean => matches!(text, "true" | "false"),
             Kind::Either(kinds) => kinds.iter().any(|kind| kind.is_bare(text)),
+            _ => false,
+        }
+    }
+
+    /// What a list of this kind consists of.
+    fn item(&self) -> Option<&Kind> {
+        match self {
+            Kind::List(item) => Some(item),
+            Kind::Either(kinds) => kinds.iter().find_map(Kind::item),
+            _ => None,
+        }
+    }
+
+    /// Whether a text from outside of files stands for a list.
+    fn is_list(&self, text: &str) -> bool {
+        match self {
+            Kind::List(_) => true,
+            Kind::Either(kinds) => {
+                let is_word = |kind: &Kind| matches!(kind, Kind::Words(words) if words.contains(&text));
+                self.item().is_some() && !kinds.iter().any(|kind| is_word(kind) || kind.is_bare(text))
+            }
             _ => false,
         }
     }

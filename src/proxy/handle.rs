@@ -61,7 +61,9 @@ impl Proxy {
     /// Answers what the server refused before there was a request to handle.
     pub fn refuse(&self, client: &Client, refusal: Refusal) -> Response<Body> {
         let request_id = &new_request_id();
-        let record = &Record::of_refused(&self.in_force.load().readers, self.worker, client, request_id);
+        let in_force = self.in_force.load();
+        let live = in_force.registry().enter(self.worker, request_id);
+        let record = &Record::of_refused(&in_force.readers, live, self.worker, client, request_id);
         let form = Form::ProblemJson;
         let about = About {
             route: None,
@@ -111,11 +113,11 @@ fn pass(in_force: &Shared, taken: &mut Option<Request<RequestBody>>, arrival: &m
     if route.settings.handling.unlogged {
         arrival.record.silence();
     }
+    arrival.record.routed(route);
     if route.settings.upgrade == Upgrade::Deny && requested_upgrade(request.headers()).is_some() {
         return Step::turned_away(Reply::upgrade_denied().into_response(&arrival.about()), taken);
     }
     let preflight = is_preflight(request).then_some(in_force.preflight);
-    arrival.record.routed(route);
     let mut claim = match route.settings.claim.claim(
         request.headers(),
         arrival.census.has(Field::Deadline),

@@ -13,7 +13,6 @@ use http::{HeaderValue, Method, StatusCode, Uri};
 use super::names::LimitName;
 use super::reply::{About, Reply};
 use super::shared::Route;
-use crate::access_log::Outcome;
 
 /// The last thousand requests that were rejected, or failed on their way upstream.
 #[derive(Debug)]
@@ -111,9 +110,10 @@ impl Recent {
     }
 }
 
-/// Keeps what becomes of a request, if that is worth asking about: not what the client did wrong.
+/// Keeps what becomes of a request, if it has a route. What none takes, and what is no request, would push out what is worth
+/// asking about: strangers send that, as much as they like.
 pub(super) fn keep(reply: &Reply, about: &About<'_>) {
-    let Some(route) = about.on.filter(|_| matches!(reply.outcome, Outcome::Rejected | Outcome::Failed)) else { return };
+    let Some(route) = about.on else { return };
     route.recent.put(|number| Refused {
         number,
         at: SystemTime::now(),

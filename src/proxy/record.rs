@@ -112,11 +112,17 @@ impl Record {
     }
 
     /// The record of what was refused before it was a request.
-    pub(super) fn of_refused(readers: &Readers, worker: usize, client: &Client, id: &HeaderValue) -> Self {
+    pub(super) fn of_refused(
+        readers: &Readers,
+        live: Option<Arc<Live>>,
+        worker: usize,
+        client: &Client,
+        id: &HeaderValue,
+    ) -> Self {
         let entry = || Entry::new(client.peer(), id.clone(), SystemTime::now(), Instant::now());
-        let open = |log: &Log| Some(boxed(Open::new(entry(), worker, Some(log.clone()), None)));
-        let noted = |log: &Log| Arc::new(Noted { open: open(log), traced: false, live: None });
-        Record(readers.log.as_ref().map(noted))
+        let open = readers.log.as_ref().map(|log| boxed(Open::new(entry(), worker, Some(log.clone()), None)));
+        let kept = open.is_some() || live.is_some();
+        Record(kept.then(|| Arc::new(Noted { open, traced: false, live })))
     }
 
     /// Whether anybody wants to know.

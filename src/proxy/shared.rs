@@ -263,19 +263,21 @@ impl Shared {
         routes.chain([("", self.registry.unrouted())])
     }
 
-    /// How many requests of a phase hold a permit of each limit, by its name.
-    pub fn in_phase(&self, phase: Phase) -> Vec<(&str, u64)> {
-        let counts = self.registry.count(phase);
-        let of_route = |route: &Arc<Route>| counts.get(&route.names.route).copied().unwrap_or_default();
-        let of_limit = |limiter: &Limiter| {
-            let takes = |route: &&Arc<Route>| {
-                let has_own_places = phase == Phase::Upgraded && route.upgrades().is_some();
-                let limits = route.limits.as_ref().map_or(&[][..], Limits::limiters);
-                !has_own_places && limits.iter().any(|taken| taken.name() == limiter.name())
-            };
-            self.all_routes.iter().filter(takes).map(of_route).sum()
-        };
-        self.limiters.iter().map(|limiter| (limiter.name(), of_limit(limiter))).collect()
+    /// How many requests of each of these phases hold a permit of each limit, by its name.
+    pub fn in_phases<const N: usize>(&self, phases: [Phase; N]) -> Vec<(&str, [u64; N])> {
+        let counts = self.registry.count(phases);
+        let mut limits: Vec<_> = self.limiters.iter().map(|limiter| (limiter.name(), [0; N])).collect();
+        for route in &self.all_routes {
+            let Some(of_route) = counts.get(&route.names.route) else { continue };
+            let taken = route.limits.as_ref().map_or(&[][..], Limits::limiters);
+            for (_, of_limit) in limits.iter_mut().filter(|(name, _)| taken.iter().any(|taken| taken.name() == *name)) {
+                for ((phase, sum), count) in phases.iter().zip(of_limit).zip(of_route) {
+                    // Upgraded connections may have places of their own.
+                    *sum += if *phase == Phase::Upgraded && route.upgrades().is_some() { 0 } else { *count };
+                }
+            }
+        }
+        limits
     }
 
     /// Those that are under way. One registry for all plans.

@@ -48,7 +48,7 @@ where
 /// Ends an exchange whose answer is no HTTP. Where that would end, nobody can tell: its one end is that of its connection.
 /// So the upstream is told even where it may finish, or one that keeps its connections would be waited for in vain. A stream
 /// has an end of its own, whatever is on it.
-pub(super) fn abandon_fault<B, H>(mut exchange: Exchange<B, H>)
+pub(super) fn abandon_fault<B, H>(mut exchange: Box<Exchange<B, H>>)
 where
     B: Send + 'static,
     H: Send + 'static,

@@ -46,9 +46,13 @@ async fn a_storm_of_rejections_leaves_so_many_lines_a_second_and_the_rest_is_cou
     let gate = Sluicegate::with_limit(1).queue(0).server(&table).admin().in_front_of(&upstream).await;
     let mut holder = gate.get("/holder").await;
     let call = soon("the holder", upstream.next()).await;
-    for _ in 0..3 {
+    for _ in 0..2 {
         gate.get("/rejected").await.answer().await.expect(503, "no_permit");
     }
+    // What anybody can cause at no cost is a storm, too.
+    let mut refused = gate.client().await;
+    refused.send("GET /rejected HTTP/1.1\r\n\r\n").await;
+    refused.answer().await.expect(400, "bad_request");
     call.respond(200, "").await;
     assert_eq!(holder.answer().await.status, 200);
     log.about("/holder", 1).await;
