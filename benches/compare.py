@@ -2,7 +2,7 @@
 """CPU for a request, latency and memory, beside HAProxy and nginx.
 
 Each proxy runs on one core with the same limit and the same forwarding fields, and no access log unless the case says so. The
-load and the upstream have the other cores. The proxies take turns in short windows, and ratios are taken within a round:
+load and the upstream have the other cores (with more than one worker, the proxies have all). The proxies take turns in short windows, and ratios are taken within a round:
 absolute times swing with the machine, ratios hardly.
 
     cargo build --release && python3 benches/compare.py [--rounds 7] [--seconds 3] [--only CASE ...] [--write]
@@ -27,6 +27,8 @@ import proxies  # noqa: E402
 DOCS = f"{proxies.ROOT}/docs/benchmarks.md"
 BEGIN, END = "<!-- written by benches/compare.py -->", "<!-- until here -->"
 CLIENTS = 64
+# What else there may be of both. More workers than cores show what their number alone takes.
+WORKERS, CONNECTIONS = (1, 2, 8), (8, 64, 512)
 # Of what HAProxy can do on its core.
 PACE = 0.3
 GIB = 1 << 30
@@ -37,6 +39,7 @@ CASES = {
     "log": {"title": "The same with 100 bytes and an access log in a file", "path": "/small", "log": True},
     "rejections": {"title": "Rejections: one request held, nothing may wait", "path": "/held", "rejects": True},
     "h2c": {"title": "HTTP/2 in, HTTP/1.1 out, 8 connections of 8 streams", "path": "/small", "h2": True},
+    "scale": {"title": "Workers and connections, 100-byte answers", "path": "/small", "measure": "scale"},
     "latency": {"title": "Latency at 30 % of what HAProxy can do, open loop", "path": "/small", "measure": "latency"},
     "download": {"title": "1 GiB through", "path": "/gib", "measure": "download"},
     "memory": {"title": "Memory", "measure": "memory"},
@@ -55,7 +58,7 @@ def load(case, port, seconds):
         command = [proxies.program("h2load"), "-c8", "-m8", "-t1", f"-D{seconds}", "--warm-up-time=0", url]
         pattern = r"(\d+) done"
     else:
-        command = [proxies.program("wrk"), "-t1", f"-c{CLIENTS}", f"-d{seconds}s", url]
+        command = [proxies.program("wrk"), "-t1", f"-c{case.get('clients', CLIENTS)}", f"-d{seconds}s", url]
         pattern = r"(\d+) requests in"
     done = on_other_cores(command)
     found = re.search(pattern, done.stdout)
@@ -103,6 +106,7 @@ class Bench:
         if self.case.get("rejects"):
             self.holding = [memory.ask(port, "/held") for port, _ in self.proxies.values()]
             memory.until("one inside of each", lambda: len(self.held.inside) == len(self.proxies))
+            self.proxies["hyper alone"] = (proxies.BARE, self.processes.start_bare())
         return self
 
     def __exit__(self, *_):
@@ -110,16 +114,7 @@ class Bench:
         self.held.close()
 
     def rates(self, rounds, seconds):
-        for port, _ in self.proxies.values():
-            load(self.case, port, 1)
-        rows = {name: [] for name in self.proxies}
-        for _ in range(rounds):
-            for name, (port, process) in self.proxies.items():
-                before, start = proxies.cpu(process.pid), time.monotonic()
-                answered = load(self.case, port, seconds)
-                after, elapsed = proxies.cpu(process.pid), time.monotonic() - start
-                user, system = (1e6 * (b - a) / answered for a, b in zip(before, after))
-                rows[name].append((user + system, answered / elapsed, user, system))
+        rows = measured(self.case, self.proxies, rounds, seconds)
         columns = ["CPU us/request", "requests/s", "user", "system"]
         residents = {name: f"{proxies.resident(process.pid) / 1024:.1f}" for name, (_, process) in self.proxies.items()}
         return compared(rows, columns, ["{:.1f}", "{:,.0f}", "{:.1f}", "{:.1f}"], ("MiB", residents))
@@ -159,15 +154,54 @@ class Bench:
         return compared(rows, ["CPU s/GiB", "GiB/s", "user", "system"], ["{:.2f}"] * 4, ("MiB", residents))
 
 
+def measured(case, running, rounds, seconds):
+    """Of each proxy, for each round: microseconds of CPU for a request, requests a second, and user and system of the former."""
+    for port, _ in running.values():
+        load(case, port, 1)
+    rows = {name: [] for name in running}
+    for _ in range(rounds):
+        for name, (port, process) in running.items():
+            before, start = proxies.cpu(process.pid), time.monotonic()
+            answered = load(case, port, seconds)
+            after, elapsed = proxies.cpu(process.pid), time.monotonic() - start
+            user, system = (1e6 * (b - a) / answered for a, b in zip(before, after))
+            rows[name].append((user + system, answered / elapsed, user, system))
+    return rows
+
+
+def ratio(rows, name, other):
+    """The median of the ratios within each round."""
+    ratios = [a[0] / b[0] for a, b in zip(rows[name], rows[other]) if b[0] > 0]
+    return f"{statistics.median(ratios):.2f}" if ratios else "–"
+
+
+def scale(case, rounds, seconds):
+    """With more workers, on all cores but those of the upstream and the load, where there are others."""
+    lines = ["CPU us/request.", "", "| workers | connections | haproxy | nginx | sluicegate | x HAProxy | x nginx |", "| --- |" + " --- |" * 6]
+    for workers in WORKERS:
+        with tempfile.TemporaryDirectory(prefix="sluicegate-compare-") as directory:
+            processes = proxies.Processes(directory, workers=workers)
+            try:
+                processes.start_upstream()
+                cores = proxies.PROXY_CORE if workers == 1 else set(proxies.CORES)
+                running = {name: (port, processes.start_proxy(name, cores)) for name, port in proxies.PORTS.items()}
+                for connections in CONNECTIONS:
+                    rows = measured({**case, "clients": connections}, running, rounds, seconds)
+                    times = [f"{statistics.median(row[0] for row in rows[name]):.1f}" for name in running]
+                    ratios = [ratio(rows, "sluicegate", other) for other in ("haproxy", "nginx")]
+                    lines.append(f"| {' | '.join([str(workers), str(connections), *times, *ratios])} |")
+            finally:
+                processes.stop()
+    return "\n".join(lines)
+
+
 def compared(rows, columns, formats, last):
     """Medians, and the medians of the ratios within each round. What is compared comes first."""
     title, cells = last
     lines = [f"| proxy | {' | '.join(columns)} | x HAProxy | x nginx | {title} |", "| --- |" + " --- |" * (len(columns) + 3)]
     for name, windows in rows.items():
         values = [form.format(statistics.median(column)) for form, column in zip(formats, zip(*windows))]
-        for other in ["haproxy", "nginx"]:
-            ratios = [a[0] / b[0] for a, b in zip(windows, rows[other]) if b[0] > 0]
-            values.append(f"{statistics.median(ratios):.2f}" if ratios else "–")
+        values += [ratio(rows, name, other) for other in ("haproxy", "nginx")]
         lines.append(f"| {name} | {' | '.join(values)} | {cells[name]} |")
     return "\n".join(lines)
 
@@ -175,6 +209,8 @@ def compared(rows, columns, formats, last):
 def run(case, wanted):
     if case.get("measure") == "memory":
         return memory.table(wanted.connections, wanted.requests)
+    if case.get("measure") == "scale":
+        return scale(case, wanted.rounds, wanted.seconds)
     with tempfile.TemporaryDirectory(prefix="sluicegate-compare-") as directory, Bench(case, directory) as bench:
         return getattr(bench, case.get("measure", "rates"))(wanted.rounds, wanted.seconds)
 

@@ -1,5 +1,6 @@
 """The proxies that are compared, how each is configured, and how they are run. Used by the scripts beside it."""
 
+import json
 import os
 import re
 import resource
@@ -16,7 +17,7 @@ BINARY = os.environ.get("SLUICEGATE", f"{ROOT}/target/release/sluicegate")
 CORES = sorted(os.sched_getaffinity(0))
 PROXY_CORE = {CORES[0]}
 OTHER_CORES = set(CORES[1:]) or PROXY_CORE
-UPSTREAM, HAPROXY, NGINX, SLUICEGATE = 29180, 29181, 29182, 29183
+UPSTREAM, HAPROXY, NGINX, SLUICEGATE, BARE = 29180, 29181, 29182, 29183, 29184
 HOLD = 29190
 PORTS = {"haproxy": HAPROXY, "nginx": NGINX, "sluicegate": SLUICEGATE}
 TICK = os.sysconf("SC_CLK_TCK")
@@ -33,7 +34,7 @@ http {{ access_log off; sendfile on; keepalive_requests 1000000000; {temp}
 
 # nginx can count requests but has no queue, so its limit on / is one that is not reached.
 NGINX_PROXY = """
-daemon off; worker_processes 1; pid {dir}/px.pid; error_log {dir}/px.err crit; worker_rlimit_nofile 80000;
+daemon off; worker_processes {workers}; pid {dir}/px.pid; error_log {dir}/px.err crit; worker_rlimit_nofile 80000;
 events {{ worker_connections 32768; }}
 http {{ access_log {nginx_log}; keepalive_requests 1000000000; keepalive_timeout 10m; {temp}
   limit_conn_zone $server_port zone=one:1m; limit_conn_status 503;
@@ -50,7 +51,7 @@ http {{ access_log {nginx_log}; keepalive_requests 1000000000; keepalive_timeout
 
 HAPROXY_PROXY = """
 global
-  nbthread 1
+  nbthread {workers}
   maxconn {haproxy_most}
   no strict-limits
   {haproxy_log}
@@ -89,7 +90,7 @@ backend inside
 SLUICEGATE_CONFIG = """
 [server]
 listen = "127.0.0.1:{SLUICEGATE}"
-threads = 1
+threads = {workers}
 max_connections = 32768
 idle_timeout = "10m"
 [admin]
@@ -123,11 +124,11 @@ upstream = "held"
 """
 
 
-def names(directory, h2=False, log=False):
+def names(directory, h2=False, log=False, workers=1):
     """What the configurations above leave open."""
     temp = " ".join(f"{what}_temp_path {directory}/{what};" for what in ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"])
     return dict(
-        dir=directory, UPSTREAM=UPSTREAM, HAPROXY=HAPROXY, NGINX=NGINX, SLUICEGATE=SLUICEGATE, HOLD=HOLD, small="x" * 100, temp=temp,
+        dir=directory, workers=workers, UPSTREAM=UPSTREAM, HAPROXY=HAPROXY, NGINX=NGINX, SLUICEGATE=SLUICEGATE, HOLD=HOLD, small="x" * 100, temp=temp,
         # It would want two files for each, which idle clients don't take.
         haproxy_most=min(32768, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 500),
         nginx_h2="http2" if h2 else "", haproxy_h2="proto h2" if h2 else "",
@@ -237,13 +238,21 @@ class Processes:
     def start_upstream(self, cores=OTHER_CORES):
         return self.start([program("nginx"), "-p", self.directory, "-c", f"{self.directory}/up.conf"], cores, UPSTREAM)
 
-    def start_proxy(self, name):
+    def start_proxy(self, name, cores=PROXY_CORE):
         command = {
             "haproxy": [program("haproxy"), "-f", f"{self.directory}/ha.conf"],
             "nginx": [program("nginx"), "-p", self.directory, "-c", f"{self.directory}/px.conf"],
             "sluicegate": [BINARY, "-c", f"{self.directory}/sg.toml"],
         }[name]
-        return self.start(command, PROXY_CORE, PORTS[name])
+        return self.start(command, cores, PORTS[name])
+
+    def start_bare(self):
+        """hyper with nothing around it, on the core of the proxies."""
+        build = ["cargo", "build", "--release", "--locked", "--bench", "bare", "--message-format=json"]
+        said = subprocess.run(build, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
+        messages = [json.loads(line) for line in said.splitlines()]
+        binary = next(message["executable"] for message in messages if message.get("target", {}).get("name") == "bare")
+        return self.start([binary, str(BARE)], PROXY_CORE, BARE)
 
     def stop(self, process=None):
         """Stops it, or everything."""

@@ -10,10 +10,10 @@ use std::time::{Duration, SystemTime};
 
 use http::{HeaderValue, Method, StatusCode, Uri};
 
+use super::names::LimitName;
 use super::reply::{About, Reply};
 use super::shared::Route;
 use crate::access_log::Outcome;
-use crate::admission::Limiter;
 
 /// The last thousand requests that were rejected, or failed on their way upstream.
 #[derive(Debug)]
@@ -51,7 +51,7 @@ pub struct Refused {
     /// Where it was sent to last, if it was.
     pub endpoint: Option<Arc<str>>,
     /// Who asked for what; only known where there is an access log.
-    pub asked: Option<Asked>,
+    pub asked: Option<Box<Asked>>,
 }
 
 /// Who asked for what.
@@ -69,7 +69,7 @@ pub struct Asked {
 #[derive(Debug, Clone)]
 pub struct LimitThen {
     /// Its name.
-    pub name: String,
+    pub name: Arc<str>,
     /// Permits that were out.
     pub in_flight: u32,
     /// The limit in force.
@@ -119,7 +119,7 @@ pub(super) fn keep(reply: &Reply, about: &About<'_>) {
         at: SystemTime::now(),
         request_id: about.request_id.clone(),
         route: route.names.route.clone(),
-        limit: about.limit.and_then(|name| limiter(route, name)).map(LimitThen::new),
+        limit: about.limit.and_then(|name| LimitThen::new(route, name)),
         status: reply.status,
         reason: reply.reason,
         detail: reply.detail,
@@ -127,23 +127,20 @@ pub(super) fn keep(reply: &Reply, about: &About<'_>) {
         waited: reply.waited.map(|waited| (waited.position, waited.wait)),
         cause: reply.cause.clone(),
         endpoint: about.record.endpoint(),
-        asked: about.record.asked(),
+        asked: about.record.asked().map(Box::new),
     });
 }
 
-fn limiter<'a>(route: &'a Route, name: &str) -> Option<&'a Limiter> {
-    route.limits.as_ref()?.limiters().iter().find(|limiter| limiter.name() == name)
-}
-
 impl LimitThen {
-    fn new(limiter: &Limiter) -> Self {
-        LimitThen {
-            name: limiter.name().to_owned(),
+    fn new(route: &Route, name: &LimitName) -> Option<Self> {
+        let limiter = route.limits.as_ref()?.limiters().get(name.index)?;
+        Some(LimitThen {
+            name: name.text.clone(),
             in_flight: limiter.in_flight(),
             limit: limiter.limit(),
             queue_length: limiter.queue_len(),
             queue: limiter.queue(),
-        }
+        })
     }
 }
 

@@ -13,6 +13,7 @@ use http::HeaderValue;
 use super::adaptive;
 use super::claim::KeyRules;
 use super::connections::Needed;
+use super::names::Names;
 use super::preflight::Preflight;
 use super::recent::Recent;
 use super::registry::{Phase, Registry};
@@ -72,14 +73,6 @@ pub(super) struct Route {
     pub(super) recent: Arc<Recent>,
     /// When it was last said that an endpoint of its upstream can't be reached.
     unreachable: Seldom,
-}
-
-/// What the access log calls it, and what belongs to it.
-#[derive(Debug)]
-pub(super) struct Names {
-    pub(super) route: Arc<str>,
-    pub(super) upstream: Arc<str>,
-    pub(super) limit: Option<Arc<str>>,
 }
 
 impl Shared {
@@ -310,11 +303,6 @@ impl Shared {
         let upstream = self.upstreams.iter().find(|other| other.settings().name == upstream);
         upstream.is_some_and(|upstream| upstream.drain(endpoint, by))
     }
-
-    /// Ends every wait with the reason `draining`. Returns how many there were.
-    pub fn close_limits(&self) -> u32 {
-        self.limiters.iter().chain(&self.retired).map(Limiter::close).sum()
-    }
 }
 
 impl Route {
@@ -338,11 +326,7 @@ impl Route {
             Upgrade::Separate(places) => Some(Limiter::new(upgrade_settings(&settings.name, places))),
             Upgrade::Count | Upgrade::Deny => None,
         });
-        let names = Names {
-            route: settings.name.as_str().into(),
-            upstream: upstream.settings().name.as_str().into(),
-            limit: limits.as_ref().map(|limits| limits.name().into()),
-        };
+        let names = Names::new(&settings.name, &upstream.settings().name, limits.as_ref());
         Route {
             settings,
             limits,

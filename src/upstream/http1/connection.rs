@@ -3,7 +3,7 @@
 use std::future::poll_fn;
 use std::io;
 use std::pin::pin;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -32,6 +32,8 @@ pub(in crate::upstream) struct Connection {
     pub(in crate::upstream) timer: Timer,
     /// How much is read at once.
     step: usize,
+    /// How much has come of the answer under way.
+    came: usize,
     pub(in crate::upstream) room: Room,
     /// The worker that has it.
     pub(in crate::upstream) home: usize,
@@ -44,6 +46,9 @@ pub(in crate::upstream) struct Connection {
 /// What is read at once: a small answer with its head at first, and more where there is more.
 const STEP: usize = 8 << 10;
 const MAX_STEP: usize = 32 << 10;
+/// The most that is read at once before it is known that there is more.
+const MAX_FIRST_STEP: usize = 16 << 10;
+const PAGE: usize = 4 << 10;
 
 const PRESENT: &str = "the socket is present until somebody else has it";
 
@@ -56,6 +61,7 @@ impl Connection {
             request: None,
             timer: Timer::default(),
             step: STEP,
+            came: 0,
             room,
             home,
             reuse_for,
@@ -96,12 +102,14 @@ impl Connection {
         pin!(read).poll(&mut Context::from_waker(Waker::noop())).is_pending()
     }
 
-    /// Gives back what a large answer needed.
+    /// Gives back what a large answer needed. The next is taken to be as large, so that what is a little more than a step
+    /// comes in one read the next time.
     pub(super) fn settle(&mut self) {
         if self.step > STEP {
-            self.step = STEP;
             self.receiving.input = BytesMut::new();
         }
+        self.step = self.came.min(MAX_FIRST_STEP).next_multiple_of(PAGE).max(STEP);
+        self.came = 0;
     }
 
     /// Has this worker's runtime wake whoever waits for it.
@@ -125,12 +133,20 @@ impl Connection {
         }
         let room = input.capacity() - input.len();
         let polled = pin!(io.read_buf(input)).poll(cx);
-        if let Poll::Ready(Ok(n)) = polled
-            && n == room
-        {
-            self.step = (self.step * 2).min(MAX_STEP);
+        if let Poll::Ready(Ok(n)) = polled {
+            self.came = self.came.saturating_add(n);
+            if n == room {
+                self.step = (self.step * 2).min(MAX_STEP);
+            }
         }
         polled
+    }
+
+    /// Reads and drops what comes, whatever that is, until the upstream has closed.
+    pub(super) fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut scratch = [0; 4096];
+        while ready!(self.socket().poll_read_raw(cx, &mut ReadBuf::new(&mut scratch))).is_ok_and(|n| n > 0) {}
+        Poll::Ready(())
     }
 }
 

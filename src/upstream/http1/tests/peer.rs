@@ -234,6 +234,23 @@ async fn a_large_answer_is_read_with_large_reads_and_leaves_no_large_buffer() {
     assert_eq!(exchange.into_connection().unwrap().receiving.input.capacity(), 0);
 }
 
+#[tokio::test]
+async fn an_answer_as_large_as_the_last_comes_in_one_read() {
+    let (mut connection, mut peer) = connection();
+    for (length, frames) in [(10 << 10, 2), (10 << 10, 1), (100, 1), (10 << 10, 2)] {
+        let (mut exchange, _) = Exchange::<Empty<Bytes>>::new(connection, parts(Method::GET, &[]), None);
+        let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n");
+        peer.write_all(&[head.as_bytes(), &vec![0; length]].concat()).await.unwrap();
+        poll_fn(|cx| exchange.poll_head(cx)).await.ok().unwrap();
+        let mut read = Vec::new();
+        while !exchange.is_end_stream() {
+            read.push(poll_fn(|cx| exchange.poll_frame(cx)).await.unwrap().unwrap().into_data().unwrap().len());
+        }
+        assert_eq!((read.len(), read.iter().sum::<usize>()), (frames, length), "{read:?}");
+        connection = exchange.into_connection().unwrap();
+    }
+}
+
 #[test]
 fn a_connection_can_be_moved_to_another_runtime() {
     let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
