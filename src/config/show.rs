@@ -234,11 +234,11 @@ impl Kind {
                 let entries = names.iter().map(|name| {
                     if matches!(kind, Kind::Map(_, Kind::Text(_))) && CREDENTIALS.contains(&&*name.to_ascii_lowercase())
                     {
-                        return format!("{} = \"***\"", quoted(name));
+                        return format!("{} = \"***\"", key(name));
                     }
                     let shown =
                         kind.inner(name).map_or_else(|| table[*name].to_string(), |kind| kind.show(&table[*name]));
-                    format!("{} = {shown}", quoted(name))
+                    format!("{} = {shown}", key(name))
                 });
                 format!("{{ {} }}", entries.collect::<Vec<_>>().join(", "))
             }
@@ -269,6 +269,12 @@ impl Kind {
             _ => None,
         }
     }
+}
+
+/// A key in TOML: without quotes where it needs none.
+fn key(name: &str) -> String {
+    let is_bare = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+    if !name.is_empty() && name.bytes().all(is_bare) { name.to_owned() } else { quoted(name) }
 }
 
 /// A text in TOML. JSON's escapes are TOML's, too, and nothing that a value can hold needs others.

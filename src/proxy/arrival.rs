@@ -44,8 +44,9 @@ pub(super) struct Arrival {
     pub(super) record: Record,
     /// Its route, once it has been found.
     route: Option<Arc<Route>>,
-    /// Its body is too large to be read and dropped after an answer of our own.
-    large: AtomicBool,
+    /// Its body costs the connection after an answer of our own: it is too large to be read and dropped, or is one that may
+    /// never come.
+    costly: AtomicBool,
     /// How far it has come, if its client can be told that it waits.
     told: OnceLock<Told>,
     /// Whether its answer says how it waited.
@@ -87,7 +88,7 @@ impl Arrival {
             grpc: grpc::content_type(request),
             arrived,
             route: None,
-            large: AtomicBool::new(is_large(request.body())),
+            costly: AtomicBool::new(is_costly(request.body(), census.has(Field::Expect))),
             told: OnceLock::new(),
             queue_position: in_force.response_headers.queue_position,
             quotas: Quotas::NONE,
@@ -107,12 +108,12 @@ impl Arrival {
 
     /// More of its body has come.
     pub(super) fn measure(&self, body: &RequestBody) {
-        self.large.store(is_large(body), Relaxed);
+        self.costly.store(is_costly(body, false), Relaxed);
     }
 
     /// Whether an answer of ours closes the connection.
-    pub(super) fn is_large(&self) -> bool {
-        self.large.load(Relaxed)
+    pub(super) fn closes(&self) -> bool {
+        self.costly.load(Relaxed)
     }
 
     /// Its client can be told that it waits.
@@ -154,7 +155,7 @@ impl Arrival {
             request_id: &self.request_id,
             form: if self.has_begun() { Form::ProblemJson } else { Form::wanted(self.accept.as_ref()) },
             grpc: self.grpc.as_ref(),
-            close: self.is_large(),
+            close: self.closes(),
             record: &self.record,
             reader: self.reader.as_ref(),
             fields: route.map_or(&[], |route| &route.settings.rewrite.set_response_headers),
@@ -164,6 +165,8 @@ impl Arrival {
     }
 }
 
-pub(super) fn is_large(body: &RequestBody) -> bool {
-    body.size_hint().lower() > DROPPABLE
+/// Whether a body that nobody has read costs the connection. One whose client waits for `100 Continue` may never come: after
+/// another answer, what comes could be either the body or the next request (RFC 9110 §10.1.1).
+pub(super) fn is_costly(body: &RequestBody, expects: bool) -> bool {
+    body.size_hint().lower() > DROPPABLE || expects && !body.is_end_stream()
 }

@@ -103,6 +103,8 @@ impl Forward {
         let route = self.route();
         let limit = permit.as_ref().and(route.names.limits.first()).map(|limit| &limit.text);
         let admitted = self.arrival.record.admitted(permit.as_ref(), limit);
+        let slot = permit.is_some();
+        let held = Held::new(permit, &self.arrival.record);
         if let Err(refusal) = self.prepare(&mut head, late) {
             let reply = Reply { waited, ..Reply::refused(refusal) };
             let response = reply.into_response(&self.arrival.about());
@@ -113,14 +115,14 @@ impl Forward {
             });
         }
         let deadlines = Deadlines::begin(&route.settings.handling);
-        let sampled = if permit.is_some() { &route.sampled } else { &None };
+        let sampled = if slot { &route.sampled } else { &None };
         let mut sampling = Sampling::begin(sampled, self.arrival.worker, admitted);
         // Boxed here, and only what is needed from here on: hyper moves the whole future of every request once. The box comes
         // first, so that the future is made in it; it has room for much that is not there yet.
         let forwarding = Box::write(Box::new_uninit(), async move {
             let route = self.route();
             let Route { upstream, settings, .. } = route;
-            let how = How { worker: self.arrival.worker, ending: settings.ending, slot: permit.is_some() };
+            let how = How { worker: self.arrival.worker, ending: settings.ending, slot };
             let due = deadlines.exchange;
             let opened = match upstream.is_closed() {
                 // Boxed, as is all that is seldom needed.
@@ -139,7 +141,6 @@ impl Forward {
                 Step::Unreached(endpoint, error) => route.say_unreached(endpoint, error),
                 Step::Connected => self.arrival.record.connected(),
             };
-            let held = Held::new(permit, &self.arrival.record);
             let overdue = || Err(due.map_or(Failure::Overdue, Due::failure));
             let answer = match opened {
                 Ok(()) => {

@@ -226,7 +226,7 @@ fn end_of_the_way(arrival: &Arrival) -> Response<Body> {
     let mut response = Response::new(Body::own(Bytes::new(), arrival.record.clone()));
     *response.status_mut() = status;
     response.headers_mut().insert(X_REQUEST_ID, arrival.request_id.clone());
-    if arrival.is_large() {
+    if arrival.closes() {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     response

@@ -14,6 +14,7 @@ mod client;
 mod connections;
 mod cors;
 mod deadline;
+mod draining;
 mod endpoint_wait;
 mod explain;
 mod forward;

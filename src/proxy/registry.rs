@@ -4,6 +4,7 @@
 //! there until its client has had its answer and its exchange has ended, whichever is later: both hold it, and the last
 //! one takes it out. Nobody is entered before somebody [can look](Registry::open).
 
+mod cut;
 mod phase;
 mod slots;
 
@@ -39,6 +40,8 @@ struct Shard {
     count: AtomicU64,
     /// What has become of those that no route took.
     unrouted: Counts,
+    /// It is us who cut requests.
+    cut: AtomicBool,
 }
 
 /// A request that is under way.
@@ -282,8 +285,7 @@ impl Live {
 
     /// Its client has had what there was for it, or has left.
     pub(super) fn ended(&self, now: Instant) {
-        let outcome = Outcome::ALL[usize::from(self.outcome.load(Relaxed))];
-        let counts = self.counts();
+        let (outcome, counts) = (self.outcome(), self.counts());
         if outcome == Outcome::ClientGone {
             counts.aborted(self.phase());
         }

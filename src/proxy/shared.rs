@@ -303,11 +303,6 @@ impl Shared {
         let upstream = self.upstreams.iter().find(|other| other.settings().name == upstream);
         upstream.is_some_and(|upstream| upstream.drain(endpoint, by))
     }
-
-    /// Ends every wait with the reason `draining`. Returns how many there were.
-    pub fn close_limits(&self) -> u32 {
-        self.limiters.iter().chain(&self.retired).map(Limiter::close).sum()
-    }
 }
 
 impl Route {

@@ -11,7 +11,7 @@ use http::{Response, StatusCode};
 use http_body::Body;
 use tokio::time::Instant;
 
-use super::abandon::abandon;
+use super::abandon::{abandon, abandon_fault};
 use super::eject::Eject;
 use super::error::{BoxError, Failure};
 use super::exchange::Exchange;
@@ -149,7 +149,7 @@ fn settle<B: Send + 'static, H: Send + 'static>(
         Ok(response) if !is_acceptable(&response, exchange.upgrade && exchange.is_upload_complete()) => {
             exchange.seat.erred();
             // What we do not pass on, the upstream may still be working on.
-            abandon(exchange);
+            abandon_fault(exchange);
             Err(HeadFailed::Abandoned(Failure::Protocol(None)))
         }
         Ok(response) => Ok((response, exchange)),
@@ -164,7 +164,7 @@ fn settle<B: Send + 'static, H: Send + 'static>(
             match unanswered {
                 // It has sent what is no head, and may be working all the same.
                 Unanswered::Ended(failure) if exchange.connection.stands_behind(&failure) => {
-                    abandon(exchange);
+                    abandon_fault(exchange);
                     return Err(HeadFailed::Abandoned(failure));
                 }
                 _ => exchange.stop(),

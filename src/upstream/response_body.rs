@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::Instant;
 
-use super::abandon::{abandon, see_out};
+use super::abandon::{abandon, abandon_fault, see_out};
 use super::error::{BoxError, Failure};
 use super::exchange::Exchange;
 
@@ -122,7 +122,7 @@ where
             Poll::Ready(Some(Err(failure))) => {
                 exchange.faults.count(&failure);
                 if exchange.connection.stands_behind(&failure) {
-                    this.abandon();
+                    this.exchange.take().into_iter().for_each(abandon_fault);
                 } else if let Some(mut exchange) = this.exchange.take() {
                     // The connection or the stream is gone, and the exchange with it.
                     exchange.stop();

@@ -1,5 +1,7 @@
 //! What the lines of the access log say, and which of them there are.
 
+use std::io::{BufRead, BufReader};
+
 use serde_json::json;
 
 use crate::support::stdout::{Screen, Stdout};
@@ -134,6 +136,24 @@ async fn a_log_that_nobody_reads_delays_no_request_and_no_end() {
     }
     client.get("/after").await;
     assert_eq!(client.answer().await.status, 200);
+    gate.terminate();
+    assert_eq!(gate.exit_code().await, Some(0));
+}
+
+#[tokio::test]
+async fn a_reload_onto_a_pipe_that_nobody_reads_is_refused_and_holds_nobody_up() {
+    let upstream = Upstream::that(|call| call.respond(200, "")).await;
+    let pipe = AccessLog::pipe("pipe");
+    let text = |server: &str| Sluicegate::with_limit(1).server(server).text(&upstream.url());
+    let mut gate = Sluicegate::configured(&text("")).await;
+    gate.reload(&text(&pipe.table())).await;
+    assert!(gate.stderr().contains("pipe that nobody reads"), "{}", gate.stderr());
+    assert!(gate.stderr().contains("stays in force"), "{}", gate.stderr());
+    let reader = pipe.reader();
+    gate.reload(&text(&pipe.table())).await;
+    assert_eq!(gate.get("/piped").await.answer().await.status, 200);
+    let line = tokio::task::spawn_blocking(|| BufReader::new(reader).lines().next().unwrap().unwrap());
+    assert!(soon("the line", line).await.unwrap().contains("\"path\":\"/piped\""));
     gate.terminate();
     assert_eq!(gate.exit_code().await, Some(0));
 }

@@ -153,7 +153,8 @@ pub(super) const LOG: &[Key] = &[
         name: "access",
         kind: Kind::Either(&[Kind::Boolean, Kind::Text(&["\"/var/log/sluicegate.log\""])]),
         default: Default::Is("true"),
-        about: "Whether each finished request leaves a line on the standard output, or in which file.",
+        about: "Whether each finished request leaves a line on the standard output, or in which file. A named pipe must have \
+                its reader when the configuration is loaded.",
     },
     Key {
         name: "format",
