@@ -17,7 +17,9 @@ pub(super) struct Rejections([OnceLock<Prepared>; Reason::ALL.len()]);
 pub(super) struct Prepared {
     pub(super) status: StatusCode,
     pub(super) detail: &'static str,
-    /// Their fields, in order; the request's id and when to come back are to be put in.
+    /// The first one's.
+    pub(super) retry_after: Option<u64>,
+    /// Their fields, with room for the request's id and for how it waited.
     pub(super) fields: HeaderMap,
     /// How the body begins.
     pub(super) start: Vec<u8>,

@@ -84,9 +84,10 @@ impl Record {
         }
         // One look at the clock is for all.
         let start = live.as_ref().map_or_else(Instant::now, |live| live.start);
-        let entry = Entry::new(client.address_of(headers), id.clone(), arrived, start);
+        let (address, id) = (client.address_of(headers), id.clone());
         let traces = tracer.as_ref().map(|(tracer, _)| (*tracer).clone());
-        let mut open = boxed(Open::new(entry, worker, log.clone(), traces));
+        let to = log.clone();
+        let mut open = boxed(|| Open::new(Entry::new(address, id, arrived, start), worker, to, traces));
         let begun = open.get_mut().unwrap_or_else(PoisonError::into_inner);
         let (traced, entry) = (begun.is_traced(), &mut begun.entry);
         entry.traceparent = census.has(Field::TraceParent).then(|| headers.get(TRACEPARENT).cloned()).flatten();
@@ -120,7 +121,7 @@ impl Record {
         id: &HeaderValue,
     ) -> Self {
         let entry = || Entry::new(client.peer(), id.clone(), SystemTime::now(), Instant::now());
-        let open = readers.log.as_ref().map(|log| boxed(Open::new(entry(), worker, Some(log.clone()), None)));
+        let open = readers.log.as_ref().map(|log| boxed(|| Open::new(entry(), worker, Some(log.clone()), None)));
         let kept = open.is_some() || live.is_some();
         Record(kept.then(|| Arc::new(Noted { open, traced: false, live })))
     }
@@ -388,8 +389,8 @@ impl Record {
 
 /// The box comes first, so that what is large is made in it.
 #[inline(always)]
-fn boxed(open: Open) -> Box<Mutex<Open>> {
-    Box::write(Box::new_uninit(), Mutex::new(open))
+fn boxed(open: impl FnOnce() -> Open) -> Box<Mutex<Open>> {
+    Box::write(Box::new_uninit(), Mutex::new(open()))
 }
 
 fn waited_in(entry: &mut Entry, waited: Waited) {

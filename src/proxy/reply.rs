@@ -224,11 +224,13 @@ impl Reply {
         if let Some(prepared) = prepared {
             *headers = prepared.fields.clone();
             headers.insert(X_REQUEST_ID, about.request_id.clone());
-            if let Some(seconds) = self.retry_after {
-                headers.insert(RETRY_AFTER, digits_value(seconds));
-            }
         } else {
             self.put(content_type, about, headers);
+        }
+        if prepared.is_none_or(|prepared| prepared.retry_after != self.retry_after)
+            && let Some(seconds) = self.retry_after
+        {
+            headers.insert(RETRY_AFTER, digits_value(seconds));
         }
         if let Some(route) = about.on {
             about.quotas.tell(route, self.outcome == Outcome::Rejected, headers);
@@ -261,23 +263,27 @@ impl Reply {
         // Where there is no limit to name, that is said: the field is always there.
         let limit = about.limit.map(|limit| limit.value.clone());
         headers.insert(X_LIMIT, limit.unwrap_or(const { HeaderValue::from_static("none") }));
-        if let Some(seconds) = self.retry_after {
-            headers.insert(RETRY_AFTER, digits_value(seconds));
-        }
     }
 
     /// What rejections like this one have in common, where nobody has a say in what else is in their heads.
     fn prepared<'a>(&self, about: &About<'a>) -> Option<&'a Prepared> {
-        let usual = self.retry_after.is_some() && about.form == Form::ProblemJson && about.grpc.is_none();
+        let usual = self.retry_after.is_some()
+            && self.waited.is_some()
+            && about.form == Form::ProblemJson
+            && about.grpc.is_none();
         let ours_alone = about.fields.is_empty() && about.reader.is_none();
         let (limit, reason) = about.limit.zip(self.rejected).filter(|_| usual && ours_alone)?;
         limit.rejections.like(reason, (self.status, self.detail), || {
             let mut fields = HeaderMap::new();
             self.put(PROBLEM_JSON, about, &mut fields);
-            // It is another each time.
+            // What is another each time has its place.
             fields.insert(X_REQUEST_ID, const { HeaderValue::from_static("") });
-            let start = self.problem(about).start();
-            Prepared { status: self.status, detail: self.detail, fields, start }
+            self.retry_after.map(|seconds| fields.insert(RETRY_AFTER, digits_value(seconds)));
+            if about.queue_position {
+                fields.insert(X_QUEUE, const { HeaderValue::from_static("") });
+            }
+            let (start, retry_after) = (self.problem(about).start(), self.retry_after);
+            Prepared { status: self.status, detail: self.detail, retry_after, fields, start }
         })
     }
 

@@ -135,10 +135,10 @@ fn field(
     Ok((name, HeaderValue::from_maybe_shared(value).map_err(|_| Malformed::Field)?))
 }
 
-/// The names of the fields of the last answer on a connection, in their order. The next one nearly always has the same, and
-/// to see that takes less than to read a name.
+/// The names of the fields of the last answer on a connection, in their order and as they were written. The next one nearly
+/// always has the same, and to see that takes less than to read a name.
 #[derive(Debug, Default)]
-pub(super) struct Known(Vec<HeaderName>);
+pub(super) struct Known(Vec<(Box<[u8]>, HeaderName)>);
 
 /// No more names are kept for a connection, and none that are longer.
 const MAX_KNOWN: usize = 16;
@@ -146,19 +146,21 @@ const MAX_KNOWN_NAME: usize = 64;
 
 impl Known {
     /// The name of the field that is so far behind the first.
-    fn name(&mut self, at: usize, name: &[u8]) -> Result<HeaderName, Malformed> {
-        if let Some(known) = self.0.get(at)
-            && known.as_str().as_bytes().eq_ignore_ascii_case(name)
-        {
-            return Ok(known.clone());
+    #[inline]
+    fn name(&mut self, at: usize, written: &[u8]) -> Result<HeaderName, Malformed> {
+        match self.0.get(at) {
+            Some((before, name)) if **before == *written => Ok(name.clone()),
+            _ => self.read(at, written),
         }
-        let name = HeaderName::from_bytes(name).map_err(|_| Malformed::Field)?;
-        if name.as_str().len() <= MAX_KNOWN_NAME {
-            let count = self.0.len();
+    }
+
+    fn read(&mut self, at: usize, written: &[u8]) -> Result<HeaderName, Malformed> {
+        let name = HeaderName::from_bytes(written).map_err(|_| Malformed::Field)?;
+        if written.len() <= MAX_KNOWN_NAME && at < MAX_KNOWN && at <= self.0.len() {
+            let known = (written.into(), name.clone());
             match self.0.get_mut(at) {
-                Some(known) => *known = name.clone(),
-                None if at < MAX_KNOWN && at == count => self.0.push(name.clone()),
-                None => {}
+                Some(before) => *before = known,
+                None => self.0.push(known),
             }
         }
         Ok(name)
@@ -215,7 +217,7 @@ mod tests {
                 assert!(matches!(read(&mut input, &mut known, &mut fields), Ok(Begun::Head(_))), "{names:?}");
                 let expected: Vec<_> = names.iter().map(|name| name.to_ascii_lowercase()).collect();
                 assert_eq!(fields.keys().map(HeaderName::as_str).collect::<Vec<_>>(), expected);
-                assert!(known.0.len() <= MAX_KNOWN && known.0.iter().all(|name| name.as_str().len() <= MAX_KNOWN_NAME));
+                assert!(known.0.len() <= MAX_KNOWN && known.0.iter().all(|(name, _)| name.len() <= MAX_KNOWN_NAME));
             }
         }
     }
