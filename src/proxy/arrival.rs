@@ -17,7 +17,7 @@ use super::negotiate::Form;
 use super::queue_events::Told;
 use super::quotas::Quotas;
 use super::record::{Beginning, Record};
-use super::reply::{About, X_LIMIT, X_QUEUE, X_REASON, queue_value};
+use super::reply::{About, X_LIMIT, X_QUEUE, X_REASON, tell_wait};
 use super::request_body::RequestBody;
 use super::shared::{Route, Shared};
 use crate::admission::Waited;
@@ -141,7 +141,7 @@ impl Arrival {
             }
         }
         if let Some(waited) = waited.filter(|_| self.queue_position) {
-            headers.insert(X_QUEUE, queue_value(waited));
+            tell_wait(headers, waited);
         }
         self.quotas.tell(route, false, headers);
     }

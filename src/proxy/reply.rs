@@ -32,6 +32,7 @@ use crate::upstream::Failure;
 pub(super) const X_REASON: HeaderName = HeaderName::from_static("x-sluicegate-reason");
 pub(super) const X_LIMIT: HeaderName = HeaderName::from_static("x-sluicegate-limit");
 pub(super) const X_QUEUE: HeaderName = HeaderName::from_static("x-sluicegate-queue");
+const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
 /// What an answer of ours says. The words of [`reason`](Reply::reason) are closed and stable.
 #[derive(Debug)]
@@ -236,7 +237,7 @@ impl Reply {
             about.quotas.tell(route, self.outcome == Outcome::Rejected, headers);
         }
         if let Some(waited) = self.waited.filter(|_| about.queue_position) {
-            headers.insert(X_QUEUE, queue_value(waited));
+            tell_wait(headers, waited);
         }
         if about.close {
             headers.insert(CONNECTION, const { HeaderValue::from_static("close") });
@@ -335,9 +336,19 @@ const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+
 /// As many fields as most answers of ours have.
 const FIELDS: usize = 12;
 
-/// The value of `x-sluicegate-queue`: the place in line on arrival (1 is next), and the seconds spent there.
-pub(super) fn queue_value(waited: Waited) -> HeaderValue {
+/// Says how it waited; where it did for as long as can be told, also as browsers' tools show it (W3C Server Timing), behind
+/// what the upstream says there.
+pub(super) fn tell_wait(headers: &mut HeaderMap, waited: Waited) {
     let millis = ((waited.wait.as_micros() + 500) / 1000) as u64;
+    headers.insert(X_QUEUE, queue_value(waited, millis));
+    if millis > 0 {
+        let value = HeaderValue::try_from(format!("queue;dur={millis}")).expect("a token and digits");
+        headers.append(SERVER_TIMING, value);
+    }
+}
+
+/// The value of `x-sluicegate-queue`: the place in line on arrival (1 is next), and the seconds spent there.
+fn queue_value(waited: Waited, millis: u64) -> HeaderValue {
     if (waited.position, millis) == (1, 0) {
         // What everybody is told where there is no queue.
         return const { HeaderValue::from_static("position=1;wait=0.000") };

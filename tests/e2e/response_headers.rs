@@ -26,7 +26,7 @@ async fn heads(rules: &str, response_headers: &str) -> [Head; 3] {
     rejected.expect(429, "key_queue_full");
     call.respond_with(200, &[("RateLimit-Policy", "\"theirs\";q=7")], "").await;
     let first = first.answer().await;
-    soon("the second", upstream.next()).await.respond(200, "").await;
+    soon("the second", upstream.next()).await.respond_with(200, &[("Server-Timing", "db;dur=53")], "").await;
     [first.head, second.answer().await.head, rejected.head]
 }
 
@@ -42,6 +42,9 @@ async fn answers_that_waited_and_rejections_say_where_they_stood_and_the_quota_o
     let stood = second.field("x-sluicegate-queue").expect("it waited");
     assert!(stood.starts_with("position=1;wait=0."), "{stood}");
     assert_eq!(rejected.field("x-sluicegate-queue").as_deref(), Some("position=2;wait=0.000"));
+    let waited: u64 = stood.rsplit_once('=').expect("the seconds").1.replace('.', "").parse().expect("milliseconds");
+    assert_eq!(second.all("server-timing"), ["db;dur=53".to_owned(), format!("queue;dur={waited}")]);
+    assert!(!first.has("server-timing") && !rejected.has("server-timing"), "they did not wait");
 }
 
 #[tokio::test]
@@ -50,6 +53,7 @@ async fn either_is_left_out_where_the_configuration_says_so() {
     assert_eq!((first.all(POLICY), second.has(POLICY)), (vec!["\"theirs\";q=7".to_owned()], false));
     assert_eq!(rejected.all(POLICY), [OURS]);
     assert!(!second.has("x-sluicegate-queue") && !rejected.has("x-sluicegate-queue"));
+    assert_eq!(second.all("server-timing"), ["db;dur=53"]);
     let [first, second, rejected] = heads(ONE_EACH, "ratelimit = \"off\"").await;
     assert_eq!(first.all(POLICY), ["\"theirs\";q=7"]);
     assert!(!second.has(POLICY) && !rejected.has(POLICY));

@@ -58,7 +58,8 @@ async fn the_limit_in_force_becomes_what_is_found() {
     let adaptive = adaptive(settings(1, 1000, 10));
     drive(&adaptive, 3000, 40.0).await;
     let limit = adaptive.limiter().limit();
-    assert!((32..=52).contains(&limit), "{limit}");
+    // It may be in the middle of a trial.
+    assert!((30..=60).contains(&limit), "{limit}");
     let status = adaptive.status();
     assert_eq!((status.last.limit, adaptive.limit().get()), (limit, limit));
     let baseline = status.baseline.expect("it has seen enough").as_secs_f64();

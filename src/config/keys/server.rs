@@ -200,7 +200,8 @@ pub(super) const RESPONSE_HEADERS: &[Key] = &[
         kind: Kind::Boolean,
         default: Default::Is("true"),
         about: "Whether each answer to a request that waited, and each rejection, has `x-sluicegate-queue: \
-                position=7;wait=12.400`: the place in line on arrival, and the seconds spent there.",
+                position=7;wait=12.400`: the place in line on arrival, and the seconds spent there. Who waited gets \
+                `server-timing: queue;dur=12400`, too, in milliseconds, as the tools of browsers show it.",
     },
     Key {
         name: "ratelimit",
