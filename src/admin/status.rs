@@ -52,7 +52,7 @@ pub(super) struct LimitStatus {
     pub(super) oldest_seconds: Option<f64>,
     admitted: u64,
     queued: u64,
-    rejected: BTreeMap<&'static str, u64>,
+    pub(super) rejected: BTreeMap<&'static str, u64>,
     /// Whether it only counts.
     pub(super) dry_run: bool,
     /// Those who would have had to wait while it only counted.

@@ -1,5 +1,5 @@
 "use strict";
-// One page, one stream: a snapshot a second. Elements stay where they are and get new text, so that a form keeps its focus.
+// One page, one stream: a snapshot, and what has changed a second. Elements stay where they are and get new text, so that a form keeps its focus.
 const SECONDS = 300;
 // A limit of so many is none.
 const NONE = 16777215;
@@ -7,7 +7,7 @@ const NONE = 16777215;
 const SHARED = "_";
 const limitText = (n) => n < NONE ? String(n) : "none";
 const el = (id) => document.getElementById(id);
-const live = { token: sessionStorage.getItem("token"), stop: null, series: new Map(), cards: new Map(), tick: 0, skew: 0 };
+const live = { token: sessionStorage.getItem("token"), stop: null, now: null, series: new Map(), cards: new Map(), tick: 0, skew: 0 };
 
 // ---- words and numbers
 const count = (n) => n >= 1e6 ? (n / 1e6).toFixed(1) + "M" : n >= 1e4 ? (n / 1e3).toFixed(1) + "k" : String(n);
@@ -132,7 +132,6 @@ function show(c, limit) {
     c.keys.replaceChildren(h("h4", null, title), list);
   }
   c.control.show(limit, c.changed);
-  c.chart.draw();
 }
 
 function control(name) {
@@ -227,16 +226,30 @@ function chart(name) {
 // ---- what arrives
 function take(name, data) {
   if (name === "history") {
-    live.series = new Map(Object.entries(data.limits).map(([limit, columns]) => [limit, columns.in_flight.map((inFlight, i) => ({
-      tick: data.tick - columns.in_flight.length + 1 + i, inFlight, peak: columns.peak[i], limit: columns.limit[i], queue: columns.queue_length[i], admitted: columns.admitted[i], rejected: columns.rejected[i] }))]));
+    live.series = new Map(Object.entries(data.limits).map(([limit, columns]) => [limit, samples(data.tick, columns)]));
     live.tick = data.tick;
   } else if (name === "snapshot") snapshot(data);
+  else if (name === "changes") {
+    // Of the limits there are those of which something is different, with what it is.
+    const changed = new Map(data.limits.map((limit) => [limit.name, limit]));
+    const limits = live.now.limits.map((limit) => changed.has(limit.name) ? { ...limit, ...changed.get(limit.name) } : limit);
+    snapshot({ ...live.now, ...data, limits });
+  }
+}
+
+// A column has `[value, times]` for repetitions, and is missing where it is all zero.
+function samples(tick, columns) {
+  const column = (name) => (columns[name] || []).flatMap((n) => Array.isArray(n) ? Array(n[1]).fill(n[0]) : n);
+  const [limits, inFlight, peak, queue, admitted, rejected] = ["limit", "in_flight", "peak", "queue_length", "admitted", "rejected"].map(column);
+  return limits.map((limit, i) => ({ tick: tick - limits.length + 1 + i, limit, inFlight: inFlight[i] || 0, peak: peak[i] || 0,
+    queue: queue[i] || 0, admitted: admitted[i] || 0, rejected: rejected[i] || 0 }));
 }
 
 function snapshot(data) {
   live.skew = Date.parse(data.at) - Date.now();
   const fresh = data.tick > live.tick;
   live.tick = data.tick;
+  live.now = data;
   el("plain").hidden = true;
   el("live").hidden = false;
   const names = new Set(data.limits.map((limit) => limit.name));
@@ -252,7 +265,10 @@ function snapshot(data) {
       c.more.open = data.limits.length <= 2;
       el("limits").append(c.root);
     }
-    show(c, limit);
+    // What is left of an override is always different.
+    if (c.shown !== limit || limit.override) show(c, limit);
+    c.shown = limit;
+    c.chart.draw();
   }
   const sum = (key) => data.limits.reduce((total, limit) => total + limit[key], 0);
   say(el("overall"), `${data.version} · up ${clock(data.uptime_seconds)} · ${count(data.connections)} connections${data.draining ? " · draining" : ""}`);
