@@ -57,6 +57,8 @@ fn warnings_fail_only_a_strict_check() {
     assert_eq!(output.status.code(), Some(0));
     let output = sluicegate(&["check", "-c", &file, "--strict"], &variables);
     assert_eq!((text(&output.stdout), output.status.code()), ("", Some(2)));
+    let last = text(&output.stderr).lines().last();
+    assert_eq!(last, Some("error: 1 warning: with --strict, warnings are errors"), "{output:?}");
 }
 
 #[test]

@@ -64,7 +64,7 @@ route       partner_anonymous (host partner.example.com, path any)
             not partner, which would come first: the header x-partner-key is not there
             not api (host any, path any), which matches as well: its host is less specific
 upstream    api, http://127.0.0.1:3000
-limits      1. partner_anonymous: 1 permits, queue 0, first come, first served
+limits      1. partner_anonymous: 1 permit, queue 0, first come, first served
 wait        at most 5s
 priority    normal
 cost        1 permit of each limit

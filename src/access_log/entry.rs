@@ -142,6 +142,16 @@ impl Entry {
         self.end.unwrap_or_else(Instant::now).saturating_duration_since(self.start)
     }
 
+    /// Who seems to have left was cut by us.
+    fn was_cut(&mut self) {
+        if self.left.take().is_some() {
+            if !self.begun && self.headed.is_none() {
+                self.status = DRAINING;
+            }
+            (self.outcome, self.reason) = (Outcome::Failed, Some("drain_cut"));
+        }
+    }
+
     /// Notes the status of its answer, unless its client has had another.
     pub fn set_status(&mut self, status: u16) {
         if !self.begun {
@@ -149,6 +159,9 @@ impl Entry {
         }
     }
 }
+
+/// The status of an answer that there was not, because the proxy had to end: it would have been a 503.
+pub const DRAINING: u16 = 503;
 
 /// What is known of a request that is traced.
 #[derive(Debug, Clone)]
@@ -262,6 +275,9 @@ impl Drop for Open {
         }
         self.entry.end.get_or_insert_with(Instant::now);
         if let Some(log) = &self.log {
+            if log.is_cut() {
+                self.entry.was_cut();
+            }
             log.write(self.worker, &self.entry);
         }
         if let Some(tracer) = &self.tracer {

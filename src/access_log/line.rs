@@ -76,7 +76,7 @@ pub(super) fn write_text(entry: &Entry, stamp: &mut Stamp, room: &mut [u8]) -> O
 
 /// That lines are missing: rejections that were too many to be written, and lines that the reader was too slow for.
 pub(super) fn missing(suppressed: u64, dropped: u64, text: bool) -> String {
-    let now = humantime::format_rfc3339_millis(SystemTime::now());
+    let now = Stamp::default().of(SystemTime::now()).escape_ascii().to_string();
     match text {
         true => format!("{now} lines are missing: {suppressed} rejections beyond reject_burst, {dropped} dropped\n"),
         false => {

@@ -9,13 +9,16 @@ mod burst;
 mod entry;
 mod json;
 mod line;
+mod missing;
+mod output;
 mod readers;
 mod settings;
 mod sheets;
 mod stamp;
 mod writer;
 
-pub use entry::{Entry, Left, Open, Outcome, Traced};
+pub use entry::{DRAINING, Entry, Left, Open, Outcome, Traced};
+pub use output::{OpenError, Output};
 pub use readers::{Readers, TraceCounts, Tracer};
 pub use settings::{AccessLog, Lines, LogFormat};
-pub use writer::{Log, OpenError, Output, Writer};
+pub use writer::{Log, Writer};

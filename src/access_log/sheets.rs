@@ -1,12 +1,13 @@
 //! Where workers write their lines, and the writing thread takes them from.
 
 use std::mem;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::Thread;
 
 use super::entry::Entry;
 use super::line::{write_json, write_text};
+use super::missing::Counts;
 use super::stamp::Stamp;
 
 /// A sheet for each worker, which that worker alone writes on. Its lock is taken by the writing thread as well, for as long as
@@ -16,15 +17,12 @@ pub(super) struct Sheets {
     sheets: Box<[Mutex<Sheet>]>,
     /// Whether the writing thread has to be woken for a line.
     asleep: AtomicBool,
+    /// Whether it has to be woken for a line that there will not be.
+    pub(super) fast_asleep: AtomicBool,
     writer: OnceLock<Thread>,
+    /// Requests that nothing is known of the end of are being cut by us.
+    pub(super) cut: AtomicBool,
     pub(super) counts: Counts,
-}
-
-/// What becomes of lines that are not written, under all configurations.
-#[derive(Debug, Default)]
-pub(super) struct Counts {
-    pub(super) dropped: AtomicU64,
-    pub(super) suppressed: AtomicU64,
 }
 
 /// Lines that wait to be written. On cache lines that no other worker writes to.
@@ -43,7 +41,6 @@ pub(super) struct Page {
     /// Room, of which the beginning is in use.
     room: Vec<u8>,
     used: usize,
-    lines: u64,
 }
 
 /// How much room a sheet has at first; a line takes half a KiB.
@@ -59,7 +56,9 @@ impl Sheets {
         Sheets {
             sheets: (0..workers.max(1)).map(|_| sheet()).collect(),
             asleep: AtomicBool::new(false),
+            fast_asleep: AtomicBool::new(false),
             writer: OnceLock::new(),
+            cut: AtomicBool::new(false),
             counts: Counts::default(),
         }
     }
@@ -68,10 +67,19 @@ impl Sheets {
     pub(super) fn write(&self, worker: usize, entry: &Entry) {
         let written = self.sheet(worker).write(entry);
         if !written {
-            self.counts.dropped.fetch_add(1, Relaxed);
+            self.lacks(&self.counts.dropped);
         }
         // Behind the lock: who goes to sleep has said so before he looks at the sheet for the last time.
         if self.asleep.load(Relaxed) && self.asleep.swap(false, Relaxed) {
+            self.wake();
+        }
+    }
+
+    /// Counts a line that there will not be, so that the log says so.
+    pub(super) fn lacks(&self, count: &AtomicU64) {
+        count.fetch_add(1, SeqCst);
+        // In one order with the count: who goes to sleep has said so before he looks at that.
+        if self.fast_asleep.load(SeqCst) && self.fast_asleep.swap(false, SeqCst) {
             self.wake();
         }
     }
@@ -97,9 +105,21 @@ impl Sheets {
         is_empty
     }
 
+    /// Whoever [lacks](Sheets::lacks) a line from here on wakes the writing thread, unless `lacks_none` finds that somebody
+    /// already does. Returns whether it finds none.
+    pub(super) fn sleep_fast(&self, lacks_none: impl FnOnce(&Counts) -> bool) -> bool {
+        self.fast_asleep.store(true, SeqCst);
+        let none = lacks_none(&self.counts);
+        if !none {
+            self.fast_asleep.store(false, Relaxed);
+        }
+        none
+    }
+
     /// Nobody need wake the writing thread.
     pub(super) fn wake_up(&self) {
         self.asleep.store(false, Relaxed);
+        self.fast_asleep.store(false, Relaxed);
     }
 
     /// Takes the pages of all sheets that have lines, and leaves empty ones of `pages` in their place. Lines from then on are
@@ -134,7 +154,6 @@ impl Sheet {
             let before = room.len();
             if let Some(left) = format(entry, &mut self.stamp, room) {
                 page.used += before - left;
-                page.lines += 1;
                 return true;
             }
             let more = (page.room.len() * 2).max(LEAST);
@@ -148,11 +167,11 @@ impl Sheet {
 
 impl Page {
     /// Hands over its lines, if it has any, and is empty then.
-    pub(super) fn empty_into(&mut self, write: impl FnOnce(&[u8], u64)) {
+    pub(super) fn empty_into(&mut self, write: impl FnOnce(&[u8])) {
         if self.used > 0 {
-            write(&self.room[..self.used], self.lines);
+            write(&self.room[..self.used]);
         }
-        (self.used, self.lines) = (0, 0);
+        self.used = 0;
         if self.room.len() > KEPT {
             self.room = Vec::new();
         }
@@ -176,19 +195,18 @@ mod tests {
         entry
     }
 
-    /// The lines that are there, and how many that are said to be.
-    fn collect(sheets: &Sheets, text: bool) -> (Vec<String>, u64) {
-        let (mut lines, mut count) = (Vec::new(), 0);
+    /// The lines that are there.
+    fn collect(sheets: &Sheets, text: bool) -> Vec<String> {
+        let mut lines = Vec::new();
         let mut pages = Vec::new();
         sheets.take(&mut pages, text);
         for page in &mut pages {
-            page.empty_into(|written, number| {
+            page.empty_into(|written| {
                 assert_eq!(written.last(), Some(&b'\n'));
                 lines.extend(str::from_utf8(written).unwrap().lines().map(str::to_owned));
-                count += number;
             });
         }
-        (lines, count)
+        lines
     }
 
     #[test]
@@ -203,21 +221,20 @@ mod tests {
         sheets.write(1, &entry);
         assert!(sheets.sheet(1).page.room.len() <= MOST);
         sheets.write(0, &entry);
-        let (lines, count) = collect(&sheets, false);
-        assert_eq!((lines.len(), count), (written, written as u64), "all but one, and one on the other sheet");
+        assert_eq!(collect(&sheets, false).len(), written, "all but one, and one on the other sheet");
         assert_eq!(sheets.counts.dropped.load(Relaxed), 2);
         sheets.write(1, &entry);
-        assert_eq!(collect(&sheets, false).1, 1, "there is room again");
+        assert_eq!(collect(&sheets, false).len(), 1, "there is room again");
     }
 
     #[test]
     fn lines_for_people_and_for_programs_are_never_in_one_batch() {
         let sheets = Sheets::new(1, false);
         sheets.write(0, &entry("a"));
-        let (lines, _) = collect(&sheets, true);
+        let lines = collect(&sheets, true);
         assert!(lines[0].starts_with('{') && lines.len() == 1, "{lines:?}");
         sheets.write(0, &entry("b"));
-        let (lines, _) = collect(&sheets, true);
+        let lines = collect(&sheets, true);
         assert!(lines[0].ends_with(" 127.0.0.1") && lines.len() == 1, "{lines:?}");
     }
 
@@ -231,14 +248,12 @@ mod tests {
                 scope.spawn(move || (0..EACH).for_each(|_| sheets.write(worker, &entry("id-\"1"))));
             }
             let mut count = 0;
-            while count < 4 * EACH as u64 {
-                let (lines, number) = collect(&sheets, false);
-                assert_eq!(lines.len() as u64, number);
-                for line in lines {
+            while count < 4 * EACH {
+                for line in collect(&sheets, false) {
                     let line: serde_json::Value = serde_json::from_str(&line).unwrap();
                     assert_eq!(line["request_id"], "id-\"1");
+                    count += 1;
                 }
-                count += number;
             }
         });
         assert_eq!(sheets.counts.dropped.load(Relaxed), 0);
@@ -252,5 +267,16 @@ mod tests {
         assert!(!sheets.asleep.load(Relaxed), "it was woken");
         assert!(!sheets.go_to_sleep(), "there is a line");
         assert!(!sheets.asleep.load(Relaxed));
+    }
+
+    #[test]
+    fn who_lacks_a_line_wakes_the_thread_that_knows_of_none() {
+        let sheets = Sheets::new(1, false);
+        let none = |counts: &Counts| counts.suppressed.load(Relaxed) == 0;
+        assert!(sheets.sleep_fast(none));
+        sheets.lacks(&sheets.counts.suppressed);
+        assert!(!sheets.fast_asleep.load(Relaxed), "it was woken");
+        assert!(!sheets.sleep_fast(none), "one is lacking");
+        assert!(!sheets.fast_asleep.load(Relaxed));
     }
 }

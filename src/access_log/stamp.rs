@@ -1,6 +1,6 @@
 //! When something was, in words.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::digits;
 
@@ -14,6 +14,8 @@ pub(super) struct Stamp {
 const LENGTH: usize = "1970-01-01T00:00:00.000Z".len();
 /// Where the milliseconds are.
 const MILLIS: usize = LENGTH - 4;
+/// The last second of the year 9999.
+const LAST: u64 = 253_402_300_799;
 
 impl Default for Stamp {
     fn default() -> Self {
@@ -36,19 +38,16 @@ impl Stamp {
     /// Another second has begun. A clock beyond the year 9999, which this has no room for, stands still.
     #[cold]
     fn turn(&mut self, second: u64) {
-        let text = humantime::format_rfc3339_seconds(UNIX_EPOCH + std::time::Duration::from_secs(second));
-        let mut written = Vec::with_capacity(LENGTH);
-        if std::io::Write::write_fmt(&mut written, format_args!("{text}")).is_ok() && written.len() == MILLIS {
-            self.text[..MILLIS - 1].copy_from_slice(&written[..MILLIS - 1]);
-        }
+        // humantime has no room either, and panics where it is asked to write one all the same.
+        let written = UNIX_EPOCH + Duration::from_secs(second.min(LAST));
+        let written = humantime::format_rfc3339_seconds(written).to_string();
+        self.text[..MILLIS - 1].copy_from_slice(&written.as_bytes()[..MILLIS - 1]);
         self.second = second;
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]
@@ -59,5 +58,16 @@ mod tests {
             let text = String::from_utf8(stamp.of(at).to_vec()).unwrap();
             assert_eq!(text, humantime::format_rfc3339_millis(at).to_string());
         }
+    }
+
+    #[test]
+    fn the_clock_stands_still_at_the_end_of_the_year_9999() {
+        let mut stamp = Stamp::default();
+        for beyond in [1, 86_400, 1 << 40] {
+            let text = stamp.of(UNIX_EPOCH + Duration::from_secs(LAST + beyond));
+            assert_eq!(text, *b"9999-12-31T23:59:59.000Z", "{beyond} s later");
+        }
+        let text = stamp.of(UNIX_EPOCH + Duration::from_millis(1_700_000_000_123));
+        assert_eq!(text, *b"2023-11-14T22:13:20.123Z");
     }
 }

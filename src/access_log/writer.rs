@@ -1,21 +1,20 @@
 //! The thread that writes.
 
-use std::fs::OpenOptions;
-use std::io::{self, IsTerminal, Write};
-use std::path::PathBuf;
+use std::mem;
 use std::sync::atomic::{AtomicBool, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use http::HeaderName;
 
 use super::burst::Burst;
 use super::entry::{Entry, Outcome};
-use super::line::missing;
-use super::settings::{AccessLog, Lines, LogFormat};
-use super::sheets::{Counts, Page, Sheets};
+use super::missing::{Counts, Missing};
+use super::output::Output;
+use super::settings::Lines;
+use super::sheets::{Page, Sheets};
 
 /// A handle to the log. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -55,56 +54,10 @@ struct Next {
     before: Vec<Page>,
 }
 
-/// Where lines go, and how they look.
-pub struct Output {
-    out: Box<dyn Write + Send>,
-    /// For people.
-    text: bool,
-}
-
-/// The log's file can't be opened.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot open the access log {}", path.display())]
-pub struct OpenError {
-    path: PathBuf,
-    source: io::Error,
-}
-
 /// How long the end of the process waits for a reader of the log.
 const LAST_LINES: Duration = Duration::from_secs(1);
 /// How long the first line waits for others.
 const GATHERED_FOR: Duration = Duration::from_millis(10);
-/// How often it is said that lines are missing.
-const MISSING_EVERY: Duration = Duration::from_secs(1);
-
-impl Output {
-    /// Opens the log; a file is appended to, and made if it is not there. `None` if there is to be none.
-    ///
-    /// # Errors
-    /// When a file can't be opened for appending.
-    pub fn open(settings: &AccessLog, format: LogFormat) -> Result<Option<Self>, OpenError> {
-        let (out, terminal): (Box<dyn Write + Send>, bool) = match settings {
-            AccessLog::Off => return Ok(None),
-            AccessLog::Stdout => (Box::new(io::stdout()), io::stdout().is_terminal()),
-            AccessLog::File(path) => match OpenOptions::new().create(true).append(true).open(path) {
-                Ok(file) => (Box::new(file), false),
-                Err(source) => return Err(OpenError { path: path.clone(), source }),
-            },
-        };
-        let text = match format {
-            LogFormat::Auto => terminal,
-            LogFormat::Json => false,
-            LogFormat::Text => true,
-        };
-        Ok(Some(Output { out, text }))
-    }
-}
-
-impl std::fmt::Debug for Output {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Output").field("text", &self.text).finish_non_exhaustive()
-    }
-}
 
 impl Writer {
     /// Starts the thread that writes the lines of so many workers to `output`.
@@ -183,6 +136,15 @@ impl Log {
         self.0.sheets.counts.suppressed.load(Relaxed)
     }
 
+    /// From now on it is us who cut requests, under all configurations: one whose client seems to have left has not.
+    pub fn cut(&self) {
+        self.0.sheets.cut.store(true, Relaxed);
+    }
+
+    pub(super) fn is_cut(&self) -> bool {
+        self.0.sheets.cut.load(Relaxed)
+    }
+
     /// Fields of requests that lines have.
     pub fn headers(&self) -> &[HeaderName] {
         &self.0.lines.headers
@@ -191,36 +153,37 @@ impl Log {
     /// Writes the line of a request that a worker has served.
     pub(super) fn write(&self, worker: usize, entry: &Entry) {
         let Shared { sheets, burst, .. } = &*self.0;
-        let rejected = entry.outcome == Outcome::Rejected;
+        // What anybody can cause at no cost must not fill a disk.
+        let rejected = matches!(entry.outcome, Outcome::Rejected | Outcome::Refused);
         if rejected && !entry.end.is_none_or(|now| burst.may_write(now.into_std())) {
-            sheets.counts.suppressed.fetch_add(1, Relaxed);
+            sheets.lacks(&sheets.counts.suppressed);
             return;
         }
         sheets.write(worker, entry);
     }
 }
 
-/// Writes lines in batches, a hundred a second at the most. A failing reader costs the batch, not the thread. What lines there
-/// are not is said about once a second, while there are others, and when those have ended.
+/// Writes lines in batches, a hundred a second at the most. A failing reader costs those that it has not taken, not the thread.
+/// What lines there are not is said about once a second, whether there are others or not.
 fn write(sheets: &Sheets, mut output: Output, given: &Given) {
     let counts = &sheets.counts;
     let mut pages = Vec::new();
-    let mut missing = Missing { said: (0, 0), at: Instant::now() };
-    let mut last_line = Instant::now();
+    let mut missing = Missing::new();
     loop {
         // Looked at before the lines: those that were there by then are written.
         let stopped = given.stop.load(Acquire);
         let mut next = given.lock();
         let text = next.last().map_or(output.text, |next| next.output.text);
         let mut any = sheets.take(&mut pages, text);
-        let changes = std::mem::take(&mut *next);
+        let changes = mem::take(&mut *next);
         drop(next);
         for Next { output: later, mut before } in changes {
-            output.write_all(&mut before, counts);
-            output = later;
+            write_all(&mut before, &mut output, counts);
+            let before = mem::replace(&mut output, later);
+            output.follow(before);
             any = true;
         }
-        output.write_all(&mut pages, counts);
+        write_all(&mut pages, &mut output, counts);
         missing.say(counts, stopped, &mut output);
         if stopped {
             return;
@@ -228,15 +191,13 @@ fn write(sheets: &Sheets, mut output: Output, given: &Given) {
         if any || !sheets.go_to_sleep() {
             // To be woken costs whoever ends a request more than all the rest; those that end until then need not.
             thread::park_timeout(GATHERED_FOR);
-            last_line = Instant::now();
             continue;
         }
-        // Nobody wakes this thread for a line that there is not: it stays awake for them a while behind the last one.
-        let quiet_for = last_line.max(missing.at).elapsed();
-        if missing.are_all_said(counts) && quiet_for >= MISSING_EVERY {
+        // While it is known that some are missing, nobody wakes this thread for one more.
+        if sheets.sleep_fast(|counts| missing.are_all_said(counts)) {
             thread::park();
         } else {
-            thread::park_timeout(MISSING_EVERY.saturating_sub(quiet_for));
+            thread::park_timeout(missing.due_in());
         }
         sheets.wake_up();
         if !given.stop.load(Acquire) {
@@ -245,47 +206,40 @@ fn write(sheets: &Sheets, mut output: Output, given: &Given) {
     }
 }
 
-impl Output {
-    fn write_all(&mut self, pages: &mut [Page], counts: &Counts) {
-        for page in pages {
-            page.empty_into(|lines, count| {
-                if self.write(lines).is_err() {
-                    counts.dropped.fetch_add(count, Relaxed);
-                }
-            });
-        }
-    }
-
-    fn write(&mut self, lines: &[u8]) -> io::Result<()> {
-        self.out.write_all(lines)?;
-        self.out.flush()
+fn write_all(pages: &mut [Page], output: &mut Output, counts: &Counts) {
+    for page in pages {
+        page.empty_into(|lines| {
+            counts.dropped.fetch_add(output.write(lines), Relaxed);
+        });
     }
 }
 
-/// How many lines there are not, and when that was said.
-struct Missing {
-    said: (u64, u64),
-    at: Instant,
-}
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+    use std::time::SystemTime;
 
-impl Missing {
-    /// Says how many more there are, if it is time.
-    fn say(&mut self, counts: &Counts, at_once: bool, output: &mut Output) {
-        let now = Missing::read(counts);
-        if now == self.said || !at_once && self.at.elapsed() < MISSING_EVERY {
-            return;
+    use http::HeaderValue;
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::access_log::output::tests::script;
+
+    #[test]
+    fn it_is_said_that_lines_are_missing_though_no_other_comes() {
+        let (output, takes) = script(&[]);
+        let writer = Writer::start(output, Lines { reject_burst: 0, ..Lines::default() }, 1);
+        let sheets = &writer.log.0.sheets;
+        while !sheets.fast_asleep.load(Relaxed) {
+            thread::yield_now();
         }
-        let line = missing(now.0 - self.said.0, now.1 - self.said.1, output.text);
-        (self.said, self.at) = (now, Instant::now());
-        // It is not a line that somebody would miss.
-        let _ = output.write(line.as_bytes());
-    }
-
-    fn are_all_said(&self, counts: &Counts) -> bool {
-        Missing::read(counts) == self.said
-    }
-
-    fn read(counts: &Counts) -> (u64, u64) {
-        (counts.suppressed.load(Relaxed), counts.dropped.load(Relaxed))
+        let start = Instant::now();
+        let id = HeaderValue::from_static("a");
+        let mut rejected = Entry::new(Ipv4Addr::LOCALHOST.into(), id, SystemTime::now(), start);
+        (rejected.outcome, rejected.end) = (Outcome::Rejected, Some(start));
+        writer.log.write(0, &rejected);
+        let said = takes.recv_timeout(Duration::from_secs(30)).expect("it is said");
+        let line: serde_json::Value = serde_json::from_slice(&said).unwrap();
+        assert_eq!((&line["kind"], &line["suppressed"]), (&"missing".into(), &1.into()), "{line}");
     }
 }

@@ -44,7 +44,7 @@ pub(super) async fn change(
     let limiter = &find(&context, &name)?;
     let patch = Patch::read(&body)?;
     let proxy = context.server.proxy();
-    patch.check(&limiter.settings(), |key| proxy.may_show_key(limiter, key))?;
+    patch.check(&limiter.settings(), limiter.overrides().limit, |key| proxy.may_show_key(limiter, key))?;
     let Patch { values, lasts, .. } = patch;
     let before = knobs(limiter);
     let over = context.overrides.put(limiter, values, lasts, connection.peer_ip());
@@ -230,7 +230,7 @@ fn knobs(limiter: &Limiter) -> String {
     let per_key = limiter.rules().and_then(|rules| rules.per_key).map(|per_key| format!(", per key {per_key}"));
     text.extend(per_key);
     text.extend(keys.iter().map(|(key, per_key)| format!(", key {key} {per_key}")));
-    if freeze == Some(true) {
+    if freeze == Some(true) && limiter.settings().limit_max.is_some() {
         text += ", frozen";
     }
     text + if limiter.is_dry_run() { ", dry run" } else { "" }

@@ -47,10 +47,12 @@ impl Overrides {
         let until = lasts.map(|lasts| SystemTime::now() + lasts);
         let ends_at = lasts.map(|lasts| Instant::now() + lasts);
         let mut entries = self.lock();
-        let values = match entries.get(limiter.name()) {
+        let mut values = match entries.get(limiter.name()) {
             Some(before) => values.over(&before.shown.values),
             None => values,
         };
+        // A number that is set does not move, so there is nothing to freeze.
+        values.freeze = values.freeze.filter(|_| values.limit.is_none());
         let shown = Override { values, until, by };
         limiter.override_settings(shown.values.clone());
         entries.insert(limiter.name().to_owned(), Entry { limiter: limiter.clone(), shown: shown.clone(), ends_at });
@@ -67,9 +69,13 @@ impl Overrides {
         Some(entry.shown)
     }
 
-    /// The override of this limit.
+    /// The override of this limit, if it has anything to say there: a reload may have made a limit fixed that was frozen.
     pub(super) fn of(&self, name: &str) -> Option<Override> {
-        self.lock().get(name).map(|entry| entry.shown.clone())
+        let entries = self.lock();
+        let Entry { limiter, shown, .. } = entries.get(name)?;
+        let mut shown = shown.clone();
+        shown.values.freeze = shown.values.freeze.filter(|_| limiter.settings().limit_max.is_some());
+        (shown.values != Values::default()).then_some(shown)
     }
 
     /// Takes each override back when its time is over. Never ends.
@@ -173,5 +179,25 @@ mod tests {
         assert!(overrides.remove("api").is_some());
         assert_eq!(limiter.limit(), 3);
         assert!(overrides.remove("api").is_none());
+    }
+
+    #[tokio::test]
+    async fn a_number_takes_the_place_of_a_freeze_which_a_fixed_limit_does_not_show() {
+        let overrides = Overrides::default();
+        let freeze = Values { freeze: Some(true), ..Values::default() };
+        let fixed = Settings::new("api", NonZeroU32::new(3).unwrap());
+        let adaptive = Settings { limit_max: NonZeroU32::new(50), ..fixed.clone() };
+        let limiter = Limiter::new(adaptive.clone());
+        overrides.put(&limiter, freeze.clone(), None, BY);
+        assert_eq!(overrides.of("api").unwrap().values, freeze);
+        limiter.reconfigure(fixed);
+        assert_eq!(overrides.of("api"), None, "it has nothing to say there");
+        overrides.put(&limiter, Values { queue: Some(0), ..Values::default() }, None, BY);
+        assert_eq!(overrides.of("api").unwrap().values, Values { queue: Some(0), ..Values::default() });
+        limiter.reconfigure(adaptive);
+        assert_eq!(overrides.of("api").unwrap().values.freeze, Some(true), "it survives reloads");
+        overrides.put(&limiter, limit(8), None, BY);
+        let values = overrides.of("api").unwrap().values;
+        assert_eq!((values.limit, values.freeze), (NonZeroU32::new(8), None));
     }
 }

@@ -54,14 +54,28 @@ impl Patch {
         refuse(&mistakes).map(|()| patch)
     }
 
-    /// Looks at whether there is something to change in a limit, by its configuration.
-    pub(super) fn check(&self, limit: &Settings, may_show: impl Fn(&str) -> bool) -> Result<(), Problem> {
+    /// Looks at whether there is something to change in a limit, by its configuration and the number that it has been set to.
+    pub(super) fn check(
+        &self,
+        limit: &Settings,
+        set_to: Option<NonZeroU32>,
+        may_show: impl Fn(&str) -> bool,
+    ) -> Result<(), Problem> {
         let Values { per_key, keys, freeze, .. } = &self.values;
         let mut mistakes = Vec::new();
         // A limit that is not fixed and has no largest number has slots.
         if freeze.is_some() && limit.limit_max.is_none() {
             mistakes.push(format!(
                 "Only an adaptive limit can be frozen, and `{}` is none: set its number instead.",
+                limit.name
+            ));
+        } else if *freeze == Some(true) && self.values.limit.is_some() {
+            mistakes.push("Either `limit` or `freeze`: a number that is set does not move.".to_owned());
+        } else if *freeze == Some(true)
+            && let Some(set_to) = set_to
+        {
+            mistakes.push(format!(
+                "`{}` is set to {set_to}, and does not move: reset it first, to freeze what it finds itself, or set a number.",
                 limit.name
             ));
         }
@@ -183,7 +197,7 @@ mod tests {
     fn a_cap_needs_keys_to_count_by_and_no_secret_is_repeated() {
         let refused = |body: &str, settings: &Settings, secret: bool| {
             let may_show = |key: &str| !secret || Key::is_shown_secret(key);
-            let checked = Patch::read(body.as_bytes()).unwrap().check(settings, may_show);
+            let checked = Patch::read(body.as_bytes()).unwrap().check(settings, None, may_show);
             checked.err().map(|problem| problem.detail)
         };
         let mut settings = Settings::new("api", NonZeroU32::MIN);
@@ -205,10 +219,17 @@ mod tests {
         let patch = Patch::read(br#"{"freeze":true}"#).unwrap();
         assert_eq!(patch.values, Values { freeze: Some(true), ..Values::default() });
         let mut settings = Settings::new("api", NonZeroU32::MIN);
-        let detail = patch.check(&settings, |_| true).unwrap_err().detail;
+        let detail = patch.check(&settings, None, |_| true).unwrap_err().detail;
         assert!(detail.contains("`api` is none"), "{detail}");
         settings.limit_max = NonZeroU32::new(500);
-        assert!(patch.check(&settings, |_| true).is_ok());
+        assert!(patch.check(&settings, None, |_| true).is_ok());
+        let detail = patch.check(&settings, NonZeroU32::new(40), |_| true).unwrap_err().detail;
+        assert!(detail.contains("`api` is set to 40") && detail.contains("reset it first"), "{detail}");
+        let both = Patch::read(br#"{"limit":40,"freeze":true}"#).unwrap();
+        let detail = both.check(&settings, None, |_| true).unwrap_err().detail;
+        assert!(detail.contains("Either `limit` or `freeze`"), "{detail}");
+        let moves = Patch::read(br#"{"freeze":false}"#).unwrap();
+        assert!(moves.check(&settings, NonZeroU32::new(40), |_| true).is_ok());
     }
 
     #[test]

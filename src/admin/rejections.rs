@@ -106,7 +106,7 @@ impl From<Arc<Refused>> for Rejection {
             at: humantime::format_rfc3339_millis(refused.at).to_string(),
             request_id: String::from_utf8_lossy(refused.request_id.as_bytes()).into_owned(),
             route: refused.route.to_string(),
-            limit: refused.limit.as_ref().map(|limit| limit.name.clone()),
+            limit: refused.limit.as_ref().map(|limit| limit.name.to_string()),
             status: refused.status.as_u16(),
             reason: refused.reason,
             why: why(&refused),

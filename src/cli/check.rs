@@ -46,6 +46,7 @@ fn as_text(findings: Findings, ending: Ending) -> std::io::Result<()> {
     };
     print_warnings(&warnings);
     if ending == Ending::Misused {
+        print_error(format_args!("error: {}: with --strict, warnings are errors", count(warnings.len(), "warning")));
         return Ok(());
     }
     print(&format!("{}\n", summary(&settings, warnings.len())))

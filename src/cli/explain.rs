@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use clap::Args;
 use http::{HeaderName, HeaderValue, Method, Request, Uri};
 
-use super::{Ending, misused, print, print_error, print_warnings};
+use super::{Ending, count, misused, print, print_error, print_warnings};
 use crate::admission::{self, AdaptiveSettings, Claim, Keyed, Order};
 use crate::config::{self, Flags, Loaded, Settings, Sources};
 use crate::duration::show;
@@ -234,8 +234,9 @@ fn limits(taken: &Taken<'_>, plan: &Plan, line: &mut impl FnMut(&str, String)) {
             }
             Some(AdaptiveSettings { min, max, .. }) => format!(" (with a shadow from {min} to {max})"),
         };
+        let word = if permits == "1" { "permit" } else { "permits" };
         let text =
-            format!("{}. {}: {permits} permits{adaptive}, queue {queue}, {order}{key}{dry_run}", at + 1, limit.name);
+            format!("{}. {}: {permits} {word}{adaptive}, queue {queue}, {order}{key}{dry_run}", at + 1, limit.name);
         line(if at == 0 { "limits" } else { "" }, text);
     }
     // One budget for all of them.
@@ -247,16 +248,17 @@ fn claim(taken: &Taken<'_>, settings: &Settings, request: &Request<()>, line: &m
     match &taken.claim {
         Ok(claim) => {
             line("priority", claim.level.as_str().to_owned());
-            let permits = if claim.seats == 1 { "permit" } else { "permits" };
+            let permits = count(claim.seats as usize, "permit");
             let unheard = match &taken.route.claim.cost {
                 Cost::Header(name) if request.headers().contains_key(name) && !claim.seats_from_client => {
                     format!("; {name} is not believed of this peer (trust_headers, server.trusted_proxies)")
                 }
                 _ => String::new(),
             };
-            line("cost", format!("{} {permits} of each limit{unheard}", claim.seats));
+            line("cost", format!("{permits} of each limit{unheard}"));
             if let Some(limit) = too_small(taken, settings, claim) {
-                line("rejected", format!("400 cost: {} has {} permits, and never more", limit.name, limit.limit));
+                let most = count(limit.limit.get() as usize, "permit");
+                line("rejected", format!("400 cost: {} has {most}, and never more", limit.name));
             }
             if let Some(deadline) = claim.deadline {
                 let left = deadline.saturating_duration_since(std::time::Instant::now());

@@ -14,6 +14,8 @@ pub(super) struct Logs {
     set_filter: Option<Box<dyn Fn(EnvFilter)>>,
     /// Stays while there is to be no access log: requests that are under way have their lines.
     access: Option<Writer>,
+    /// Whether what arrives now leaves lines.
+    on: bool,
 }
 
 /// The logs of another configuration, before it is in force.
@@ -40,7 +42,7 @@ impl Logs {
         let set_filter = move |filter| drop(handle.reload(filter));
         // A second call in one process would find a subscriber there; the first one stays.
         let set_filter = builder.try_init().is_ok().then(|| Box::new(set_filter) as Box<dyn Fn(EnvFilter)>);
-        Logs { set_filter, access: None }
+        Logs { set_filter, access: None, on: false }
     }
 
     /// What `settings` say, made ready. A file is opened anew even if it is the same: it may have been moved out of the way.
@@ -50,7 +52,15 @@ impl Logs {
         let filter = filter(settings.log_level.as_deref());
         Ok(match (&self.access, output) {
             (_, None) => Next { filter, log: None, output: None, writer: None },
-            (Some(writer), output) => Next { filter, log: Some(writer.with_lines(lines)), output, writer: None },
+            (Some(writer), Some(output)) => {
+                let log = Some(writer.with_lines(lines));
+                if self.on {
+                    return Ok(Next { filter, log, output: Some(output), writer: None });
+                }
+                // Before anybody has the handle: where there was no log, nobody is to write to where the one before it went.
+                writer.write_to(output);
+                Next { filter, log, output: None, writer: None }
+            }
             (None, Some(output)) => {
                 let writer = Writer::start(output, lines, settings.server.threads.get());
                 Next { filter, log: Some(writer.log()), output: None, writer: Some(writer) }
@@ -63,6 +73,7 @@ impl Logs {
         if let Some(set_filter) = &self.set_filter {
             set_filter(next.filter);
         }
+        self.on = next.log.is_some();
         if let Some(writer) = next.writer {
             self.access = Some(writer);
         }
@@ -90,4 +101,60 @@ impl fmt::Debug for Logs {
 fn filter(level: Option<&str>) -> EnvFilter {
     EnvFilter::try_new(format!("h2=error,{}", level.unwrap_or("info")))
         .unwrap_or_else(|_| EnvFilter::new("h2=error,info"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+    use std::path::PathBuf;
+    use std::time::SystemTime;
+
+    use http::HeaderValue;
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::access_log::{AccessLog, Entry, Open};
+    use crate::config::{Flags, Sources, load};
+
+    fn write(log: Option<Log>, id: &'static str) {
+        let id = HeaderValue::from_static(id);
+        drop(Open::new(Entry::new(Ipv4Addr::LOCALHOST.into(), id, SystemTime::now(), Instant::now()), 0, log, None));
+    }
+
+    #[test]
+    fn a_log_that_is_switched_on_again_begins_in_its_own_file() {
+        let flags = Flags { upstream: Some("http://127.0.0.1:1".into()), limit: Some("1".into()), ..Flags::default() };
+        let sources = Sources { files: Vec::new(), environment: Vec::new(), flags };
+        let mut settings = load(&sources).unwrap().settings;
+        let file = |name| std::env::temp_dir().join(format!("sluicegate-log-{name}-{}.log", std::process::id()));
+        let (before, after) = (file("before"), file("after"));
+        let mut to = |access_log| {
+            settings.access_log = access_log;
+            settings.clone()
+        };
+        let mut logs = Logs { set_filter: None, access: None, on: false };
+        let first = logs.prepare(&to(AccessLog::File(before.clone()))).unwrap();
+        let log = first.log.clone();
+        logs.follow(first);
+        write(log, "first");
+        let off = logs.prepare(&to(AccessLog::Off)).unwrap();
+        logs.follow(off);
+
+        let on = logs.prepare(&to(AccessLog::File(after.clone()))).unwrap();
+        // A worker has it as soon as there is one.
+        write(on.log.clone(), "second");
+        while !read(&before).contains("second") && !read(&after).contains("second") {
+            std::thread::yield_now();
+        }
+        logs.follow(on);
+        logs.finish();
+        let (lines_before, lines_after) = (read(&before), read(&after));
+        [before, after].iter().for_each(|file| std::fs::remove_file(file).unwrap());
+        assert!(lines_before.contains("first") && !lines_before.contains("second"), "{lines_before}");
+        assert!(lines_after.contains("second"), "{lines_after}");
+    }
+
+    fn read(file: &PathBuf) -> String {
+        std::fs::read_to_string(file).unwrap()
+    }
 }

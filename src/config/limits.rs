@@ -255,7 +255,8 @@ fn warn_of_long_queue(settings: &Settings, section: &Section<'_>, report: &Repor
     let most = settings.limit_max.unwrap_or(settings.limit);
     let (queue, limit) = (u64::from(settings.queue), u64::from(most.get()));
     if queue > 50 * limit {
-        let message = format!("lets {queue} requests wait for {limit} permits, more than 50 for each");
+        let permits = if limit == 1 { "permit" } else { "permits" };
+        let message = format!("lets {queue} requests wait for {limit} {permits}, more than 50 for each");
         let place = |key| report.place_of_overridable(section.path(), key);
         let problem = problem(&place("queue"), format!("{}.queue", section.path()), message).also(&place("limit"));
         report.warning(problem.help("the last in line will hardly be served before queue_timeout"));

@@ -65,6 +65,11 @@ impl Report {
         self.meant.borrow_mut().insert(path);
     }
 
+    /// Notes that a key, which has been reported, stands above all tables and was probably meant to be in one.
+    pub(super) fn note_above(&self, key: &str) {
+        self.note_meant(of_any_table(key));
+    }
+
     /// Whether a key that is not there was probably meant by another.
     pub(super) fn is_meant(&self, path: &str) -> bool {
         self.meant.borrow().contains(path)
@@ -120,9 +125,15 @@ impl Report {
     }
 }
 
-/// Without what is only missing because it was misspelt. What else is missing comes last: it may follow from the others.
+/// In place of a path. No table has this name.
+fn of_any_table(key: &str) -> String {
+    format!("*.{key}")
+}
+
+/// Without what is only missing because it was misspelt, or stands above the tables. What else is missing comes last: it may follow from the others.
 fn causes(mut errors: Vec<Problem>, meant: &HashSet<String>) -> Vec<Problem> {
-    errors.retain(|error| !error.lacks.iter().any(|path| meant.contains(path)));
+    let is_above = |path: &str| path.rsplit_once('.').is_some_and(|(_, key)| meant.contains(&of_any_table(key)));
+    errors.retain(|error| !error.lacks.iter().any(|path| meant.contains(path) || is_above(path)));
     errors.sort_by_key(|error| !error.lacks.is_empty());
     errors
 }

@@ -135,7 +135,12 @@ impl<'a> Section<'a> {
             let is_table = matches!(value.kind, ValueKind::Table(_));
             let elsewhere = if is_table { Vec::new() } else { keys::tables_with(key) };
             let help = match closest(key, self.known.iter().copied()) {
-                _ if !elsewhere.is_empty() => misplaced(key, &elsewhere, place),
+                _ if !elsewhere.is_empty() => {
+                    if self.path.is_empty() {
+                        self.report.note_above(key);
+                    }
+                    misplaced(key, &elsewhere, place)
+                }
                 Some(meant) => {
                     self.report.note_meant(self.path_of(meant));
                     format!("did you mean {}?", self.as_written(meant, place))

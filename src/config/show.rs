@@ -218,15 +218,17 @@ impl Kind {
         let outside = value.origin().is_some_and(is_outside_files);
         match (&value.kind, self) {
             (_, Kind::Secret) => "\"***\"".to_owned(),
-            (ValueKind::String(text), Kind::List(item)) if outside => {
+            (ValueKind::String(text), kind) if outside && kind.is_list(text) => {
+                let item = kind.item().expect("a list has items");
                 let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
                 let items = items.map(|text| item.show(&Value::new(value.origin().map(str::to_owned).as_ref(), text)));
                 format!("[{}]", items.collect::<Vec<_>>().join(", "))
             }
             (ValueKind::String(text), kind) if outside && kind.is_bare(text) => text.trim().to_owned(),
             (ValueKind::String(text), _) => quoted(text),
-            (ValueKind::Array(items), Kind::List(item)) => {
-                format!("[{}]", items.iter().map(|value| item.show(value)).collect::<Vec<_>>().join(", "))
+            (ValueKind::Array(items), kind) => {
+                let show = |value| kind.item().unwrap_or(kind).show(value);
+                format!("[{}]", items.iter().map(show).collect::<Vec<_>>().join(", "))
             }
             (ValueKind::Table(table), kind) => {
                 let mut names: Vec<_> = table.keys().collect();
@@ -234,11 +236,11 @@ impl Kind {
                 let entries = names.iter().map(|name| {
                     if matches!(kind, Kind::Map(_, Kind::Text(_))) && CREDENTIALS.contains(&&*name.to_ascii_lowercase())
                     {
-                        return format!("{} = \"***\"", quoted(name));
+                        return format!("{} = \"***\"", key(name));
                     }
                     let shown =
                         kind.inner(name).map_or_else(|| table[*name].to_string(), |kind| kind.show(&table[*name]));
-                    format!("{} = {shown}", quoted(name))
+                    format!("{} = {shown}", key(name))
                 });
                 format!("{{ {} }}", entries.collect::<Vec<_>>().join(", "))
             }
@@ -259,6 +261,27 @@ impl Kind {
         }
     }
 
+    /// What a list of this kind consists of.
+    fn item(&self) -> Option<&Kind> {
+        match self {
+            Kind::List(item) => Some(item),
+            Kind::Either(kinds) => kinds.iter().find_map(Kind::item),
+            _ => None,
+        }
+    }
+
+    /// Whether a text from outside of files stands for a list.
+    fn is_list(&self, text: &str) -> bool {
+        match self {
+            Kind::List(_) => true,
+            Kind::Either(kinds) => {
+                let is_word = |kind: &Kind| matches!(kind, Kind::Words(words) if words.contains(&text));
+                self.item().is_some() && !kinds.iter().any(|kind| is_word(kind) || kind.is_bare(text))
+            }
+            _ => false,
+        }
+    }
+
     /// What stands below a name in a table of this kind.
     fn inner(&self, name: &str) -> Option<&Kind> {
         match self {
@@ -269,6 +292,12 @@ impl Kind {
             _ => None,
         }
     }
+}
+
+/// A key in TOML: without quotes where it needs none.
+fn key(name: &str) -> String {
+    let is_bare = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+    if !name.is_empty() && name.bytes().all(is_bare) { name.to_owned() } else { quoted(name) }
 }
 
 /// A text in TOML. JSON's escapes are TOML's, too, and nothing that a value can hold needs others.

@@ -100,7 +100,8 @@ fn warn_of_caps(plan: &Plan, report: &Report) {
         let table = table_of(&limit.name, report);
         let most = limit.limit_max.unwrap_or(limit.limit);
         for (key, cap, written) in caps(rules).filter(|(_, cap, _)| *cap > most) {
-            let message = format!("lets {key} have {cap} of {most} permits");
+            let permits = if most.get() == 1 { "permit" } else { "permits" };
+            let message = format!("lets {key} have {cap} of {most} {permits}");
             let place = report.place_of_overridable(&table, written);
             let problem = problem(&place, format!("{table}.{written}"), message);
             let problem = problem.also(&place_of_limit(&limit.name, report));

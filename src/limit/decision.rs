@@ -22,11 +22,11 @@ pub enum Reason {
     Slower,
     /// One request in five or more failed or was given up.
     Failing,
-    /// Trying a quarter more.
+    /// Trying a little more, or further up where more was of use.
     TryingMore,
-    /// A quarter more was done in the same time: keep it and try again.
+    /// As many more were done in the same time: keep it and try again, twice as far.
     Raised,
-    /// A quarter more took longer instead of doing more: back.
+    /// More took longer instead of doing more: back.
     NoGain,
     /// A fifth less, to see what requests take when there are fewer.
     TryingLess,

@@ -20,7 +20,7 @@ use super::record::{Beginning, Record};
 use super::reply::{About, X_LIMIT, X_QUEUE, X_REASON, queue_value};
 use super::request_body::RequestBody;
 use super::shared::{Route, Shared};
-use crate::admission::{Limits, Waited};
+use crate::admission::Waited;
 use crate::upstream::headers::remove_hop_by_hop;
 
 /// A request that has arrived. One for all who have to do with it.
@@ -44,8 +44,9 @@ pub(super) struct Arrival {
     pub(super) record: Record,
     /// Its route, once it has been found.
     route: Option<Arc<Route>>,
-    /// Its body is too large to be read and dropped after an answer of our own.
-    large: AtomicBool,
+    /// Its body costs the connection after an answer of our own: it is too large to be read and dropped, or is one that may
+    /// never come.
+    costly: AtomicBool,
     /// How far it has come, if its client can be told that it waits.
     told: OnceLock<Told>,
     /// Whether its answer says how it waited.
@@ -57,7 +58,12 @@ pub(super) struct Arrival {
 const DROPPABLE: u64 = 64 << 10;
 
 impl Arrival {
-    pub(super) fn new(in_force: &Shared, worker: usize, client: &Arc<Client>, request: &Request<RequestBody>) -> Self {
+    pub(super) fn new(
+        in_force: &Shared,
+        worker: usize,
+        client: &Arc<Client>,
+        request: &Request<RequestBody>,
+    ) -> Arc<Self> {
         let headers = request.headers();
         let census = Census::of(headers);
         let own = census.has(Field::RequestId).then(|| client_request_id(headers)).flatten();
@@ -65,7 +71,7 @@ impl Arrival {
         let host = requested_host(request);
         let live = in_force.registry().enter(worker, &request_id);
         let arrived = SystemTime::now();
-        Arrival {
+        Arc::new(Arrival {
             worker,
             client: client.clone(),
             record: Record::begin(
@@ -82,11 +88,11 @@ impl Arrival {
             grpc: grpc::content_type(request),
             arrived,
             route: None,
-            large: AtomicBool::new(is_large(request.body())),
+            costly: AtomicBool::new(is_costly(request.body(), census.has(Field::Expect))),
             told: OnceLock::new(),
             queue_position: in_force.response_headers.queue_position,
             quotas: Quotas::NONE,
-        }
+        })
     }
 
     /// Its route has been found.
@@ -102,12 +108,12 @@ impl Arrival {
 
     /// More of its body has come.
     pub(super) fn measure(&self, body: &RequestBody) {
-        self.large.store(is_large(body), Relaxed);
+        self.costly.store(is_costly(body, false), Relaxed);
     }
 
     /// Whether an answer of ours closes the connection.
-    pub(super) fn is_large(&self) -> bool {
-        self.large.load(Relaxed)
+    pub(super) fn closes(&self) -> bool {
+        self.costly.load(Relaxed)
     }
 
     /// Its client can be told that it waits.
@@ -145,11 +151,11 @@ impl Arrival {
         About {
             route: route.map(|route| route.settings.name.as_str()),
             on: route,
-            limit: route.and_then(|route| route.limits.as_ref()).map(Limits::name),
+            limit: route.and_then(|route| route.names.limits.first()),
             request_id: &self.request_id,
             form: if self.has_begun() { Form::ProblemJson } else { Form::wanted(self.accept.as_ref()) },
             grpc: self.grpc.as_ref(),
-            close: self.is_large(),
+            close: self.closes(),
             record: &self.record,
             reader: self.reader.as_ref(),
             fields: route.map_or(&[], |route| &route.settings.rewrite.set_response_headers),
@@ -159,6 +165,8 @@ impl Arrival {
     }
 }
 
-pub(super) fn is_large(body: &RequestBody) -> bool {
-    body.size_hint().lower() > DROPPABLE
+/// Whether a body that nobody has read costs the connection. One whose client waits for `100 Continue` may never come: after
+/// another answer, what comes could be either the body or the next request (RFC 9110 §10.1.1).
+pub(super) fn is_costly(body: &RequestBody, expects: bool) -> bool {
+    body.size_hint().lower() > DROPPABLE || expects && !body.is_end_stream()
 }

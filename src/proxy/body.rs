@@ -20,7 +20,7 @@ use crate::admission::Permit;
 use crate::upstream::{Failure, ResponseBody};
 
 /// The upstream's body, with the permit until its end.
-pub(super) type UpstreamBody = ResponseBody<ForwardedBody, Held>;
+pub(super) type UpstreamBody = ResponseBody<Box<ForwardedBody>, Held>;
 
 /// What goes with an exchange until its end, whether its client is there or not.
 #[derive(Debug)]
@@ -96,8 +96,8 @@ impl Body {
     }
 
     /// What the connection becomes, for whoever runs it.
-    pub fn take_tunnel(&mut self) -> Option<Tunnel> {
-        self.tunnel.take().map(|tunnel| *tunnel)
+    pub fn take_tunnel(&mut self) -> Option<Box<Tunnel>> {
+        self.tunnel.take()
     }
 
     /// The upstream's, which is read up to `ahead` bytes ahead of the client, and cut at the deadline.

@@ -2,14 +2,13 @@
 
 use std::convert::Infallible;
 use std::mem::take;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use http::header::{ACCEPT_ENCODING, CONTENT_LENGTH, EXPECT, HOST, HeaderValue, TE};
 use http::request::Parts;
 use http::{Request, Response, StatusCode, Version};
-use http_body::Body as _;
 use tokio::time::Instant;
 use tower_service::Service;
 
@@ -48,6 +47,14 @@ pub(super) struct Forward {
 /// The future of [`Forward`].
 pub(super) type Forwarding = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
 
+/// The head in a box, as it is moved about from here on.
+#[inline]
+pub(super) fn apart<B>(request: Request<B>) -> (Box<Parts>, B) {
+    let head = Box::new_uninit();
+    let (parts, body) = request.into_parts();
+    (Box::write(head, parts), body)
+}
+
 /// What sends a request upstream once it has its permits. It is called once.
 #[derive(Debug)]
 pub(super) struct Once(pub(super) Option<Forward>);
@@ -62,7 +69,8 @@ impl Service<Admitted<RequestBody>> for Once {
     }
 
     fn call(&mut self, admitted: Admitted<RequestBody>) -> Self::Future {
-        self.0.take().expect("a request is admitted once").admitted(admitted)
+        let (head, rest) = apart(admitted.request);
+        self.0.take().expect("a request is admitted once").admitted(head, rest, admitted.permit)
     }
 }
 
@@ -73,25 +81,30 @@ impl Forward {
     }
 
     /// The request has its permits.
-    pub(super) fn admitted(self, admitted: Admitted<RequestBody>) -> Forwarding {
+    pub(super) fn admitted(self, head: Box<Parts>, rest: Spool<RequestBody>, permit: Permit) -> Forwarding {
         if let Some(told) = self.arrival.told() {
             told.set_admitted();
         }
-        self.forward(admitted.request, Some(admitted.permit))
+        self.forward(head, rest, Some(permit))
     }
 
     /// Always answers. The permit, if there is one, goes with the exchange.
-    pub(super) fn forward(mut self, request: Request<Spool<RequestBody>>, permit: Option<Permit>) -> Forwarding {
+    pub(super) fn forward(
+        mut self,
+        mut head: Box<Parts>,
+        rest: Spool<RequestBody>,
+        permit: Option<Permit>,
+    ) -> Forwarding {
         let ahead = self.ahead.take();
         let late = ahead.is_some() || permit.as_ref().is_some_and(|permit| permit.waited().is_some());
-        let (parts, rest) = request.into_parts();
-        // Boxed once, and moved about as a pointer from here on.
-        let (mut head, body) = (Box::new(parts), ForwardedBody::new(ahead, rest));
+        let body = ForwardedBody::new(ahead, rest);
         let waited = permit.as_ref().and_then(Permit::waited);
-        let bodiless = body.is_end_stream();
+        let bodiless = body.is_none();
         let route = self.route();
-        let limit = permit.as_ref().and(route.names.limit.as_ref());
+        let limit = permit.as_ref().and(route.names.limits.first()).map(|limit| &limit.text);
         let admitted = self.arrival.record.admitted(permit.as_ref(), limit);
+        let slot = permit.is_some();
+        let held = Held::new(permit, &self.arrival.record);
         if let Err(refusal) = self.prepare(&mut head, late) {
             let reply = Reply { waited, ..Reply::refused(refusal) };
             let response = reply.into_response(&self.arrival.about());
@@ -102,13 +115,14 @@ impl Forward {
             });
         }
         let deadlines = Deadlines::begin(&route.settings.handling);
-        let sampled = if permit.is_some() { &route.sampled } else { &None };
+        let sampled = if slot { &route.sampled } else { &None };
         let mut sampling = Sampling::begin(sampled, self.arrival.worker, admitted);
-        // Boxed here, and only what is needed from here on: hyper moves the whole future of every request once.
-        Box::pin(async move {
+        // Boxed here, and only what is needed from here on: hyper moves the whole future of every request once. The box comes
+        // first, so that the future is made in it; it has room for much that is not there yet.
+        let forwarding = Box::write(Box::new_uninit(), async move {
             let route = self.route();
             let Route { upstream, settings, .. } = route;
-            let how = How { worker: self.arrival.worker, ending: settings.ending, slot: permit.is_some() };
+            let how = How { worker: self.arrival.worker, ending: settings.ending, slot };
             let due = deadlines.exchange;
             let opened = match upstream.is_closed() {
                 // Boxed, as is all that is seldom needed.
@@ -127,24 +141,24 @@ impl Forward {
                 Step::Unreached(endpoint, error) => route.say_unreached(endpoint, error),
                 Step::Connected => self.arrival.record.connected(),
             };
-            let held = Held::new(permit, &self.arrival.record);
             let overdue = || Err(due.map_or(Failure::Overdue, Due::failure));
             let answer = match opened {
                 Ok(()) => {
-                    let sent = upstream.send(how, head, body, held, told);
+                    // Where it is made, for the same reason.
+                    let sent = pin!(upstream.send(how, head, body, held, told));
                     within(due.map(|due| due.at), sent).await.unwrap_or_else(overdue)
                 }
                 Err(failure) => Err(failure),
             };
             Ok(match answer {
-                Ok(Answer::Response(response)) => {
-                    let response = self.pass_on(response, waited, &mut sampling);
+                Ok(Answer::Response(mut response)) => {
+                    self.pass_on(&mut response, waited, &mut sampling);
                     let (ahead, record) = (settings.handling.buffer_response, self.arrival.record.clone());
-                    response.map(|body| Body::upstream(body, ahead, due, record))
+                    return Ok(response.map(|body| Body::upstream(body, ahead, due, record)));
                 }
                 Ok(Answer::Upgraded(upgraded)) => {
                     sampling.forget();
-                    self.tunnel(upgraded, deadlines.upgraded, waited)
+                    self.tunnel(*upgraded, deadlines.upgraded, waited)
                 }
                 Err(failure) => {
                     sampling.failed(&failure);
@@ -160,7 +174,8 @@ impl Forward {
                     reply.into_response(&about)
                 }
             })
-        })
+        });
+        Box::into_pin(forwarding)
     }
 
     /// Agrees to another protocol. The tunnel goes with the answer; the server runs it.
@@ -224,12 +239,7 @@ impl Forward {
     }
 
     /// Makes the upstream's response ours.
-    fn pass_on(
-        &self,
-        mut response: Response<UpstreamBody>,
-        waited: Option<Waited>,
-        sampling: &mut Sampling,
-    ) -> Response<UpstreamBody> {
+    fn pass_on(&self, response: &mut Response<UpstreamBody>, waited: Option<Waited>, sampling: &mut Sampling) {
         let (status, body) = (response.status().as_u16(), response.body());
         let headed = self.arrival.record.headed(status, body.reused(), body.retries());
         sampling.headed(status, response.headers(), body.retries(), headed);
@@ -244,7 +254,6 @@ impl Forward {
         let route = self.route();
         self.arrival.clean(response.headers_mut(), route, waited);
         set(response.headers_mut(), &route.settings.rewrite.set_response_headers);
-        response
     }
 
     /// Makes the head of the client's request ours. It is late if it has waited, for a permit or for its own body.

@@ -14,7 +14,7 @@ use super::body::Body;
 use super::census::Field;
 use super::client::Client;
 use super::deadline::within;
-use super::forward::Forward;
+use super::forward::{Forward, apart};
 use super::headers::{X_REQUEST_ID, new_request_id};
 use super::matched::matched;
 use super::max_forwards;
@@ -47,19 +47,23 @@ impl Proxy {
         Proxy { in_force, worker }
     }
 
-    /// Answers a request. Never fails, and a panic on the way becomes a 500.
-    pub fn handle(&self, client: &Arc<Client>, mut request: Request<RequestBody>) -> Passage {
+    /// Answers a request, which is there. It is taken by whoever it ends with, and stays where it is until then, since it is
+    /// large. Never fails, and a panic on the way becomes a 500.
+    pub fn handle(&self, client: &Arc<Client>, taken: &mut Option<Request<RequestBody>>) -> Passage {
+        let request = taken.as_mut().expect(PRESENT);
         // Looked at once: a request goes all its way by one plan.
         let in_force = self.in_force.load();
-        let arrival = Arrival::new(&in_force, self.worker, client, &request);
+        let arrival = Arrival::new(&in_force, self.worker, client, request);
         arrival.record.counts(request.body_mut());
-        Passage::begin(arrival, |arrival| pass(&in_force, request, arrival))
+        Passage::begin(arrival, |arrival| pass(&in_force, taken, arrival))
     }
 
     /// Answers what the server refused before there was a request to handle.
     pub fn refuse(&self, client: &Client, refusal: Refusal) -> Response<Body> {
         let request_id = &new_request_id();
-        let record = &Record::of_refused(&self.in_force.load().readers, self.worker, client, request_id);
+        let in_force = self.in_force.load();
+        let live = in_force.registry().enter(self.worker, request_id);
+        let record = &Record::of_refused(&in_force.readers, live, self.worker, client, request_id);
         let form = Form::ProblemJson;
         let about = About {
             route: None,
@@ -96,23 +100,24 @@ impl Proxy {
 }
 
 /// What becomes of a request before anything is waited for. Nobody else has the arrival yet.
-fn pass(in_force: &Shared, mut request: Request<RequestBody>, arrival: &mut Arc<Arrival>) -> Step {
-    if max_forwards::step(&mut request) == max_forwards::Step::Last {
-        return Step::turned_away(end_of_the_way(arrival), request);
+fn pass(in_force: &Shared, taken: &mut Option<Request<RequestBody>>, arrival: &mut Arc<Arrival>) -> Step {
+    let request = taken.as_mut().expect(PRESENT);
+    if max_forwards::step(request) == max_forwards::Step::Last {
+        return Step::turned_away(end_of_the_way(arrival), taken);
     }
     let host = arrival.host.as_ref().and_then(|host| host.to_str().ok());
-    let Some(route) = matched(&in_force.routes, host, &request) else {
-        return Step::turned_away(Reply::no_route().into_response(&arrival.about()), request);
+    let Some(route) = matched(&in_force.routes, host, request) else {
+        return Step::turned_away(Reply::no_route().into_response(&arrival.about()), taken);
     };
     Arc::get_mut(arrival).expect("nobody else has it yet").takes(route, in_force);
     if route.settings.handling.unlogged {
         arrival.record.silence();
     }
-    if route.settings.upgrade == Upgrade::Deny && requested_upgrade(request.headers()).is_some() {
-        return Step::turned_away(Reply::upgrade_denied().into_response(&arrival.about()), request);
-    }
-    let preflight = is_preflight(&request).then_some(in_force.preflight);
     arrival.record.routed(route);
+    if route.settings.upgrade == Upgrade::Deny && requested_upgrade(request.headers()).is_some() {
+        return Step::turned_away(Reply::upgrade_denied().into_response(&arrival.about()), taken);
+    }
+    let preflight = is_preflight(request).then_some(in_force.preflight);
     let mut claim = match route.settings.claim.claim(
         request.headers(),
         arrival.census.has(Field::Deadline),
@@ -124,7 +129,7 @@ fn pass(in_force: &Shared, mut request: Request<RequestBody>, arrival: &mut Arc<
             // All of its limits only count.
             Some(None) => Claim::default(),
             rejection => {
-                return Step::turned_away(turn_away(route, arrival, reason, rejection.flatten()), request);
+                return Step::turned_away(turn_away(route, arrival, reason, rejection.flatten()), taken);
             }
         },
     };
@@ -134,10 +139,14 @@ fn pass(in_force: &Shared, mut request: Request<RequestBody>, arrival: &mut Arc<
     let most = route.settings.handling.buffer_request;
     // A client of gRPC may wait for its server before it says more.
     if most > 0 && arrival.grpc.is_none() && !request.body().is_end_stream() {
+        let request = taken.take().expect(PRESENT);
         return Step::Seldom(Box::pin(routed.read_ahead(request)));
     }
-    routed.go_on(request, None)
+    routed.go_on(taken, None)
 }
+
+/// A request that is handled is taken once, by whoever it ends with.
+pub(super) const PRESENT: &str = "the request is there until its way is known";
 
 /// A request that has found its route.
 struct Routed {
@@ -158,7 +167,7 @@ impl Routed {
         let read = within(until, Box::pin(Ahead::read(request.body_mut(), most, account))).await;
         arrival.measure(request.body());
         match read {
-            Some(Ok(read)) => self.go_on(request, Some(Box::new(read))),
+            Some(Ok(read)) => self.go_on(&mut Some(request), Some(Box::new(read))),
             Some(Err(error)) => {
                 let mut about = About { close: true, ..arrival.about() };
                 if error.is_client_gone() {
@@ -175,10 +184,11 @@ impl Routed {
     }
 
     /// Goes to its limits with it, or to the upstream where there are none.
-    fn go_on(self, request: Request<RequestBody>, ahead: Option<Box<Ahead>>) -> Step {
+    fn go_on(self, taken: &mut Option<Request<RequestBody>>, ahead: Option<Box<Ahead>>) -> Step {
         let Routed { arrival, preflight, mut claim } = self;
+        let request = taken.as_ref().expect(PRESENT);
         let route = arrival.route().expect("it has been found");
-        if route.settings.handling.queue_events && arrival.grpc.is_none() && wants_events(&request, ahead.as_deref()) {
+        if route.settings.handling.queue_events && arrival.grpc.is_none() && wants_events(request, ahead.as_deref()) {
             arrival.can_be_told();
         }
         // Where all of its limits only count, its deadline does not hold.
@@ -195,13 +205,14 @@ impl Routed {
         if route.upstream.is_closed()
             && let Err(failure) = forward.is_worth_waiting(limits)
         {
-            return Step::turned_away(Reply::failed(&failure).into_response(&arrival.about()), request);
+            return Step::turned_away(Reply::failed(&failure).into_response(&arrival.about()), taken);
         }
         let Some(limits) = limits else {
-            return Step::Forwarding(forward.forward(request.map(Spool::new), None));
+            let (head, body) = apart(taken.take().expect(PRESENT));
+            return Step::Forwarding(forward.forward(head, Spool::new(body), None));
         };
         let told = arrival.told().cloned();
-        let (told, admitting) = match (told, Admitting::begin(limits, claim, request, forward)) {
+        let (told, admitting) = match (told, Admitting::begin(limits, claim, taken, forward)) {
             (Some(told), Step::Admitting(admitting)) => (told, admitting),
             (_, step) => return step,
         };
@@ -217,7 +228,7 @@ fn end_of_the_way(arrival: &Arrival) -> Response<Body> {
     let mut response = Response::new(Body::own(Bytes::new(), arrival.record.clone()));
     *response.status_mut() = status;
     response.headers_mut().insert(X_REQUEST_ID, arrival.request_id.clone());
-    if arrival.is_large() {
+    if arrival.closes() {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     response
@@ -232,10 +243,9 @@ pub(super) fn turn_away(
 ) -> Response<Body> {
     route.count_rejection(reason);
     let mut about = arrival.about();
-    if let (Some(limits), Some(rejection)) = (&route.limits, rejection) {
-        let name = limits.limiters()[rejection.limit].name();
-        about.limit = Some(name);
-        about.record.rejected_by(name);
+    if let Some(limit) = rejection.and_then(|rejection| route.names.limits.get(rejection.limit)) {
+        about.limit = Some(limit);
+        about.record.rejected_by(&limit.text);
     }
     let waited = rejection.map(|rejection| rejection.waited);
     Reply { waited, ..Reply::no_claim(reason) }.into_response(&about)
@@ -271,9 +281,10 @@ mod tests {
         let proxy = Proxy::new(in_force.clone(), 0);
         let client = Arc::new(Client::new(Ipv4Addr::LOCALHOST.into(), &TrustedProxies::default()));
         let reason = async |passage: Passage| passage.await.headers()["x-sluicegate-reason"].clone();
-        let begun = proxy.handle(&client, Request::new(RequestBody::empty()));
+        let request = || Some(Request::new(RequestBody::empty()));
+        let begun = proxy.handle(&client, &mut request());
         in_force.store(Arc::new(after));
         assert_eq!(reason(begun).await, "no_permit");
-        assert_eq!(reason(proxy.handle(&client, Request::new(RequestBody::empty()))).await, "no_route");
+        assert_eq!(reason(proxy.handle(&client, &mut request())).await, "no_route");
     }
 }

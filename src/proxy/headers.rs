@@ -41,13 +41,13 @@ pub(super) fn set_forwarded(
             None => client.address.clone(),
         };
         headers.insert(X_FORWARDED_FOR, chain);
-        headers.entry(X_FORWARDED_PROTO).or_insert(HeaderValue::from_static(client.scheme));
+        headers.entry(X_FORWARDED_PROTO).or_insert(scheme(client));
         if let Some(host) = host {
             headers.entry(X_FORWARDED_HOST).or_insert_with(|| host.clone());
         }
     } else {
         disbelieved = headers.insert(X_FORWARDED_FOR, client.address.clone()).is_some() && mode == Forwarded::Append;
-        headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(client.scheme));
+        headers.insert(X_FORWARDED_PROTO, scheme(client));
         match host {
             Some(host) => headers.insert(X_FORWARDED_HOST, host.clone()),
             None => headers.remove(X_FORWARDED_HOST),
@@ -57,6 +57,14 @@ pub(super) fn set_forwarded(
         }
     }
     disbelieved
+}
+
+fn scheme(client: &Client) -> HeaderValue {
+    // Looked at once, when it is compiled.
+    match client.scheme {
+        "https" => const { HeaderValue::from_static("https") },
+        _ => const { HeaderValue::from_static("http") },
+    }
 }
 
 /// Says once a minute that a peer is not believed: a load balancer whose address is not among the trusted ones is one
@@ -76,13 +84,13 @@ pub(super) fn warn_of_disbelief(client: &Client, now: SystemTime) {
 /// Adds us to `Via` (RFC 9110 §7.6.3).
 pub(super) fn append_via(headers: &mut HeaderMap, version: http::Version, census: Census) {
     let received = match version {
-        http::Version::HTTP_2 => "2.0 sluicegate",
-        http::Version::HTTP_10 => "1.0 sluicegate",
-        _ => "1.1 sluicegate",
+        http::Version::HTTP_2 => const { HeaderValue::from_static("2.0 sluicegate") },
+        http::Version::HTTP_10 => const { HeaderValue::from_static("1.0 sluicegate") },
+        _ => const { HeaderValue::from_static("1.1 sluicegate") },
     };
     let via = match census.has(Field::Via).then(|| joined(headers, &VIA)).flatten() {
         Some(before) => concat(&[&before, b", ", received.as_bytes()]),
-        None => HeaderValue::from_static(received),
+        None => received,
     };
     headers.insert(VIA, via);
 }
@@ -97,7 +105,8 @@ pub(super) fn set_request_start(headers: &mut HeaderMap, client: &Client, arrive
 
 /// `t=` and the milliseconds of Unix time.
 fn request_start(arrived: SystemTime) -> HeaderValue {
-    let mut text = Vec::with_capacity(16);
+    // As long as it is until the year 2286: what fits needs no more memory to be shared.
+    let mut text = Vec::with_capacity(15);
     text.extend_from_slice(b"t=");
     digits::push(&mut text, arrived.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64);
     HeaderValue::from_maybe_shared(Bytes::from(text)).expect("digits")

@@ -1,10 +1,10 @@
 //! Saying whether the proxy wants to be sent requests.
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE};
+use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, EXPECT};
 use http::{HeaderValue, Request, Response, StatusCode};
 
-use super::arrival::is_large;
+use super::arrival::is_costly;
 use super::body::Body;
 use super::handle::Proxy;
 use super::record::Record;
@@ -27,7 +27,7 @@ impl Proxy {
         if draining {
             headers.insert(X_REASON, HeaderValue::from_static("draining"));
         }
-        if is_large(request.body()) {
+        if is_costly(request.body(), request.headers().contains_key(EXPECT)) {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
         response

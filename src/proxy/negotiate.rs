@@ -14,6 +14,9 @@ pub(super) enum Form {
 impl Form {
     /// The form that `Accept` prefers. Of equals, JSON first, then the more readable.
     pub(super) fn wanted(accept: Option<&HeaderValue>) -> Self {
+        if accept.is_none_or(|accept| accept == "*/*") {
+            return Form::ProblemJson;
+        }
         let mut best = (Form::ProblemJson, 0.0);
         for range in accept.and_then(|accept| accept.to_str().ok()).into_iter().flat_map(|ranges| ranges.split(',')) {
             let mut parts = range.split(';').map(str::trim);

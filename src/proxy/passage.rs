@@ -3,6 +3,7 @@
 //! Written out, where an `async fn` would keep what it was given beside what it has made of it: a waiting request would take
 //! 4 KiB more, and every request would be moved about with that.
 
+use std::mem::replace;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -13,13 +14,13 @@ use http::{Request, Response};
 use super::arrival::Arrival;
 use super::body::Body;
 use super::claim::RouteKeys;
-use super::forward::{Forward, Forwarding, Once};
-use super::handle::turn_away;
+use super::forward::{Forward, Forwarding, Once, apart};
+use super::handle::{PRESENT, turn_away};
 use super::preflight::is_preflight;
 use super::record::Record;
 use super::reply::{About, Reply};
 use super::request_body::RequestBody;
-use crate::admission::{Admitted, AtOnce, Claim, Error, Limits, Reason, Rejection, ResponseFuture, Spool};
+use crate::admission::{AtOnce, Claim, Error, Limits, Reason, Rejection, ResponseFuture, Spool};
 
 /// A request on its way.
 ///
@@ -44,25 +45,26 @@ pub(super) enum Step {
     Seldom(Pin<Box<dyn Future<Output = Step> + Send>>),
     /// With the request's body, where nobody has looked for it: hyper takes one that is dropped before the answer has
     /// been asked for as the end of its connection.
-    Answered(Box<Response<Body>>, Option<RequestBody>),
+    Answered(Box<(Response<Body>, Option<RequestBody>)>),
     Over,
 }
 
 impl Step {
     pub(super) fn answered(response: Response<Body>) -> Self {
-        Step::Answered(Box::new(response), None)
+        Step::Answered(Box::new((response, None)))
     }
 
     /// With no look at its body.
-    pub(super) fn turned_away(response: Response<Body>, request: Request<RequestBody>) -> Self {
-        Step::Answered(Box::new(response), Some(request.into_body()))
+    pub(super) fn turned_away(response: Response<Body>, request: &mut Option<Request<RequestBody>>) -> Self {
+        let unread = request.as_mut().map(|request| replace(request.body_mut(), RequestBody::empty()));
+        Step::Answered(Box::write(Box::new_uninit(), (response, unread)))
     }
 }
 
 impl Passage {
     /// Takes the first step at once: it waits for nothing.
-    pub(super) fn begin(arrival: Arrival, first: impl FnOnce(&mut Arc<Arrival>) -> Step) -> Self {
-        let mut passage = Passage { step: Step::Over, arrival: Arc::new(arrival) };
+    pub(super) fn begin(arrival: Arc<Arrival>, first: impl FnOnce(&mut Arc<Arrival>) -> Step) -> Self {
+        let mut passage = Passage { step: Step::Over, arrival };
         let Passage { step, arrival } = &mut passage;
         if catch_unwind(AssertUnwindSafe(|| *step = first(arrival))).is_err() {
             passage.step = Step::answered(passage.fail());
@@ -90,14 +92,16 @@ impl Future for Passage {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Response<Body>> {
         let this = self.get_mut();
-        match catch_unwind(AssertUnwindSafe(|| this.step.poll(cx))) {
-            Ok(Poll::Ready(response)) => Poll::Ready(response),
-            Ok(Poll::Pending) => {
-                ready!(this.arrival.record.poll_cancelled(cx));
-                Poll::Ready(this.give_up(Reply::cancelled()))
-            }
-            Err(_) => Poll::Ready(this.fail()),
+        let mut polled = Poll::Pending;
+        // An answer is large: what is returned through here is copied more than once.
+        if catch_unwind(AssertUnwindSafe(|| polled = this.step.poll(cx))).is_err() {
+            return Poll::Ready(this.fail());
         }
+        if polled.is_pending() {
+            ready!(this.arrival.record.poll_cancelled(cx));
+            return Poll::Ready(this.give_up(Reply::cancelled()));
+        }
+        polled
     }
 }
 
@@ -114,11 +118,11 @@ impl Step {
                 Step::Seldom(future) => *self = ready!(future.as_mut().poll(cx)),
                 // Answered => Over
                 Step::Answered(..) => {
-                    let Step::Answered(response, unread) = std::mem::replace(self, Step::Over) else {
+                    let Step::Answered(answered) = replace(self, Step::Over) else {
                         unreachable!("the step was just matched")
                     };
-                    drop(unread);
-                    return Poll::Ready(*response);
+                    let (response, _unread) = *answered;
+                    return Poll::Ready(response);
                 }
                 Step::Over => panic!("polled after completion"),
             }
@@ -134,25 +138,31 @@ pub(super) struct Admitting {
 
 impl Admitting {
     /// Lets a request through its limits, and sends it on.
-    pub(super) fn begin(limits: &Limits, claim: Claim, request: Request<RequestBody>, forward: Forward) -> Step {
+    pub(super) fn begin(
+        limits: &Limits,
+        claim: Claim,
+        taken: &mut Option<Request<RequestBody>>,
+        forward: Forward,
+    ) -> Step {
+        let request = taken.as_ref().expect(PRESENT);
         let arrival = &forward.arrival;
         let route = forward.route();
         // A browser sends no credentials with a preflight: those of all keys share a turn.
-        let keys = (!route.keys.is_empty() && !is_preflight(&request)).then(|| RouteKeys(arrival.clone()));
-        if let Some(limit) = keys.as_ref().and_then(|keys| keys.refused_by(&request)) {
+        let keys = (!route.keys.is_empty() && !is_preflight(request)).then(|| RouteKeys(arrival.clone()));
+        if let Some(limit) = keys.as_ref().and_then(|keys| keys.refused_by(request)) {
             let rejection = limits.limiters()[limit].refuse(Reason::KeyLimit);
             let rejection = rejection.map(|rejection| Rejection { limit, ..rejection });
-            return Step::turned_away(turn_away(route, arrival, Reason::KeyLimit, rejection), request);
+            return Step::turned_away(turn_away(route, arrival, Reason::KeyLimit, rejection), taken);
         }
         let begun = match limits.at_once(&claim) {
             AtOnce::Admitted(permit) => {
-                let admitted = Admitted { request: request.map(Spool::new), permit };
-                return Step::Forwarding(forward.admitted(admitted));
+                let (head, body) = apart(taken.take().expect(PRESENT));
+                return Step::Forwarding(forward.admitted(head, Spool::new(body), permit));
             }
-            AtOnce::Rejected(rejection) => return Step::turned_away(rejected(arrival, &rejection), request),
+            AtOnce::Rejected(rejection) => return Step::turned_away(rejected(arrival, &rejection), taken),
             AtOnce::Later(begun) => begun,
         };
-        let arrival = arrival.clone();
+        let (arrival, request) = (arrival.clone(), taken.take().expect(PRESENT));
         let admitting = limits.admit_from(begun, request, claim, keys, Once(Some(forward)));
         Step::Admitting(Box::new(Admitting { arrival, admitting }))
     }
@@ -192,7 +202,8 @@ fn rejected(arrival: &Arrival, rejection: &Rejection) -> Response<Body> {
     route.count_rejection(rejection.reason);
     let limits = route.limits.as_ref().expect("one of them has turned it away");
     let limiter = &limits.limiters()[rejection.limit];
-    about.limit = Some(limiter.name());
-    about.record.rejected_by(limiter.name());
+    let name = &route.names.limits[rejection.limit];
+    about.limit = Some(name);
+    about.record.rejected_by(&name.text);
     Reply::rejected(rejection, limiter.settings().reject_status).into_response(&about)
 }

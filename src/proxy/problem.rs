@@ -1,12 +1,12 @@
 //! The body of an answer of our own (RFC 9457).
 //!
-//! Written by hand into one buffer: under overload, it is what most clients get.
+//! Written by hand: under overload, it is what most clients get.
 
 use crate::digits;
 use crate::eights::is_plain;
 
 /// What it says, in the order of its fields.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Problem<'a> {
     pub(super) title: &'a str,
     pub(super) status: u16,
@@ -20,12 +20,14 @@ pub(super) struct Problem<'a> {
     pub(super) request_id: &'a str,
 }
 
-/// Enough for all but long names.
-const USUAL: usize = 384;
-
 impl Problem<'_> {
-    pub(super) fn to_json(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(USUAL);
+    pub(super) fn to_json(self) -> Vec<u8> {
+        self.behind(&self.start())
+    }
+
+    /// What is the same in every answer of a kind: all up to the name of the route.
+    pub(super) fn start(&self) -> Vec<u8> {
+        let mut out = Vec::new();
         // A name and what stands around it is one piece.
         out.extend_from_slice(br#"{"type":"about:blank","title":"#);
         text(&mut out, self.title);
@@ -43,14 +45,21 @@ impl Problem<'_> {
             out.extend_from_slice(br#","route":"#);
             text(&mut out, route);
         }
-        if let Some(seconds) = self.retry_after {
-            out.extend_from_slice(br#","retry_after":"#);
-            digits::push(&mut out, seconds);
-        }
-        if self.predicted {
-            out.extend_from_slice(br#","predicted":true"#);
-        }
-        out.extend_from_slice(br#","request_id":"#);
+        out
+    }
+
+    /// All of it, behind its start.
+    pub(super) fn behind(self, start: &[u8]) -> Vec<u8> {
+        // What is as long as its room needs no more memory to be shared, and this nearly always is.
+        let mut seconds = itoa::Buffer::new();
+        let seconds = self.retry_after.map_or("", |after| seconds.format(after));
+        let retry_after = if seconds.is_empty() { "" } else { r#","retry_after":"# };
+        let predicted = if self.predicted { r#","predicted":true"# } else { "" };
+        let pieces = [retry_after, seconds, predicted, r#","request_id":"#];
+        let length = start.len() + pieces.iter().map(|piece| piece.len()).sum::<usize>() + self.request_id.len() + 3;
+        let mut out = Vec::with_capacity(length);
+        out.extend_from_slice(start);
+        pieces.iter().for_each(|piece| out.extend_from_slice(piece.as_bytes()));
         text(&mut out, self.request_id);
         out.push(b'}');
         out
@@ -72,6 +81,26 @@ fn text(out: &mut Vec<u8>, text: &str) {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn what_has_no_escapes_is_as_long_as_its_room() {
+        for (retry_after, predicted) in [(None, false), (Some(60), true)] {
+            let (limit, route) = (Some("a"), Some("b"));
+            let problem = Problem {
+                title: "t",
+                status: 503,
+                detail: "d",
+                reason: "r",
+                limit,
+                route,
+                retry_after,
+                predicted,
+                request_id: "id",
+            };
+            let json = problem.to_json();
+            assert_eq!(json.len(), json.capacity());
+        }
+    }
 
     #[test]
     fn all_that_is_said_is_json() {

@@ -10,10 +10,9 @@ use std::time::{Duration, SystemTime};
 
 use http::{HeaderValue, Method, StatusCode, Uri};
 
+use super::names::LimitName;
 use super::reply::{About, Reply};
 use super::shared::Route;
-use crate::access_log::Outcome;
-use crate::admission::Limiter;
 
 /// The last thousand requests that were rejected, or failed on their way upstream.
 #[derive(Debug)]
@@ -51,7 +50,7 @@ pub struct Refused {
     /// Where it was sent to last, if it was.
     pub endpoint: Option<Arc<str>>,
     /// Who asked for what; only known where there is an access log.
-    pub asked: Option<Asked>,
+    pub asked: Option<Box<Asked>>,
 }
 
 /// Who asked for what.
@@ -69,7 +68,7 @@ pub struct Asked {
 #[derive(Debug, Clone)]
 pub struct LimitThen {
     /// Its name.
-    pub name: String,
+    pub name: Arc<str>,
     /// Permits that were out.
     pub in_flight: u32,
     /// The limit in force.
@@ -111,15 +110,16 @@ impl Recent {
     }
 }
 
-/// Keeps what becomes of a request, if that is worth asking about: not what the client did wrong.
+/// Keeps what becomes of a request, if it has a route. What none takes, and what is no request, would push out what is worth
+/// asking about: strangers send that, as much as they like.
 pub(super) fn keep(reply: &Reply, about: &About<'_>) {
-    let Some(route) = about.on.filter(|_| matches!(reply.outcome, Outcome::Rejected | Outcome::Failed)) else { return };
+    let Some(route) = about.on else { return };
     route.recent.put(|number| Refused {
         number,
         at: SystemTime::now(),
         request_id: about.request_id.clone(),
         route: route.names.route.clone(),
-        limit: about.limit.and_then(|name| limiter(route, name)).map(LimitThen::new),
+        limit: about.limit.and_then(|name| LimitThen::new(route, name)),
         status: reply.status,
         reason: reply.reason,
         detail: reply.detail,
@@ -127,23 +127,20 @@ pub(super) fn keep(reply: &Reply, about: &About<'_>) {
         waited: reply.waited.map(|waited| (waited.position, waited.wait)),
         cause: reply.cause.clone(),
         endpoint: about.record.endpoint(),
-        asked: about.record.asked(),
+        asked: about.record.asked().map(Box::new),
     });
 }
 
-fn limiter<'a>(route: &'a Route, name: &str) -> Option<&'a Limiter> {
-    route.limits.as_ref()?.limiters().iter().find(|limiter| limiter.name() == name)
-}
-
 impl LimitThen {
-    fn new(limiter: &Limiter) -> Self {
-        LimitThen {
-            name: limiter.name().to_owned(),
+    fn new(route: &Route, name: &LimitName) -> Option<Self> {
+        let limiter = route.limits.as_ref()?.limiters().get(name.index)?;
+        Some(LimitThen {
+            name: name.text.clone(),
             in_flight: limiter.in_flight(),
             limit: limiter.limit(),
             queue_length: limiter.queue_len(),
             queue: limiter.queue(),
-        }
+        })
     }
 }
 

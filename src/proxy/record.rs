@@ -1,6 +1,8 @@
 //! What is noted of a request: for the access log, and for those who look on.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+mod released;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::SystemTime;
 
@@ -9,6 +11,7 @@ use http::{HeaderMap, HeaderValue, Request, Uri};
 use http_body::Body as _;
 use tokio::time::Instant;
 
+pub(super) use self::released::Released;
 use super::census::{Census, Field};
 use super::client::Client;
 use super::recent::Asked;
@@ -29,7 +32,9 @@ pub(super) struct Record(Option<Arc<Noted>>);
 #[derive(Debug)]
 struct Noted {
     /// Its line of the access log, and what becomes its spans.
-    open: Option<Mutex<Open>>,
+    ///
+    /// Boxed: most of what is noted is large, and where there is no log and no trace, nobody makes room for it.
+    open: Option<Box<Mutex<Open>>>,
     /// Whether it is traced.
     traced: bool,
     /// Its place among those that are under way.
@@ -75,11 +80,16 @@ impl Record {
         let Readers { log, tracer } = readers;
         let tracer = tracer.as_ref().and_then(|tracer| Some((tracer, tracer.begin(headers)?)));
         if log.is_none() && tracer.is_none() {
-            return Record::of(None, live);
+            return Record(live.map(|live| Arc::new(Noted { open: None, traced: false, live: Some(live) })));
         }
         // One look at the clock is for all.
         let start = live.as_ref().map_or_else(Instant::now, |live| live.start);
-        let mut entry = Entry::new(client.address_of(headers), id.clone(), arrived, start);
+        let (address, id) = (client.address_of(headers), id.clone());
+        let traces = tracer.as_ref().map(|(tracer, _)| (*tracer).clone());
+        let to = log.clone();
+        let mut open = boxed(|| Open::new(Entry::new(address, id, arrived, start), worker, to, traces));
+        let begun = open.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let (traced, entry) = (begun.is_traced(), &mut begun.entry);
         entry.traceparent = census.has(Field::TraceParent).then(|| headers.get(TRACEPARENT).cloned()).flatten();
         entry.method = Some(request.method().clone());
         entry.host = host.cloned();
@@ -88,8 +98,8 @@ impl Record {
         for name in log.iter().flat_map(Log::headers) {
             entry.headers.extend(headers.get_all(name).iter().map(|value| (name.clone(), value.clone())));
         }
-        let tracer = tracer.map(|(tracer, trace)| {
-            entry.traced = Some(Box::new(Traced {
+        entry.traced = tracer.map(|(_, trace)| {
+            Box::new(Traced {
                 trace,
                 state: trace.parent.and_then(|_| headers.get(TRACESTATE).cloned()),
                 scheme: client.scheme,
@@ -97,23 +107,23 @@ impl Record {
                 waited: None,
                 sent: None,
                 target: None,
-            }));
-            tracer.clone()
+            })
         });
-        Record::of(Some(Open::new(entry, worker, log.clone(), tracer)), live)
+        Record(Some(Arc::new(Noted { open: Some(open), traced, live })))
     }
 
     /// The record of what was refused before it was a request.
-    pub(super) fn of_refused(readers: &Readers, worker: usize, client: &Client, id: &HeaderValue) -> Self {
+    pub(super) fn of_refused(
+        readers: &Readers,
+        live: Option<Arc<Live>>,
+        worker: usize,
+        client: &Client,
+        id: &HeaderValue,
+    ) -> Self {
         let entry = || Entry::new(client.peer(), id.clone(), SystemTime::now(), Instant::now());
-        let open = |log: &Log| Open::new(entry(), worker, Some(log.clone()), None);
-        Record::of(readers.log.as_ref().map(open), None)
-    }
-
-    fn of(open: Option<Open>, live: Option<Arc<Live>>) -> Self {
+        let open = readers.log.as_ref().map(|log| boxed(|| Open::new(entry(), worker, Some(log.clone()), None)));
         let kept = open.is_some() || live.is_some();
-        let traced = open.as_ref().is_some_and(Open::is_traced);
-        Record(kept.then(|| Arc::new(Noted { open: open.map(Mutex::new), traced, live })))
+        Record(kept.then(|| Arc::new(Noted { open, traced: false, live })))
     }
 
     /// Whether anybody wants to know.
@@ -260,7 +270,7 @@ impl Record {
 
     /// Its line, for what may outlive it.
     pub(super) fn downgrade(&self) -> Released {
-        Released(self.0.as_ref().filter(|noted| noted.open.is_some()).map(Arc::downgrade))
+        Released::of(self.0.as_ref().filter(|noted| noted.open.is_some()))
     }
 
     /// Where it was sent to last.
@@ -333,8 +343,8 @@ impl Record {
         });
     }
 
-    pub(super) fn rejected_by(&self, limit: &str) {
-        self.note(|entry| entry.limit = Some(limit.into()));
+    pub(super) fn rejected_by(&self, limit: &Arc<str>) {
+        self.note(|entry| entry.limit = Some(limit.clone()));
     }
 
     /// The last frame of the answer has been taken.
@@ -377,21 +387,10 @@ impl Record {
     }
 }
 
-/// Hears when the permits have come back. It keeps no line from being written.
-#[derive(Debug)]
-pub(super) struct Released(Option<Weak<Noted>>);
-
-impl Released {
-    /// Whether anybody hears.
-    pub(super) fn is_heard(&self) -> bool {
-        self.0.is_some()
-    }
-
-    pub(super) fn at(&self, now: Instant) {
-        if let Some(noted) = self.0.as_ref().and_then(Weak::upgrade) {
-            Record(Some(noted)).note(|entry| entry.released = Some(now));
-        }
-    }
+/// The box comes first, so that what is large is made in it.
+#[inline(always)]
+fn boxed(open: impl FnOnce() -> Open) -> Box<Mutex<Open>> {
+    Box::write(Box::new_uninit(), Mutex::new(open()))
 }
 
 fn waited_in(entry: &mut Entry, waited: Waited) {

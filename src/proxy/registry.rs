@@ -4,6 +4,7 @@
 //! there until its client has had its answer and its exchange has ended, whichever is later: both hold it, and the last
 //! one takes it out. Nobody is entered before somebody [can look](Registry::open).
 
+mod cut;
 mod phase;
 mod slots;
 
@@ -39,6 +40,8 @@ struct Shard {
     count: AtomicU64,
     /// What has become of those that no route took.
     unrouted: Counts,
+    /// It is us who cut requests.
+    cut: AtomicBool,
 }
 
 /// A request that is under way.
@@ -77,6 +80,9 @@ struct Seen {
     /// Whoever polls it, to be woken when it is cancelled.
     waker: Option<Waker>,
 }
+
+/// How many are looked at before others may come or go.
+const AT_ONCE: usize = 256;
 
 /// In place of a time.
 const NEVER: u64 = u64::MAX;
@@ -144,12 +150,23 @@ impl Registry {
     /// All of them, the oldest first.
     pub(super) fn all(&self) -> Vec<Arc<Live>> {
         let mut all = Vec::new();
-        for shard in &self.shards {
-            // Nobody is dropped under the lock: that takes it.
-            all.extend(shard.lock().all());
-        }
-        all.sort_by_key(|live| (live.start, live.tag));
+        self.for_each(|live| all.push(live));
+        all.sort_unstable_by_key(|live| (live.start, live.tag));
         all
+    }
+
+    /// Looks at each, in no order. Whoever comes or goes meanwhile waits for a few of them, not for all.
+    fn for_each(&self, mut look: impl FnMut(Arc<Live>)) {
+        let mut some = Vec::new();
+        for shard in &self.shards {
+            let mut first = 0;
+            while shard.lock().some(first, AT_ONCE, &mut some) {
+                // Not under the lock: the last one to be dropped takes it.
+                some.drain(..).for_each(&mut look);
+                first += AT_ONCE;
+            }
+            some.drain(..).for_each(&mut look);
+        }
     }
 
     /// What has become of those that no route took.
@@ -157,14 +174,17 @@ impl Registry {
         Traffic::read_all(self.shards.iter().map(|shard| &shard.unrouted))
     }
 
-    /// How many of a phase there are on each route, by its name.
-    pub(super) fn count(&self, phase: Phase) -> HashMap<Arc<str>, u64> {
+    /// How many of each of these phases there are on each route, by its name.
+    pub(super) fn count<const N: usize>(&self, phases: [Phase; N]) -> HashMap<Arc<str>, [u64; N]> {
         let mut counts = HashMap::new();
-        for live in self.all().iter().filter(|live| live.phase() == phase) {
-            if let Some(route) = live.route() {
-                *counts.entry(route.names.route.clone()).or_default() += 1;
+        self.for_each(|live| {
+            let phase = live.phase();
+            if let Some(route) = live.route()
+                && let Some(at) = phases.iter().position(|wanted| *wanted == phase)
+            {
+                counts.entry(route.names.route.clone()).or_insert([0; N])[at] += 1;
             }
-        }
+        });
         counts
     }
 
@@ -282,8 +302,7 @@ impl Live {
 
     /// Its client has had what there was for it, or has left.
     pub(super) fn ended(&self, now: Instant) {
-        let outcome = Outcome::ALL[usize::from(self.outcome.load(Relaxed))];
-        let counts = self.counts();
+        let (outcome, counts) = (self.outcome(), self.counts());
         if outcome == Outcome::ClientGone {
             counts.aborted(self.phase());
         }

@@ -2,17 +2,20 @@
 
 use std::error::Error as StdError;
 use std::io;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, RETRY_AFTER};
-use http::{HeaderName, HeaderValue, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 
 use super::body::Body;
 use super::cors::Reader;
 use super::grpc;
 use super::headers::X_REQUEST_ID;
+use super::names::LimitName;
 use super::negotiate::Form;
+use super::prepared::Prepared;
 use super::problem::Problem;
 use super::quotas::Quotas;
 use super::recent;
@@ -42,6 +45,8 @@ pub(super) struct Reply {
     /// The wait would have been in vain, and was not begun.
     pub(super) predicted: bool,
     pub(super) outcome: Outcome,
+    /// Why one of its limits turned it away, if that was it.
+    pub(super) rejected: Option<admission::Reason>,
     /// What lay behind it, for operators alone.
     pub(super) cause: Option<Box<str>>,
 }
@@ -52,7 +57,7 @@ pub(super) struct About<'a> {
     pub(super) route: Option<&'a str>,
     /// The same, where it is kept for those who ask why.
     pub(super) on: Option<&'a Route>,
-    pub(super) limit: Option<&'a str>,
+    pub(super) limit: Option<&'a LimitName>,
     pub(super) request_id: &'a HeaderValue,
     pub(super) form: Form,
     /// The content type of a gRPC request: then the form is gRPC's own.
@@ -73,7 +78,8 @@ pub(super) struct About<'a> {
 impl Reply {
     fn new(status: StatusCode, reason: &'static str, detail: &'static str) -> Self {
         let outcome = Outcome::Refused;
-        Reply { status, reason, detail, retry_after: None, waited: None, predicted: false, outcome, cause: None }
+        let (retry_after, waited, rejected, cause) = (None, None, None, None);
+        Reply { status, reason, detail, retry_after, waited, predicted: false, outcome, rejected, cause }
     }
 
     pub(super) fn no_route() -> Self {
@@ -129,8 +135,9 @@ impl Reply {
         let later = !matches!(rejection.reason, Reason::Cost | Reason::DeadlineExpired);
         let retry_after = later.then(|| seconds.ceil().clamp(1.0, 60.0) as u64);
         let waited = Some(rejection.waited);
-        let predicted = rejection.predicted;
-        Reply { retry_after, waited, predicted, outcome: Outcome::Rejected, ..Reply::new(status, reason, detail) }
+        let (predicted, rejected) = (rejection.predicted, Some(rejection.reason));
+        let reply = Reply::new(status, reason, detail);
+        Reply { retry_after, waited, predicted, outcome: Outcome::Rejected, rejected, ..reply }
     }
 
     /// The request asks in vain, whatever its limits say.
@@ -201,11 +208,12 @@ impl Reply {
     }
 
     pub(super) fn into_response(self, about: &About<'_>) -> Response<Body> {
+        let prepared = self.prepared(about);
         let (status, content_type, body) = match about.grpc {
             Some(content_type) => (StatusCode::OK, content_type.clone(), Bytes::new()),
             None => {
-                let (content_type, body) = self.render(about);
-                (self.status, HeaderValue::from_static(content_type), body)
+                let (content_type, body) = self.render(about, prepared);
+                (self.status, content_type, body)
             }
         };
         recent::keep(&self, about);
@@ -213,6 +221,31 @@ impl Reply {
         let mut response = Response::new(Body::own(body, about.record.clone()));
         *response.status_mut() = status;
         let headers = response.headers_mut();
+        if let Some(prepared) = prepared {
+            *headers = prepared.fields.clone();
+            headers.insert(X_REQUEST_ID, about.request_id.clone());
+        } else {
+            self.put(content_type, about, headers);
+        }
+        if prepared.is_none_or(|prepared| prepared.retry_after != self.retry_after)
+            && let Some(seconds) = self.retry_after
+        {
+            headers.insert(RETRY_AFTER, digits_value(seconds));
+        }
+        if let Some(route) = about.on {
+            about.quotas.tell(route, self.outcome == Outcome::Rejected, headers);
+        }
+        if let Some(waited) = self.waited.filter(|_| about.queue_position) {
+            headers.insert(X_QUEUE, queue_value(waited));
+        }
+        if about.close {
+            headers.insert(CONNECTION, const { HeaderValue::from_static("close") });
+        }
+        response
+    }
+
+    /// Puts the fields there that most answers of ours have.
+    fn put(&self, content_type: HeaderValue, about: &About<'_>, headers: &mut HeaderMap) {
         // Room for all of them, and for what the server adds.
         headers.reserve(FIELDS);
         // First, since what is said of this answer is not the route's.
@@ -224,44 +257,61 @@ impl Reply {
         if about.grpc.is_some() {
             grpc::set_status(headers, self.reason, self.retry_after);
         }
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.insert(CACHE_CONTROL, const { HeaderValue::from_static("no-store") });
         headers.insert(X_REASON, HeaderValue::from_static(self.reason));
         headers.insert(X_REQUEST_ID, about.request_id.clone());
         // Where there is no limit to name, that is said: the field is always there.
-        let limit = about.limit.and_then(|limit| HeaderValue::from_str(limit).ok());
-        headers.insert(X_LIMIT, limit.unwrap_or(HeaderValue::from_static("none")));
-        if let Some(seconds) = self.retry_after {
-            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
-        }
-        if let Some(route) = about.on {
-            about.quotas.tell(route, self.outcome == Outcome::Rejected, headers);
-        }
-        if let Some(waited) = self.waited.filter(|_| about.queue_position) {
-            headers.insert(X_QUEUE, queue_value(waited));
-        }
-        if about.close {
-            headers.insert(CONNECTION, HeaderValue::from_static("close"));
-        }
-        response
+        let limit = about.limit.map(|limit| limit.value.clone());
+        headers.insert(X_LIMIT, limit.unwrap_or(const { HeaderValue::from_static("none") }));
     }
 
-    fn render(&self, about: &About<'_>) -> (&'static str, Bytes) {
-        let title = self.status.canonical_reason().unwrap_or("Error");
-        let Reply { reason, detail, .. } = self;
+    /// What rejections like this one have in common, where nobody has a say in what else is in their heads.
+    fn prepared<'a>(&self, about: &About<'a>) -> Option<&'a Prepared> {
+        let usual = self.retry_after.is_some()
+            && self.waited.is_some()
+            && about.form == Form::ProblemJson
+            && about.grpc.is_none();
+        let ours_alone = about.fields.is_empty() && about.reader.is_none();
+        let (limit, reason) = about.limit.zip(self.rejected).filter(|_| usual && ours_alone)?;
+        limit.rejections.like(reason, (self.status, self.detail), || {
+            let mut fields = HeaderMap::new();
+            self.put(PROBLEM_JSON, about, &mut fields);
+            // What is another each time has its place.
+            fields.insert(X_REQUEST_ID, const { HeaderValue::from_static("") });
+            self.retry_after.map(|seconds| fields.insert(RETRY_AFTER, digits_value(seconds)));
+            if about.queue_position {
+                fields.insert(X_QUEUE, const { HeaderValue::from_static("") });
+            }
+            let (start, retry_after) = (self.problem(about).start(), self.retry_after);
+            Prepared { status: self.status, detail: self.detail, retry_after, fields, start }
+        })
+    }
+
+    fn problem<'a>(&'a self, about: &'a About<'_>) -> Problem<'a> {
+        Problem {
+            title: self.title(),
+            status: self.status.as_u16(),
+            detail: self.detail,
+            reason: self.reason,
+            limit: about.limit.map(|limit| &*limit.text),
+            route: about.route,
+            retry_after: self.retry_after,
+            predicted: self.predicted,
+            request_id: about.request_id.to_str().unwrap_or_default(),
+        }
+    }
+
+    fn title(&self) -> &'static str {
+        self.status.canonical_reason().unwrap_or("Error")
+    }
+
+    fn render(&self, about: &About<'_>, prepared: Option<&Prepared>) -> (HeaderValue, Bytes) {
+        let (title, reason, detail) = (self.title(), self.reason, self.detail);
         match about.form {
             Form::ProblemJson => {
-                let problem = Problem {
-                    title,
-                    status: self.status.as_u16(),
-                    detail,
-                    reason,
-                    limit: about.limit,
-                    route: about.route,
-                    retry_after: self.retry_after,
-                    predicted: self.predicted,
-                    request_id: about.request_id.to_str().unwrap_or_default(),
-                };
-                ("application/problem+json", problem.to_json().into())
+                let problem = self.problem(about);
+                let json = prepared.map_or_else(|| problem.to_json(), |prepared| problem.behind(&prepared.start));
+                (PROBLEM_JSON, json.into())
             }
             // Nothing of the request is in here, so there is nothing to escape.
             Form::Html => {
@@ -270,12 +320,17 @@ impl Reply {
                     "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>{status} {title}</title>\
                      <h1>{title}</h1><p>{detail}</p><p><small>{reason}</small></p></html>\n"
                 );
-                ("text/html; charset=utf-8", page.into())
+                (const { HeaderValue::from_static("text/html; charset=utf-8") }, page.into())
             }
-            Form::Text => ("text/plain; charset=utf-8", format!("{title}: {detail} ({reason})\n").into()),
+            Form::Text => {
+                let line = format!("{title}: {detail} ({reason})\n");
+                (const { HeaderValue::from_static("text/plain; charset=utf-8") }, line.into())
+            }
         }
     }
 }
+
+const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
 
 /// As many fields as most answers of ours have.
 const FIELDS: usize = 12;
@@ -283,6 +338,10 @@ const FIELDS: usize = 12;
 /// The value of `x-sluicegate-queue`: the place in line on arrival (1 is next), and the seconds spent there.
 pub(super) fn queue_value(waited: Waited) -> HeaderValue {
     let millis = ((waited.wait.as_micros() + 500) / 1000) as u64;
+    if (waited.position, millis) == (1, 0) {
+        // What everybody is told where there is no queue.
+        return const { HeaderValue::from_static("position=1;wait=0.000") };
+    }
     let mut value = Vec::with_capacity(32);
     value.extend_from_slice(b"position=");
     digits::push(&mut value, waited.position.into());
@@ -293,9 +352,18 @@ pub(super) fn queue_value(waited: Waited) -> HeaderValue {
     HeaderValue::from_maybe_shared(Bytes::from(value)).expect("digits and punctuation")
 }
 
+/// A number of seconds. What is told most is a minute at the most, and takes no memory.
+fn digits_value(number: u64) -> HeaderValue {
+    static SOON: LazyLock<[HeaderValue; 61]> = LazyLock::new(|| std::array::from_fn(HeaderValue::from));
+    usize::try_from(number).ok().and_then(|number| SOON.get(number)).cloned().unwrap_or_else(|| number.into())
+}
+
 /// What lies behind a failure, from the error that is nearest to it to the one at the bottom.
 fn cause(failure: &Failure) -> Option<Box<str>> {
     let behind = std::iter::successors(failure.source(), |error| (*error).source());
     let behind: Vec<_> = behind.map(ToString::to_string).collect();
     (!behind.is_empty()).then(|| behind.join(": ").into())
 }
+
+#[cfg(test)]
+mod tests;

@@ -103,8 +103,10 @@ pub(super) struct ForwardedBody {
 }
 
 impl ForwardedBody {
-    pub(super) fn new(ahead: Option<Box<Ahead>>, rest: Spool<RequestBody>) -> Self {
-        ForwardedBody { ahead: ahead.filter(|ahead| !ahead.is_empty()), rest }
+    /// `None` where all of it has been taken, or there is none: most requests take no room for it.
+    pub(super) fn new(ahead: Option<Box<Ahead>>, rest: Spool<RequestBody>) -> Option<Box<Self>> {
+        let ahead = ahead.filter(|ahead| !ahead.is_empty());
+        (ahead.is_some() || !rest.is_end_stream()).then(|| Box::new(ForwardedBody { ahead, rest }))
     }
 }
 

@@ -13,6 +13,7 @@ use http::HeaderValue;
 use super::adaptive;
 use super::claim::KeyRules;
 use super::connections::Needed;
+use super::names::Names;
 use super::preflight::Preflight;
 use super::recent::Recent;
 use super::registry::{Phase, Registry};
@@ -72,14 +73,6 @@ pub(super) struct Route {
     pub(super) recent: Arc<Recent>,
     /// When it was last said that an endpoint of its upstream can't be reached.
     unreachable: Seldom,
-}
-
-/// What the access log calls it, and what belongs to it.
-#[derive(Debug)]
-pub(super) struct Names {
-    pub(super) route: Arc<str>,
-    pub(super) upstream: Arc<str>,
-    pub(super) limit: Option<Arc<str>>,
 }
 
 impl Shared {
@@ -270,19 +263,21 @@ impl Shared {
         routes.chain([("", self.registry.unrouted())])
     }
 
-    /// How many requests of a phase hold a permit of each limit, by its name.
-    pub fn in_phase(&self, phase: Phase) -> Vec<(&str, u64)> {
-        let counts = self.registry.count(phase);
-        let of_route = |route: &Arc<Route>| counts.get(&route.names.route).copied().unwrap_or_default();
-        let of_limit = |limiter: &Limiter| {
-            let takes = |route: &&Arc<Route>| {
-                let has_own_places = phase == Phase::Upgraded && route.upgrades().is_some();
-                let limits = route.limits.as_ref().map_or(&[][..], Limits::limiters);
-                !has_own_places && limits.iter().any(|taken| taken.name() == limiter.name())
-            };
-            self.all_routes.iter().filter(takes).map(of_route).sum()
-        };
-        self.limiters.iter().map(|limiter| (limiter.name(), of_limit(limiter))).collect()
+    /// How many requests of each of these phases hold a permit of each limit, by its name.
+    pub fn in_phases<const N: usize>(&self, phases: [Phase; N]) -> Vec<(&str, [u64; N])> {
+        let counts = self.registry.count(phases);
+        let mut limits: Vec<_> = self.limiters.iter().map(|limiter| (limiter.name(), [0; N])).collect();
+        for route in &self.all_routes {
+            let Some(of_route) = counts.get(&route.names.route) else { continue };
+            let taken = route.limits.as_ref().map_or(&[][..], Limits::limiters);
+            for (_, of_limit) in limits.iter_mut().filter(|(name, _)| taken.iter().any(|taken| taken.name() == *name)) {
+                for ((phase, sum), count) in phases.iter().zip(of_limit).zip(of_route) {
+                    // Upgraded connections may have places of their own.
+                    *sum += if *phase == Phase::Upgraded && route.upgrades().is_some() { 0 } else { *count };
+                }
+            }
+        }
+        limits
     }
 
     /// Those that are under way. One registry for all plans.
@@ -310,11 +305,6 @@ impl Shared {
         let upstream = self.upstreams.iter().find(|other| other.settings().name == upstream);
         upstream.is_some_and(|upstream| upstream.drain(endpoint, by))
     }
-
-    /// Ends every wait with the reason `draining`. Returns how many there were.
-    pub fn close_limits(&self) -> u32 {
-        self.limiters.iter().chain(&self.retired).map(Limiter::close).sum()
-    }
 }
 
 impl Route {
@@ -338,11 +328,7 @@ impl Route {
             Upgrade::Separate(places) => Some(Limiter::new(upgrade_settings(&settings.name, places))),
             Upgrade::Count | Upgrade::Deny => None,
         });
-        let names = Names {
-            route: settings.name.as_str().into(),
-            upstream: upstream.settings().name.as_str().into(),
-            limit: limits.as_ref().map(|limits| limits.name().into()),
-        };
+        let names = Names::new(&settings.name, &upstream.settings().name, limits.as_ref());
         Route {
             settings,
             limits,

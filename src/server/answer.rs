@@ -25,9 +25,9 @@ pub(super) struct Answering {
     worker: Arc<Worker>,
 }
 
-#[allow(clippy::large_enum_variant, reason = "the large one is what most requests are")]
 enum Answer {
-    AtOnce(Option<Response<Body>>),
+    /// Boxed, since few requests are answered so.
+    AtOnce(Option<Box<Response<Body>>>),
     Handled(Passage),
 }
 
@@ -40,12 +40,12 @@ impl Answering {
     ) -> Self {
         let exchange = InExchange(signals.clone());
         let answer = match signals.take_refusal() {
-            Some(refusal) => Answer::AtOnce(Some(worker.proxy.refuse(client, refusal))),
+            Some(refusal) => Answer::AtOnce(Some(Box::new(worker.proxy.refuse(client, refusal)))),
             None => {
-                let request = request.map(|body| RequestBody::http1(body).at_most(worker.settings.max_body));
-                match worker.answer_at_once(client, &request) {
-                    Some(response) => Answer::AtOnce(Some(response)),
-                    None => Answer::Handled(worker.proxy.handle(client, request)),
+                let mut request = Some(request.map(|body| RequestBody::http1(body).at_most(worker.settings.max_body)));
+                match request.as_ref().and_then(|request| worker.answer_at_once(client, request)) {
+                    Some(response) => Answer::AtOnce(Some(Box::new(response))),
+                    None => Answer::Handled(worker.proxy.handle(client, &mut request)),
                 }
             }
         };
@@ -59,7 +59,7 @@ impl Future for Answering {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
         let mut response = match &mut this.answer {
-            Answer::AtOnce(response) => response.take().expect("polled after completion"),
+            Answer::AtOnce(response) => *response.take().expect("polled after completion"),
             Answer::Handled(passage) => ready!(Pin::new(passage).poll(cx)),
         };
         let exchange = this.exchange.take().expect("polled after completion");

@@ -325,8 +325,7 @@ impl Connection {
 
 /// Reads and drops the rest of a request's body. True if the connection can go on behind it.
 async fn discard(wire: &mut Wire) -> bool {
-    let mut most = DISCARD;
-    timeout(LINGER, poll_fn(|cx| wire.poll_discard(cx, &mut most))).await.unwrap_or(false)
+    timeout(LINGER, poll_fn(|cx| wire.poll_discard(cx, DISCARD))).await.unwrap_or(false)
 }
 
 /// Closes for writing, and reads and drops for a while: a close over unread bytes would be a reset, and the client might

@@ -124,6 +124,7 @@ impl Control {
             let turned_away = in_force.load().close_limits();
             self.lost.fetch_add(turned_away as usize, Relaxed);
             let _ = timeout_at(Instant::now() + LAST_WORDS, self.quiet()).await;
+            in_force.load().cut();
             self.enter(Stage::Cut);
             let _ = timeout_at(Instant::now() + LAST_BREATH, self.quiet()).await;
         }

@@ -88,7 +88,7 @@ impl Socket {
         }
     }
 
-    /// The same of what is below TLS, before its [`handshake`](Socket::handshake).
+    /// The same of what is below TLS, before its [`handshake`](Socket::handshake) and after its end.
     pub(crate) fn poll_read_raw(&self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<usize>> {
         let stream = &self.0.stream;
         loop {

@@ -9,10 +9,11 @@ use std::future::poll_fn;
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 
+use super::connection::Connection;
 use super::exchange::{Exchange, OnClientGone};
 
 /// Ends `exchange` on a task of its own, as its [`Ending`](super::Ending) says. Never blocks; meant for `Drop`.
-pub(super) fn abandon<B, H>(mut exchange: Exchange<B, H>)
+pub(super) fn abandon<B, H>(mut exchange: Box<Exchange<B, H>>)
 where
     B: Send + 'static,
     H: Send + 'static,
@@ -44,9 +45,24 @@ where
     });
 }
 
+/// Ends an exchange whose answer is no HTTP. Where that would end, nobody can tell: its one end is that of its connection.
+/// So the upstream is told even where it may finish, or one that keeps its connections would be waited for in vain. A stream
+/// has an end of its own, whatever is on it.
+pub(super) fn abandon_fault<B, H>(mut exchange: Box<Exchange<B, H>>)
+where
+    B: Send + 'static,
+    H: Send + 'static,
+{
+    let ending = &mut exchange.ending.on_client_gone;
+    if matches!((&exchange.connection, &ending), (Connection::Http1(_), OnClientGone::Finish)) {
+        *ending = OnClientGone::Abort;
+    }
+    abandon(exchange);
+}
+
 /// Waits, on a task of its own, for the end of an answer of which nothing more is to come but that. The client has all of
 /// it; the upstream may still be at work, until it says that it has ended, or for `abort_grace`.
-pub(super) fn see_out<B, H>(mut exchange: Exchange<B, H>)
+pub(super) fn see_out<B, H>(mut exchange: Box<Exchange<B, H>>)
 where
     B: Send + 'static,
     H: Send + 'static,

@@ -11,11 +11,12 @@ use http::{Response, StatusCode};
 use http_body::Body;
 use tokio::time::Instant;
 
-use super::abandon::abandon;
+use super::abandon::{abandon, abandon_fault};
 use super::eject::Eject;
 use super::error::{BoxError, Failure};
 use super::exchange::Exchange;
 use super::http1;
+use super::settings::Settings;
 use super::source::Source;
 
 /// Why there is no head.
@@ -39,11 +40,11 @@ impl<B> Unanswered<B> {
 }
 
 /// Resolves to the head, with the exchange that goes on behind it. Dropped before that, it abandons the exchange.
-pub(super) struct AwaitHead<B: Send + 'static, H: Send + 'static> {
+pub(super) struct AwaitHead<'s, B: Send + 'static, H: Send + 'static> {
     /// Present until it resolves.
-    exchange: Option<Exchange<B, H>>,
+    exchange: Option<Box<Exchange<B, H>>>,
     patience: Patience,
-    eject: Option<Eject>,
+    settings: &'s Settings,
     sent: Instant,
 }
 
@@ -56,13 +57,14 @@ pub(super) enum HeadFailed<B, H> {
 }
 
 /// A head with the exchange that goes on behind it.
-type Begun<B, H> = (Response<()>, Exchange<B, H>);
+pub(super) type Begun<B, H> = (Response<()>, Box<Exchange<B, H>>);
 
-impl<B: Send + 'static, H: Send + 'static> AwaitHead<B, H> {
-    pub(super) fn new(mut exchange: Exchange<B, H>, response_timeout: Duration, eject: Option<Eject>) -> Self {
+impl<'s, B: Send + 'static, H: Send + 'static> AwaitHead<'s, B, H> {
+    /// The request is sent at this moment.
+    pub(super) fn new(mut exchange: Box<Exchange<B, H>>, settings: &'s Settings, sent: Instant) -> Self {
         exchange.connection.timer().set(None);
-        let patience = Patience { timeout: response_timeout, progress_seen: None };
-        AwaitHead { exchange: Some(exchange), patience, eject, sent: Instant::now() }
+        let patience = Patience { progress_seen: None };
+        AwaitHead { exchange: Some(exchange), patience, settings, sent }
     }
 
     fn abandon(&mut self) {
@@ -72,7 +74,7 @@ impl<B: Send + 'static, H: Send + 'static> AwaitHead<B, H> {
     }
 }
 
-impl<B, H> Future for AwaitHead<B, H>
+impl<B, H> Future for AwaitHead<'_, B, H>
 where
     B: Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<BoxError>,
@@ -86,7 +88,7 @@ where
         match exchange.connection.poll_head(cx) {
             Poll::Ready(result) => {
                 let exchange = this.exchange.take().expect("the exchange is present until it resolves");
-                return Poll::Ready(settle(result, exchange, this.eject, this.sent.elapsed()));
+                return Poll::Ready(settle(result, exchange, this.settings.eject, this.sent.elapsed()));
             }
             Poll::Pending => {}
         }
@@ -97,7 +99,7 @@ where
                 return Poll::Ready(Err(HeadFailed::Abandoned(Failure::RequestBody(error))));
             }
         }
-        if this.patience.poll_over(this.sent, exchange, cx).is_ready() {
+        if this.patience.poll_over(this.settings.response_timeout, this.sent, exchange, cx).is_ready() {
             exchange.seat.erred();
             this.abandon();
             return Poll::Ready(Err(HeadFailed::Abandoned(Failure::Timeout)));
@@ -106,7 +108,7 @@ where
     }
 }
 
-impl<B: Send + 'static, H: Send + 'static> Drop for AwaitHead<B, H> {
+impl<B: Send + 'static, H: Send + 'static> Drop for AwaitHead<'_, B, H> {
     fn drop(&mut self) {
         self.abandon();
     }
@@ -135,7 +137,7 @@ fn is_acceptable(response: &Response<()>, upgrade: bool) -> bool {
 
 fn settle<B: Send + 'static, H: Send + 'static>(
     result: Result<Response<()>, Unanswered<B>>,
-    mut exchange: Exchange<B, H>,
+    mut exchange: Box<Exchange<B, H>>,
     eject: Option<Eject>,
     time: Duration,
 ) -> Result<Begun<B, H>, HeadFailed<B, H>> {
@@ -147,7 +149,7 @@ fn settle<B: Send + 'static, H: Send + 'static>(
         Ok(response) if !is_acceptable(&response, exchange.upgrade && exchange.is_upload_complete()) => {
             exchange.seat.erred();
             // What we do not pass on, the upstream may still be working on.
-            abandon(exchange);
+            abandon_fault(exchange);
             Err(HeadFailed::Abandoned(Failure::Protocol(None)))
         }
         Ok(response) => Ok((response, exchange)),
@@ -162,7 +164,7 @@ fn settle<B: Send + 'static, H: Send + 'static>(
             match unanswered {
                 // It has sent what is no head, and may be working all the same.
                 Unanswered::Ended(failure) if exchange.connection.stands_behind(&failure) => {
-                    abandon(exchange);
+                    abandon_fault(exchange);
                     return Err(HeadFailed::Abandoned(failure));
                 }
                 _ => exchange.stop(),
@@ -175,13 +177,18 @@ fn settle<B: Send + 'static, H: Send + 'static>(
 /// How long we wait: `timeout` from the last byte of the request sent, and while it is being sent, `timeout` in which
 /// the upstream takes nothing of what there is.
 struct Patience {
-    timeout: Duration,
     /// The upload's progress when the timer was last set; `None` once it is complete.
     progress_seen: Option<u32>,
 }
 
 impl Patience {
-    fn poll_over<B, H>(&mut self, begun: Instant, exchange: &mut Exchange<B, H>, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll_over<B, H>(
+        &mut self,
+        timeout: Duration,
+        begun: Instant,
+        exchange: &mut Exchange<B, H>,
+        cx: &mut Context<'_>,
+    ) -> Poll<()> {
         let Exchange { connection, upload, .. } = exchange;
         let timer = connection.timer();
         loop {
@@ -191,7 +198,7 @@ impl Patience {
             if !timer.is_set() || has_ended {
                 // What has no body has ended with its beginning, and the clock need not be read for it.
                 let since = if upload.is_none() { begun } else { Instant::now() };
-                timer.set(since.checked_add(self.timeout));
+                timer.set(since.checked_add(timeout));
                 self.progress_seen = progress;
             }
             std::task::ready!(timer.poll(cx));

@@ -56,14 +56,16 @@ impl<B, H> Exchange<B, H> {
     }
 
     /// The response has ended. The connection is used again unless the upload has not ended with it.
-    pub(super) fn finish(mut self) -> H {
+    #[allow(clippy::boxed_local, reason = "only what is used again is moved out of the box")]
+    pub(super) fn finish(mut self: Box<Self>) -> H {
         if self.is_upload_complete() {
-            self.connection.give_back(&self.seat);
-        } else {
-            // The answer is complete, and nothing else of it can be lost. What the upstream does not read would stand
-            // before an orderly end for as long as it likes.
-            self.reset();
+            let Exchange { connection, seat, held, .. } = *self;
+            connection.give_back(&seat);
+            return held;
         }
+        // The answer is complete, and nothing else of it can be lost. What the upstream does not read would stand
+        // before an orderly end for as long as it likes.
+        self.reset();
         self.held
     }
 

@@ -1,34 +1,30 @@
 //! Sending a request and waiting for the head of its response.
 
-use std::future::poll_fn;
 use std::io;
 use std::num::NonZeroU32;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::Poll;
 
 use bytes::Bytes;
-use http::header::{HOST, HeaderValue, UPGRADE};
+use http::header::UPGRADE;
 use http::request::Parts;
-use http::uri::{Authority, Scheme};
-use http::{Method, Response, StatusCode, Uri};
+use http::{Method, Response};
 use http_body::Body;
+use tokio::time::Instant;
 
 use super::again::Again;
-use super::await_head::{AwaitHead, HeadFailed, Unanswered};
-use super::connection::Connection;
+use super::attempt::Outgoing;
+use super::await_head::{HeadFailed, Unanswered};
 use super::endpoint::{EndpointStatus, Seat};
 use super::error::{BoxError, Failure};
-use super::exchange::{Ending, Exchange};
-use super::http1::{self, UpgradedIo};
-use super::http2::{self, Lease, NoLease, Pump};
+use super::exchange::Ending;
+use super::http1::UpgradedIo;
+use super::http2::NoLease;
 use super::kept::Kept;
 use super::members::Members;
 use super::ready::{Ready, Wanted};
 use super::response_body::ResponseBody;
-use super::settings::{HostHeader, Protocol, Settings};
-use super::source::{Shared, Source};
-use super::upload::Progress;
+use super::settings::Settings;
+use super::source::Source;
 
 /// An upstream and its endpoints.
 #[derive(Debug)]
@@ -69,16 +65,13 @@ pub enum Step<'a> {
 
 pub(super) type Told<'a> = dyn FnMut(Step<'_>) + Send + 'a;
 
-/// A request that is on its way.
-type Sent<B> = (Connection<B>, Option<Arc<Progress>>);
-
 /// What came of a request.
 #[derive(Debug)]
 pub enum Answer<B: Send + 'static, H: Send + 'static> {
     /// A response.
     Response(Response<ResponseBody<B, H>>),
-    /// Another protocol, where the request asked for one.
-    Upgraded(Upgraded<H>),
+    /// Another protocol, where the request asked for one. Boxed: it is rare, and the larger one.
+    Upgraded(Box<Upgraded<H>>),
 }
 
 /// A connection that has become something else.
@@ -157,6 +150,7 @@ impl Upstream {
 
     /// Sends a request, and holds `held` until the exchange has ended. `told` hears which endpoint it goes to,
     /// each time that it is sent, whether it had to wait for room, and whether it took a new connection or found none.
+    /// A `body` that has ended already is none.
     ///
     /// Its head is sent as it is, its fields ready for the upstream: its target in origin form, or with `h2c` in
     /// absolute form. With TLS it is a request of HTTP/1.1 whose `Host` a URL can have, and becomes one of HTTP/2 where the
@@ -172,7 +166,7 @@ impl Upstream {
         &self,
         how: How,
         mut head: Box<Parts>,
-        body: B,
+        body: Option<B>,
         mut held: H,
         mut told: impl FnMut(Step<'_>) + Send,
     ) -> Result<Answer<B, H>, Failure>
@@ -183,7 +177,7 @@ impl Upstream {
     {
         let How { worker, ending, slot } = how;
         let idempotent = head.method.is_idempotent();
-        let mut body = (!body.is_end_stream()).then(|| Source::new(body));
+        let mut body = body.filter(|body| !body.is_end_stream()).map(Source::new);
         let bodiless = body.is_none();
         let mut again = Again::new(self.settings.retries);
         self.kept.budget.earn(worker);
@@ -192,20 +186,26 @@ impl Upstream {
             let upgrades = head.headers.contains_key(UPGRADE);
             let seat = self.members.seat(self.settings.balance, &again.tried, slot).ok_or(Failure::NoEndpoint)?;
             told(Step::To(seat.endpoint()));
-            let ready = match seat
-                .ready(
-                    Wanted {
-                        settings: &self.settings,
-                        room: &self.kept.room,
-                        worker,
-                        idempotent,
-                        upgrades,
-                        fresh: again.fresh,
-                    },
-                    &mut told,
-                )
-                .await
-            {
+            let wanted = Wanted {
+                settings: &self.settings,
+                room: &self.kept.room,
+                worker,
+                idempotent,
+                upgrades,
+                fresh: again.fresh,
+            };
+            // One look at the clock is for all where nothing has to be waited for.
+            let mut now = Instant::now();
+            let ready = match seat.idle(&wanted, now) {
+                Some(connection) => Ok(Ready::Http1(connection)),
+                // Boxed, as is all that is seldom needed: the future of every request has room for it.
+                None => {
+                    let ready = Box::pin(seat.ready(wanted, &mut told)).await;
+                    now = Instant::now();
+                    ready
+                }
+            };
+            let ready = match ready {
                 Ok(ready) => ready,
                 // Nothing was sent, and another endpoint may be reached.
                 Err(NoLease { failure, news }) => {
@@ -246,7 +246,17 @@ impl Upstream {
             let resend = retry && reused && idempotent && bodiless;
             let spare = (retry && ready.takes_the_head()).then(|| head.clone());
             let member = (retry && self.members.are_several()).then(|| seat.member().clone());
-            let failed = match self.exchange((seat, ready), head, body, ending, held, again.times()).await {
+            let head_only = head.method == Method::HEAD;
+            let outgoing = Outgoing { head, body, upgrade: upgrades, ending };
+            let begun = match ready {
+                Ready::Http1(connection) => Ok(self.begin((seat, connection), now, outgoing, held)),
+                Ready::Http2(lease) => Box::pin(self.begin_stream((seat, lease), outgoing, held)).await,
+            };
+            let begun = match begun {
+                Ok(sent) => sent.await,
+                Err(unsent) => Err(unsent),
+            };
+            let failed = match begun.and_then(|begun| self.answer(begun, head_only, again.times())) {
                 Ok(answer) => return Ok(answer),
                 Err(HeadFailed::Abandoned(failure)) => return Err(failure),
                 Err(HeadFailed::Unanswered(unanswered, again)) => {
@@ -280,121 +290,4 @@ impl Upstream {
             self.kept.budget.sent_again();
         }
     }
-
-    /// One attempt, on one connection.
-    async fn exchange<B, H>(
-        &self,
-        (seat, ready): (Seat, Ready),
-        mut head: Box<Parts>,
-        body: Option<Source<B>>,
-        ending: Ending,
-        held: H,
-        retried: u32,
-    ) -> Result<Answer<B, H>, HeadFailed<B, H>>
-    where
-        B: Body<Data = Bytes> + Send + Unpin + 'static,
-        B::Error: Into<BoxError>,
-        H: Send + Unpin + 'static,
-    {
-        if self.settings.host == HostHeader::Upstream && self.settings.endpoints.len() > 1 {
-            name_host(&mut head, &seat.member().authority);
-        }
-        let upgrade = head.headers.contains_key(UPGRADE);
-        let head_only = head.method == Method::HEAD;
-        let (connection, upload) = match ready {
-            Ready::Http1(connection) => {
-                let (exchange, upload) = http1::Exchange::new(connection, head, body);
-                (Connection::Http1(exchange), upload)
-            }
-            Ready::Http2(lease) => match Box::pin(self.begin_stream(lease, *head, body)).await {
-                Ok(sent) => sent,
-                Err(unsent) => return Err(HeadFailed::Unanswered(Box::new(unsent), held)),
-            },
-        };
-        let faults = self.kept.faults.clone();
-        let exchange = Exchange { connection, upload, ending, upgrade, faults, seat, held };
-        let (response, mut exchange) =
-            AwaitHead::new(exchange, self.settings.response_timeout, self.settings.eject).await?;
-        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-            let Exchange { connection, seat, held, .. } = exchange;
-            let Some(io) = connection.into_upgraded() else {
-                return Err(HeadFailed::Abandoned(Failure::Protocol(None)));
-            };
-            return Ok(Answer::Upgraded(Upgraded { head: response, io, seat, held }));
-        }
-        if let Connection::Http1(exchange) = &mut exchange.connection
-            && !exchange.reused()
-            && self.settings.idle_timeout.is_none()
-        {
-            exchange.connection().learn_idle_timeout(response.headers());
-        }
-        if let Some(most) = self.settings.respect_retry_after {
-            exchange.seat.heed(most, response.status(), response.headers());
-        }
-        let idle_timeout = self.settings.read_idle_timeout;
-        // RFC 9110 §6.4.1. Over HTTP/2 the end of such an answer may come in a frame of its own.
-        let bodiless = head_only || matches!(response.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
-        Ok(Answer::Response(response.map(|()| {
-            if bodiless {
-                ResponseBody::none(exchange, retried)
-            } else {
-                ResponseBody::new(exchange, idle_timeout, retried)
-            }
-        })))
-    }
-
-    /// Opens a stream, and sends what there is of the body at once; a task sends the rest.
-    async fn begin_stream<B>(
-        &self,
-        lease: Lease,
-        mut parts: Parts,
-        body: Option<Source<B>>,
-    ) -> Result<Sent<B>, Unanswered<B>>
-    where
-        B: Body<Data = Bytes> + Send + Unpin + 'static,
-        B::Error: Into<BoxError>,
-    {
-        if self.settings.protocol == Protocol::Tls {
-            parts = match http2::from_http1(parts, &Scheme::HTTPS) {
-                Ok(parts) => parts,
-                Err(failure) => return Err(Unanswered::Ended(failure)),
-            };
-        }
-        begin_stream(lease, parts, body).await
-    }
-}
-
-/// Opens a stream, and sends what there is of the body at once; a task sends the rest.
-async fn begin_stream<B>(lease: Lease, parts: Parts, body: Option<Source<B>>) -> Result<Sent<B>, Unanswered<B>>
-where
-    B: Body<Data = Bytes> + Send + Unpin + 'static,
-    B::Error: Into<BoxError>,
-{
-    let begun = match http2::begin(lease, parts, body.is_none()) {
-        Ok(begun) => begun,
-        Err(failure) => return Err(Unanswered::Unprocessed { parts: None, body, failure, refused: false }),
-    };
-    let mut progress = None;
-    let source = body.map(Shared::new);
-    if let Some(source) = &source {
-        let upload = Arc::<Progress>::default();
-        let mut pump = Pump::new(source.clone(), &begun.stream, upload.clone());
-        progress = Some(upload);
-        if poll_fn(|cx| Poll::Ready(Pin::new(&mut pump).poll(cx))).await.is_pending() {
-            tokio::spawn(pump);
-        }
-    }
-    let head = begun.response.head(source);
-    Ok((Connection::Http2(http2::Exchange::new(begun.stream, head)), progress))
-}
-
-/// Has the upstream see its endpoint's own name for its host.
-fn name_host(parts: &mut Parts, authority: &HeaderValue) {
-    if parts.uri.authority().is_none() {
-        parts.headers.insert(HOST, authority.clone());
-        return;
-    }
-    let mut uri = std::mem::take(&mut parts.uri).into_parts();
-    uri.authority = Some(Authority::try_from(authority.as_bytes()).expect("a host and port"));
-    parts.uri = Uri::from_parts(uri).expect("one authority is as good as another");
 }

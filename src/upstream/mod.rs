@@ -8,6 +8,7 @@
 
 mod abandon;
 mod again;
+mod attempt;
 mod await_head;
 mod balance;
 mod budget;

@@ -38,7 +38,11 @@ impl Pools {
     /// An idle connection, if there is one that can be used. One of another worker's has this worker's runtime wake whoever
     /// waits for it from now on.
     pub(super) fn take(&self, worker: usize, idempotent: bool) -> Option<Box<Connection>> {
-        let now = Instant::now();
+        self.take_at(Instant::now(), worker, idempotent)
+    }
+
+    /// The same at this moment, which is now.
+    pub(super) fn take_at(&self, now: Instant, worker: usize, idempotent: bool) -> Option<Box<Connection>> {
         let workers = self.workers.len();
         (0..workers).find_map(|step| {
             let from = (worker + step) % workers;

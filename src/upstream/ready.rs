@@ -1,5 +1,7 @@
 //! Finding a connection for a request: one that is there, a new one, or one that it has to wait for.
 
+use tokio::time::Instant;
+
 use super::connect::connect;
 use super::endpoint::{Connections, Seat};
 use super::error::Failure;
@@ -38,6 +40,17 @@ enum Found {
 }
 
 impl Seat {
+    /// A connection of HTTP/1.1 that is there, where it is certain that the request can have it: nearly always.
+    #[inline]
+    pub(super) fn idle(&self, wanted: &Wanted<'_>, now: Instant) -> Option<Box<http1::Connection>> {
+        match &*self.member().connections {
+            Connections::Http1(pools) if !wanted.room.is_crowded() && !wanted.fresh => {
+                pools.take_at(now, wanted.worker, wanted.idempotent)
+            }
+            _ => None,
+        }
+    }
+
     /// A connection that is ready: one that is there, else a new one. Where there may be no more, it waits for one, at most
     /// for `connect_timeout`, as HAProxy does, and `told` hears of it; then a new one may still have to be made.
     ///

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::Instant;
 
-use super::abandon::{abandon, see_out};
+use super::abandon::{abandon, abandon_fault, see_out};
 use super::error::{BoxError, Failure};
 use super::exchange::Exchange;
 
@@ -16,14 +16,14 @@ use super::exchange::Exchange;
 #[derive(Debug)]
 pub struct ResponseBody<B: Send + 'static, H: Send + 'static> {
     /// Present until the end.
-    exchange: Option<Exchange<B, H>>,
+    exchange: Option<Box<Exchange<B, H>>>,
     idle_timeout: Duration,
     reused: bool,
     retries: u32,
 }
 
 impl<B: Send + 'static, H: Send + 'static> ResponseBody<B, H> {
-    pub(super) fn new(mut exchange: Exchange<B, H>, idle_timeout: Duration, retries: u32) -> Self {
+    pub(super) fn new(mut exchange: Box<Exchange<B, H>>, idle_timeout: Duration, retries: u32) -> Self {
         let reused = exchange.connection.reused();
         if exchange.connection.is_end_stream() {
             drop(exchange.finish());
@@ -35,7 +35,7 @@ impl<B: Send + 'static, H: Send + 'static> ResponseBody<B, H> {
 
     /// The body of an answer that can have none. Where the upstream has not said yet that it has ended, a task of its own
     /// waits for that, since the client will not.
-    pub(super) fn none(exchange: Exchange<B, H>, retries: u32) -> Self {
+    pub(super) fn none(exchange: Box<Exchange<B, H>>, retries: u32) -> Self {
         let reused = exchange.connection.reused();
         if exchange.connection.is_end_stream() {
             drop(exchange.finish());
@@ -122,7 +122,7 @@ where
             Poll::Ready(Some(Err(failure))) => {
                 exchange.faults.count(&failure);
                 if exchange.connection.stands_behind(&failure) {
-                    this.abandon();
+                    this.exchange.take().into_iter().for_each(abandon_fault);
                 } else if let Some(mut exchange) = this.exchange.take() {
                     // The connection or the stream is gone, and the exchange with it.
                     exchange.stop();

@@ -124,18 +124,37 @@ fn the_bounds_hold_whatever_is_seen() {
     assert!(limits.contains(&12) && limits.contains(&40));
 }
 
-/// Twenty places of 40 ms, of which eight are left after 20 s; more at a time do less, as the square. Clients leave after a
-/// second, and what they have left is worked on with its permit given back.
-#[test]
-fn a_steep_knee_is_kept_under_overload_and_found_again_when_capacity_falls() {
-    let mut setup = Setup { capacity: vec![(0.0, 20.0), (20.0, 8.0)], ends: 35.0, ..plain(1.0) };
+/// Twenty places of 40 ms; more at a time do less, as the square. Clients leave after a second, and what they have left is
+/// worked on with its permit given back.
+fn sharp(per_second: f64, seconds: f64) -> Setup {
+    let mut setup = Setup { capacity: vec![(0.0, 20.0)], ends: seconds, ..plain(1.0) };
     (setup.crowding, setup.queue_timeout, setup.forgets) = (Crowding::Square, 0.1, true);
     setup.classes[0].work = Draw::LogNormal { mean: 0.04, sigma: 0.5 };
     setup.classes[0].patience = 1.0;
-    setup.classes[0].per_second = vec![(0.0, 1000.0)];
-    let outcomes: Vec<Outcome> = (1..=4).map(|seed| run(&Setup { seed, ..setup.clone() }, &mut knee(seed))).collect();
-    assert!(goodput(&outcomes, 5.0, 20.0) >= 90.0);
-    assert!(goodput(&outcomes, 20.0, 35.0) >= 84.0);
+    setup.classes[0].per_second = vec![(0.0, per_second)];
+    setup
+}
+
+fn knees(setup: &Setup) -> Vec<Outcome> {
+    (1..=4).map(|seed| run(&Setup { seed, ..setup.clone() }, &mut knee(seed))).collect()
+}
+
+#[test]
+fn a_sharp_knee_is_kept_under_overload_and_found_again_when_capacity_falls() {
+    let setup = Setup { capacity: vec![(0.0, 20.0), (20.0, 8.0)], ..sharp(1000.0, 35.0) };
+    let outcomes = knees(&setup);
+    assert!(goodput(&outcomes, 5.0, 20.0) >= 95.0);
+    assert!(goodput(&outcomes, 20.0, 35.0) >= 88.0);
+}
+
+/// One place too many costs twice what one too few does, and times say little about either.
+#[test]
+fn nothing_leads_past_a_sharp_knee_where_as_many_come_as_it_can_do() {
+    let outcomes = knees(&sharp(500.0, 40.0));
+    assert!(goodput(&outcomes, 5.0, 40.0) >= 95.0);
+    let limit = outcomes.iter().map(|outcome| outcome.limit(5.0, 40.0)).sum::<f64>() / 4.0;
+    println!("limit {limit:.1}");
+    assert!((18.5..20.5).contains(&limit));
 }
 
 /// Its answers that say so come at once, so that requests never fill a limit that is too high.

@@ -1,5 +1,7 @@
 //! What the lines of the access log say, and which of them there are.
 
+use std::io::{BufRead, BufReader};
+
 use serde_json::json;
 
 use crate::support::stdout::{Screen, Stdout};
@@ -44,9 +46,13 @@ async fn a_storm_of_rejections_leaves_so_many_lines_a_second_and_the_rest_is_cou
     let gate = Sluicegate::with_limit(1).queue(0).server(&table).admin().in_front_of(&upstream).await;
     let mut holder = gate.get("/holder").await;
     let call = soon("the holder", upstream.next()).await;
-    for _ in 0..3 {
+    for _ in 0..2 {
         gate.get("/rejected").await.answer().await.expect(503, "no_permit");
     }
+    // What anybody can cause at no cost is a storm, too.
+    let mut refused = gate.client().await;
+    refused.send("GET /rejected HTTP/1.1\r\n\r\n").await;
+    refused.answer().await.expect(400, "bad_request");
     call.respond(200, "").await;
     assert_eq!(holder.answer().await.status, 200);
     log.about("/holder", 1).await;
@@ -134,6 +140,24 @@ async fn a_log_that_nobody_reads_delays_no_request_and_no_end() {
     }
     client.get("/after").await;
     assert_eq!(client.answer().await.status, 200);
+    gate.terminate();
+    assert_eq!(gate.exit_code().await, Some(0));
+}
+
+#[tokio::test]
+async fn a_reload_onto_a_pipe_that_nobody_reads_is_refused_and_holds_nobody_up() {
+    let upstream = Upstream::that(|call| call.respond(200, "")).await;
+    let pipe = AccessLog::pipe("pipe");
+    let text = |server: &str| Sluicegate::with_limit(1).server(server).text(&upstream.url());
+    let mut gate = Sluicegate::configured(&text("")).await;
+    gate.reload(&text(&pipe.table())).await;
+    assert!(gate.stderr().contains("pipe that nobody reads"), "{}", gate.stderr());
+    assert!(gate.stderr().contains("stays in force"), "{}", gate.stderr());
+    let reader = pipe.reader();
+    gate.reload(&text(&pipe.table())).await;
+    assert_eq!(gate.get("/piped").await.answer().await.status, 200);
+    let line = tokio::task::spawn_blocking(|| BufReader::new(reader).lines().next().unwrap().unwrap());
+    assert!(soon("the line", line).await.unwrap().contains("\"path\":\"/piped\""));
     gate.terminate();
     assert_eq!(gate.exit_code().await, Some(0));
 }

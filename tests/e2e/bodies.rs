@@ -186,6 +186,37 @@ async fn a_rejected_client_is_never_told_to_continue() {
     let answer = client.answer().await;
     answer.expect(503, "no_permit");
     assert!(answer.interim.is_empty());
+    // It may leave the body out or send it: nobody could tell what comes next from the body.
+    assert!(answer.closes(), "{:?}", answer.head);
+    client.expect_closed().await;
+}
+
+#[tokio::test]
+async fn a_rejected_chunked_body_costs_the_connection_by_its_size_and_not_by_when_it_came() {
+    let mut upstream = Upstream::start().await;
+    let gate = Sluicegate::with_limit(1).queue(0).in_front_of(&upstream).await;
+    let _holder = gate.get("/holder").await;
+    let _call = soon("the holder's request", upstream.next()).await;
+    let head = head_of("POST", "/", &["Transfer-Encoding: chunked"]);
+    // 64 KiB with its framing, and a little more; a part of it, and none of it, behind the answer.
+    for (chunks, is_kept) in [(64, true), (65, false)] {
+        let chunk = format!("3f8\r\n{}\r\n", "x".repeat(0x3f8));
+        let body = chunk.repeat(chunks) + "0\r\n\r\n";
+        assert_eq!(body.len() <= 64 << 10, is_kept);
+        for ahead in [body.len(), 8000, 0] {
+            let mut client = gate.client().await;
+            client.send_request("POST", head.clone() + &body[..ahead]).await;
+            client.answer().await.expect(503, "no_permit");
+            // It may have closed by now.
+            let _ = client.try_send(&body[ahead..]).await;
+            if is_kept {
+                client.get("/next").await;
+                client.answer().await.expect(503, "no_permit");
+            } else {
+                client.expect_closed().await;
+            }
+        }
+    }
 }
 
 #[tokio::test]

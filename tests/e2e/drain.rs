@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::support::client::head_of;
-use crate::support::{Client, Sluicegate, Upstream, nothing_comes, soon, until};
+use crate::support::{AccessLog, Client, Sluicegate, Upstream, nothing_comes, soon, until};
 
 #[tokio::test]
 async fn a_drain_loses_no_request_in_flight_or_queued() {
@@ -140,7 +140,9 @@ async fn until_drain_delay_is_over_nothing_changes() {
 #[tokio::test]
 async fn at_drain_timeout_waiters_get_draining_and_heads_are_cut_and_the_exit_is_1() {
     let mut upstream = Upstream::start().await;
-    let gate = Sluicegate::with_limit(1).queue(1).server("drain_timeout = \"800ms\"").in_front_of(&upstream).await;
+    let log = AccessLog::new("drain-cut-head");
+    let server = format!("drain_timeout = \"800ms\"\n{}", log.table());
+    let gate = Sluicegate::with_limit(1).queue(1).server(&server).in_front_of(&upstream).await;
     let mut running = gate.get("/never-ends").await;
     let _call = soon("the request", upstream.next()).await;
     let mut waiter = gate.waiting("/waits").await;
@@ -157,12 +159,15 @@ async fn at_drain_timeout_waiters_get_draining_and_heads_are_cut_and_the_exit_is
     let took = start.elapsed();
     assert!(took >= Duration::from_millis(750) && took < Duration::from_secs(4), "{took:?}");
     assert!(nothing_comes(upstream.next()).await, "the waiter never reached the upstream");
+    was_cut(&log, "/never-ends", 503).await;
 }
 
 #[tokio::test]
 async fn at_drain_timeout_a_begun_stream_is_cut_and_the_exit_is_0() {
     let mut upstream = Upstream::start().await;
-    let gate = Sluicegate::with_limit(1).server("drain_timeout = \"800ms\"").in_front_of(&upstream).await;
+    let log = AccessLog::new("drain-cut-stream");
+    let server = format!("drain_timeout = \"800ms\"\n{}", log.table());
+    let gate = Sluicegate::with_limit(1).server(&server).in_front_of(&upstream).await;
     let mut client = gate.get("/endless").await;
     let mut call = soon("the request", upstream.next()).await;
     call.start_streaming(&[]).await;
@@ -172,6 +177,7 @@ async fn at_drain_timeout_a_begun_stream_is_cut_and_the_exit_is_0() {
     gate.terminate();
     assert!(client.body(&mut framing).await.is_err(), "cut, not complete");
     assert_eq!(gate.exit_code().await, Some(0));
+    was_cut(&log, "/endless", 200).await;
 }
 
 #[tokio::test]
@@ -199,6 +205,13 @@ async fn sigint_drains_as_well() {
     call.respond(200, "served").await;
     assert_eq!(client.answer().await.body.text(), "served");
     assert_eq!(gate.exit_code().await, Some(0));
+}
+
+/// The log says that it was the drain, and not the client.
+async fn was_cut(log: &AccessLog, path: &str, status: u16) {
+    let line = &log.about(path, 1).await[0];
+    let said = (line["status"].as_u64(), line["outcome"].as_str(), line["reason"].as_str(), line.get("client_gone"));
+    assert_eq!(said, (Some(status.into()), Some("failed"), Some("drain_cut"), None), "{line}");
 }
 
 /// New connections are refused once the listeners are closed.

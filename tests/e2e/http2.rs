@@ -4,7 +4,7 @@ use bytes::Bytes;
 use h2::Reason;
 
 use crate::support::http2::{DATA, END_HEADERS, Frames, HEADERS, Http2, RST_STREAM, frame};
-use crate::support::{Client, Sluicegate, Upstream, nothing_comes, permits_are_all_back, soon};
+use crate::support::{AccessLog, Client, Sluicegate, Upstream, nothing_comes, permits_are_all_back, soon};
 
 #[tokio::test]
 async fn both_versions_are_spoken_on_one_port() {
@@ -258,7 +258,9 @@ async fn a_drain_says_goaway_and_finishes_what_runs_and_waits() {
 async fn a_request_that_a_drain_cuts_is_lost_and_a_begun_stream_is_not() {
     for (begun, code) in [(false, 1), (true, 0)] {
         let mut upstream = Upstream::start().await;
-        let gate = Sluicegate::with_limit(1).server("drain_timeout = \"200ms\"").in_front_of(&upstream).await;
+        let log = AccessLog::new(&format!("http2-drain-cut-{begun}"));
+        let server = format!("drain_timeout = \"200ms\"\n{}", log.table());
+        let gate = Sluicegate::with_limit(1).server(&server).in_front_of(&upstream).await;
         let client = Http2::connect(gate.address).await;
         let asked = client.get("/").await;
         let mut call = soon("the request", upstream.next()).await;
@@ -271,6 +273,7 @@ async fn a_request_that_a_drain_cuts_is_lost_and_a_begun_stream_is_not() {
         gate.terminate();
         assert_eq!(gate.exit_code().await, Some(code), "begun: {begun}");
         drop(response);
+        assert_eq!(log.about("/", 1).await[0]["reason"], "drain_cut", "begun: {begun}");
     }
 }
 

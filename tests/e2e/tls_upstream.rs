@@ -1,12 +1,13 @@
 //! TLS with upstreams.
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
 use crate::support::bridge::Bridge;
 use crate::support::certificates::Ca;
-use crate::support::{Http2Upstream, Setup, Sluicegate, Upstream, permits_are_all_back, soon};
+use crate::support::{Http2Upstream, Setup, Sluicegate, Upstream, nothing_comes, permits_are_all_back, soon, until};
 
 /// One whose `[upstreams.default] tls` has these keys.
 fn setup(keys: &str) -> Setup {
@@ -126,15 +127,7 @@ async fn an_end_that_is_not_declared_is_no_end_of_a_body() {
     let gate = setup(&believing(&ca)).in_front_of_url(&url).await;
     for declared in [true, false] {
         let mut client = gate.get("/").await;
-        // The first one offers HTTP/2, and another follows where that is not chosen.
-        let mut stream = loop {
-            let (stream, _) = soon("a connection", listener.accept()).await.unwrap();
-            let mut stream = acceptor.accept(stream).await.unwrap();
-            let mut request = [0; 4096];
-            if stream.read(&mut request).await.is_ok_and(|n| n > 0) {
-                break stream;
-            }
-        };
+        let mut stream = asked(&listener, &acceptor).await;
         stream.write_all(b"HTTP/1.1 200 OK\r\n\r\nall of it, or not?").await.unwrap();
         if declared {
             stream.shutdown().await.unwrap();
@@ -160,6 +153,50 @@ async fn an_upstream_is_told_when_its_client_leaves() {
     soon("the hint", call.until_hung_up()).await;
     call.close();
     permits_are_all_back(&gate, &mut upstream, 2).await;
+}
+
+#[tokio::test]
+async fn what_is_no_tls_keeps_the_permit_until_the_upstream_has_closed() {
+    let ca = Ca::new();
+    let acceptor = TlsAcceptor::from(std::sync::Arc::new(ca.server(ca.issue("a", &["127.0.0.1"]), false, &[])));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://{}", listener.local_addr().unwrap());
+    let gate = setup(&believing(&ca)).admin().in_front_of_url(&url).await;
+    let is_back = async || gate.limit_status().await["in_flight"] == 0;
+    for (begun, status) in [("", 502), ("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\npart", 200)] {
+        let mut client = gate.get("/").await;
+        let mut stream = asked(&listener, &acceptor).await;
+        stream.write_all(begun.as_bytes()).await.unwrap();
+        stream.flush().await.unwrap();
+        let mut framing = if begun.is_empty() { None } else { Some(client.head().await.answer_framing("GET")) };
+        let raw = stream.get_mut().0;
+        raw.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
+        match &mut framing {
+            Some(framing) => assert!(client.body(framing).await.is_err(), "{status}: it looks complete"),
+            None => client.answer().await.expect(status, "upstream_protocol"),
+        }
+        let mut told = Vec::new();
+        soon("the upstream to be told", raw.read_to_end(&mut told)).await.unwrap();
+        assert!(
+            nothing_comes(until("the permit", is_back)).await,
+            "{status}: back although the upstream may be working"
+        );
+        drop(stream);
+        until("the permit to be back", is_back).await;
+    }
+}
+
+/// The next connection on which there is a request: the first one offers HTTP/2, and another follows where that is not
+/// chosen.
+async fn asked(listener: &TcpListener, acceptor: &TlsAcceptor) -> TlsStream<TcpStream> {
+    loop {
+        let (stream, _) = soon("a connection", listener.accept()).await.unwrap();
+        let mut stream = acceptor.accept(stream).await.unwrap();
+        let mut request = [0; 4096];
+        if stream.read(&mut request).await.is_ok_and(|n| n > 0) {
+            return stream;
+        }
+    }
 }
 
 #[tokio::test]

@@ -86,6 +86,8 @@ async fn who_leaves_while_it_waits_gives_its_permit_back_and_a_deadline_ends_the
     until_down(&gate).await;
     stands_in_line(&gate, 1).await.leave();
     until_in_flight(&gate, 0).await;
+    let held = async || gate.metrics().await["sluicegate_permit_hold_seconds_count{route=\"default\"}"];
+    until("its permit to be counted", async || held().await == 1.0).await;
     let mut client = gate.client().await;
     client.send("GET / HTTP/1.1\r\nHost: a\r\nX-Request-Timeout: 100ms\r\n\r\n").await;
     client.answer().await.expect(503, "no_endpoint");

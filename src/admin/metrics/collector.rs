@@ -91,7 +91,7 @@ impl Collector {
     }
 
     fn encode_routes(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
-        let help = "Requests that were answered by sluicegate itself.";
+        let help = "Requests that limits and queues turned away.";
         let mut rejected = family(encoder, "rejected", help, MetricType::Counter)?;
         for (route, reasons) in self.server.proxy().routes() {
             for (reason, count) in reasons {
@@ -106,7 +106,7 @@ fn encode_log(encoder: &mut DescriptorEncoder<'_>, proxy: &Shared) -> Result<(),
     let (dropped, suppressed) = proxy.unlogged();
     for (name, help, count) in [
         ("log_dropped", "Lines of the access log that its reader was too slow for.", dropped),
-        ("log_suppressed", "Rejections beyond reject_burst, which left no line.", suppressed),
+        ("log_suppressed", "Rejections and refusals beyond reject_burst, which left no line.", suppressed),
     ] {
         let mut lines = family(encoder, name, help, MetricType::Counter)?;
         lines.encode_counter::<NoLabelSet, _, u64>(&count, None)?;

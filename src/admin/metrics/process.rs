@@ -2,7 +2,7 @@
 //! there is none, what is read from there is not there.
 
 use std::fmt::Error;
-use std::fs::{read_dir, read_to_string};
+use std::fs::{metadata, read_dir, read_to_string};
 
 use prometheus_client::collector;
 use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet};
@@ -57,6 +57,11 @@ fn pages(field: usize) -> Option<f64> {
 }
 
 fn open_files() -> Option<f64> {
+    // Linux says it since 6.2. To list ten thousand takes longer than all else that is read.
+    let said = metadata("/proc/self/fd").ok()?.len();
+    if said > 0 {
+        return Some(said as f64);
+    }
     // One of them is that of the directory.
     Some(read_dir("/proc/self/fd").ok()?.count().saturating_sub(1) as f64)
 }

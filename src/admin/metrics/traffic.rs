@@ -42,13 +42,17 @@ pub(super) fn encode_traffic(encoder: &mut DescriptorEncoder<'_>, proxy: &Shared
             histogram(&mut times, &[("route", *route)], read(counts))?;
         }
     }
-    for (name, help, phase) in [
-        ("inflight_upgrades", "Upgraded connections that hold a permit.", Phase::Upgraded),
-        ("inflight_abandoned", "Requests whose clients are gone, and whose exchanges hold a permit.", Phase::Abandoned),
-    ] {
+    let in_phases = proxy.in_phases([Phase::Upgraded, Phase::Abandoned]);
+    for (at, (name, help)) in [
+        ("inflight_upgrades", "Upgraded connections that hold a permit."),
+        ("inflight_abandoned", "Requests whose clients are gone, and whose exchanges hold a permit."),
+    ]
+    .into_iter()
+    .enumerate()
+    {
         let mut gauges = family(encoder, name, help, MetricType::Gauge)?;
-        for (limit, count) in proxy.in_phase(phase) {
-            gauge(&mut gauges, &[("limit", limit)], &count)?;
+        for (limit, counts) in &in_phases {
+            gauge(&mut gauges, &[("limit", *limit)], &counts[at])?;
         }
     }
     Ok(())

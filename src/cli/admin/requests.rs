@@ -92,7 +92,9 @@ pub(super) fn why(reach: &Reach, id: &str, as_json: bool) -> Result<String, Stri
     let answer = reach.client()?.ask_json("GET", &path, None)?;
     let rejections = member(&answer, "/rejections")?.as_array().cloned().unwrap_or_default();
     if rejections.is_empty() {
-        return Err(format!("{id} is not among the last thousand requests that were turned away or failed"));
+        return Err(format!(
+            "{id} is not among the last thousand requests that a route took and that were turned away or failed"
+        ));
     }
     if as_json {
         return pretty(&answer);

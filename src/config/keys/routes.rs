@@ -87,7 +87,7 @@ pub(super) const EXCHANGE: &[Key] = &[
         default: Default::Is("\"abort\""),
         about: "What the upstream is told when the client has left. `abort`: our side is closed for writing, and the \
                 permit comes back when it has ended. `reset`: the connection is closed, and the permit is back at \
-                once. `finish`: nothing. With `abort` after its grace, with `reset`, and over HTTP/2, an upstream that \
+                once. `finish`: nothing, but for one whose answer is no HTTP/1. With `abort` after its grace, with `reset`, and over HTTP/2, an upstream that \
                 works on does so beyond the limit.",
     },
     Key {

@@ -153,7 +153,8 @@ pub(super) const LOG: &[Key] = &[
         name: "access",
         kind: Kind::Either(&[Kind::Boolean, Kind::Text(&["\"/var/log/sluicegate.log\""])]),
         default: Default::Is("true"),
-        about: "Whether each finished request leaves a line on the standard output, or in which file.",
+        about: "Whether each finished request leaves a line on the standard output, or in which file. A named pipe must have \
+                its reader when the configuration is loaded.",
     },
     Key {
         name: "format",
@@ -165,7 +166,7 @@ pub(super) const LOG: &[Key] = &[
         name: "reject_burst",
         kind: Kind::Integer(0, 1_000_000),
         default: Default::Is("100"),
-        about: "So many rejections a second leave a line. What exceeds them is counted, in \
+        about: "So many rejections and refusals a second leave a line. What exceeds them is counted, in \
                 `sluicegate_log_suppressed_total` and in lines of the kind `missing`.",
     },
     Key {

@@ -190,7 +190,7 @@ fn what_is_probably_not_meant_of_a_shared_limit_is_a_warning() {
     );
     let warnings = given.warnings();
     assert!(warnings[2].starts_with("0:6:1 limits.db.queue_timeout lets clients wait for 1m"), "{warnings:?}");
-    assert!(warnings[0].starts_with("0:5:1 limits.db.queue lets 51 requests wait for 1 permits"), "{warnings:?}");
+    assert!(warnings[0].starts_with("0:5:1 limits.db.queue lets 51 requests wait for 1 permit,"), "{warnings:?}");
     assert!(warnings[1].starts_with("0:7:9 limits.idle is used by no route"), "{warnings:?}");
     assert_eq!(warnings.len(), 3, "{warnings:?}");
 }

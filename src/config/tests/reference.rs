@@ -268,6 +268,20 @@ fn what_is_shown_means_the_same_when_it_is_read_again() {
 }
 
 #[test]
+fn a_list_is_shown_as_one_wherever_there_may_be_something_else() {
+    let two = "\"https://a.example\", \"https://b.example\"";
+    for given in [
+        Given::minimal().file(&format!("[response_headers]\ncors = [{two}]\n")),
+        Given::minimal().variable("SLUICEGATE__RESPONSE_HEADERS__CORS", "https://a.example,https://b.example"),
+    ] {
+        let shown = given.loaded().show(false);
+        assert!(shown.contains(&format!("cors = [{two}]\n")), "{shown}");
+    }
+    let any = Given::minimal().variable("SLUICEGATE__RESPONSE_HEADERS__CORS", "*").loaded().show(false);
+    assert!(any.contains("cors = \"*\"\n"), "{any}");
+}
+
+#[test]
 fn each_value_is_shown_with_its_origin_and_secrets_not_at_all() {
     let given = Given::default()
         .file("[upstreams.a]\nurl = \"http://a\"\n[defaults]\nqueue = 7\n[routes.a]\nmethod = [\"GET\"]\n")

@@ -39,9 +39,26 @@ impl Knee {
         // Weighed by what the window is worth.
         let worth = (NOISE * NOISE * level.times.count / level.times.variance).min(1.0);
         let least = if failing { 0.0 } else { -0.1 };
-        let step = (GAIN * worth * excess / self.steepness).clamp(least, 0.1);
-        self.limit = self.settings.clamp(self.limit * (-step).exp());
+        // Below the knee fewer are no faster, so a baseline that is too short by chance would lead down without end.
+        let unsure = excess.clamp(0.0, self.sharpness() * baseline.error().sqrt());
+        let step = (GAIN * worth * (excess - unsure) / self.steepness).clamp(least, 0.1);
+        let next = (self.limit * (-step).exp()).min(self.shown().max(self.limit));
+        self.limit = self.settings.clamp(next);
         self.try_something()
+    }
+
+    /// How far up corrections may lead. That nobody takes longer does not say that more are of use: only a trial does. At a
+    /// sharp knee the most is what the last trial came to, else as much more as the first step of a trial.
+    fn shown(&self) -> f64 {
+        let beyond = self.stride() * (1.0 - self.sharpness());
+        // Still that number when it is rounded.
+        (self.anchor * beyond.exp()).round() + 0.49
+    }
+
+    /// From 0 to 1. Throughput goes with L^(1 - steepness) beyond the knee: at a steepness of 2 being too many costs what
+    /// being too few does, and where times and limit only rise in proportion it costs nothing.
+    fn sharpness(&self) -> f64 {
+        (self.steepness - 1.0).clamp(0.0, 1.0)
     }
 
     /// A full window has a standard error of `NOISE`, or lasted so long that it must do.
@@ -68,8 +85,12 @@ impl Knee {
         }
         self.usually_lost = self.usually_lost.min(level.lost);
         let difference = times.mean - baseline.mean;
-        if difference < -3.5 * times.error_of_difference(&baseline) {
-            self.baseline = Some(*times);
+        // Of many windows one is short by luck.
+        let several = self.here.pooled(level, 4.0 * self.samples()).times;
+        if several.count >= 2.0 * self.samples()
+            && several.mean - baseline.mean < -3.5 * several.error_of_difference(&baseline)
+        {
+            self.baseline = Some(several);
         } else if self.limit <= f64::from(self.settings.min.get()) && difference > 0.0 {
             // No fewer are allowed, so this is what they take.
             self.learn(*times);

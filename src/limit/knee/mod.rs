@@ -9,8 +9,9 @@
 //! **Begin**: 20 answers, to know how long to wait for what is typical. Then a trial with half as many.
 //!
 //! **Cruise** (`cruise.rs`): windows of a standard error of 8 %. L *= exp(-(m - b - target) / 4 / steepness): small
-//! corrections. What is significant, or shows before the window is full because requests take much longer or far fewer
-//! end, is a *cut*: down by as much as the bandwidth-delay product says, half at most, as a trial.
+//! corrections, down, and up again to what trials have shown to be of use. What is significant, or shows before the window
+//! is full because requests take much longer or far fewer end, is a *cut*: down by as much as the bandwidth-delay product
+//! says, half at most, as a trial.
 //!
 //! **Trial** (`trial.rs`): another limit for a moment. What the change unsettled is left out, then all completions count
 //! (counting only requests that began in the window would leave out the long ones) until the slope is known, which is
@@ -18,7 +19,7 @@
 //!
 //! | trial | slope < 0.5 | slope > 0.5 |
 //! |---|---|---|
-//! | more: x1.25, then 1.5, 2, 2... | keep it, and more again | back to where times meet the baseline |
+//! | more: a small step, then twice as far | keep it, and more again | back to where times meet the baseline |
 //! | less: x0.8, or a cut | that is b; back | keep it, and less again while times are too long |
 //!
 //! If the times of a trial with less are longer than b, and a second one with less again confirms it, then it is not
@@ -126,7 +127,7 @@ impl Knee {
             typical: baseline.map_or(0.05, |baseline| baseline.seconds()),
             variance: baseline.map_or(1.0, |baseline| baseline.variance),
             dispersion: 1.0,
-            steepness: 1.2,
+            steepness: 2.0,
             usually_lost: 0.0,
             tolerant: 0.0,
             random: settings.seed,

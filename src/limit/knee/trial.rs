@@ -33,7 +33,7 @@ impl Knee {
     pub(super) fn begin(&mut self, kind: Kind, before: Level, run: u32) -> bool {
         let now = f64::from(self.limit());
         let limit = match kind {
-            Kind::More => (self.limit * MORE[(run as usize).min(MORE.len() - 1)]).max(now + 1.0),
+            Kind::More => (self.limit * self.climb(run).exp()).max(now + 1.0),
             _ if !self.proven => self.limit * 0.5,
             _ => (self.limit * LESS).min(now - 1.0),
         };
@@ -69,8 +69,13 @@ impl Knee {
         let doubt = level.times.error_of_difference(&before.times) / apart.abs().max(0.01);
         let (count, seconds) = (level.times.count, self.evidence.seconds);
         let patient = trial.seconds < (30.0 * self.typical).max(4.0);
+        // A first step is so small that chance looks like a slope; that of a known knee is twice as far from this.
+        let middle = if kind == Kind::More && run == 0 { 0.5 * self.steepness } else { 0.5 };
         let needed = self.needed(apart);
-        let certain = count >= 25.0 && seconds >= self.typical.max(0.03) && (slope - 0.5).abs() > CERTAIN * doubt;
+        // Its times become the baseline, and are biased if it ends as soon as fewer seem to take as long.
+        let teaches = kind != Kind::More && self.proven && slope < middle;
+        let decided = (slope - middle).abs() > CERTAIN * doubt && !teaches;
+        let certain = decided && count >= 25.0 && seconds >= self.typical.max(0.03);
         let enough = count >= needed && seconds >= (2.0 * self.typical).max(0.05);
         let failing = self.is_failing(level.lost) && self.evidence.ended() >= FAILURES;
         let collapsed = kind == Kind::More && (self.falls_short(&before) || failing && !self.is_failing(before.lost));
@@ -78,6 +83,10 @@ impl Knee {
             return Reason::Gathering;
         }
         if collapsed {
+            if apart > 0.3 * (self.limit / before.limit).ln() {
+                // Too few have ended to tell by their times, but that is how much longer they are going to take.
+                self.learn_steepness(1.0 + (before.rate / level.rate.max(0.1)).ln() / apart);
+            }
             self.go_back(before);
             self.pace(kind, trial.seconds, 1.0);
             return Reason::NoGain;
@@ -102,9 +111,9 @@ impl Knee {
         }
         let loss = (rise - apart).abs();
         if slope > 0.5 {
-            self.steepness += 0.3 * (slope.clamp(1.0, 4.0) - self.steepness);
+            self.learn_steepness(slope);
         }
-        match (kind, slope > 0.5) {
+        match (kind, slope > middle) {
             (Kind::More, false) if level.lost > before.lost + 0.5 * FAILING => {
                 self.go_back(before);
                 self.pace(kind, trial.seconds, level.lost);
@@ -133,6 +142,22 @@ impl Knee {
             (_, true) if self.is_crowded(&trial, &level) => self.descend(trial, level, false),
             _ => self.arrive(trial, level, loss),
         }
+    }
+
+    /// How far a climb goes with its next step, as a logarithm: each is twice the one before, and none more than double.
+    fn climb(&self, run: u32) -> f64 {
+        (self.stride() * 2f64.powi(run.min(FAR) as i32)).min(std::f64::consts::LN_2)
+    }
+
+    /// How far it goes at first. A trial lasts four round trips at least, in which four times the limit end. A step that so
+    /// many can tell from none costs least: a smaller one lasts longer, a larger one loses more meanwhile.
+    pub(super) fn stride(&self) -> f64 {
+        let told = STRIDE * (self.variance * self.dispersion / (4.0 * self.limit)).sqrt() / self.steepness;
+        told.clamp(SHORTEST, LONGEST)
+    }
+
+    fn learn_steepness(&mut self, slope: f64) {
+        self.steepness += 0.3 * (slope.clamp(1.0, 4.0) - self.steepness);
     }
 
     /// How many samples tell two limits apart.
@@ -196,7 +221,7 @@ impl Knee {
             self.cruise_at(before.limit);
             self.pace(kind, trial.seconds, loss);
             self.here = before;
-            self.begin(Kind::More, before, 2);
+            self.begin(Kind::More, before, FAR);
             return Reason::Confirmed;
         }
         let rise = level.times.mean - known.mean;
@@ -245,8 +270,14 @@ impl Knee {
 
 /// Seconds until failures count again, where as many fail however few there are.
 const PAUSE: f64 = 30.0;
-/// How far a climb goes at once: a trial, and after each that was kept.
-const MORE: [f64; 3] = [1.25, 1.5, 2.0];
+/// So many standard errors the first step of a climb is to make.
+const STRIDE: f64 = 2.5;
+/// No first step is smaller: chance would take too long.
+const SHORTEST: f64 = 0.05;
+/// Or larger: ln 1.25.
+const LONGEST: f64 = 0.223;
+/// After so many steps that were kept, and where nothing is known yet, the next one doubles.
+const FAR: u32 = 4;
 /// How far a trial with less goes.
 pub(super) const LESS: f64 = 0.8;
 /// So many standard errors end a trial early.

@@ -31,8 +31,11 @@ impl Slots {
         self.free.push(slot);
     }
 
-    /// Those who are there. To be dropped when the lock has been released: the last one to go leaves.
-    pub(super) fn all(&self) -> impl Iterator<Item = Arc<Live>> {
-        self.slots.iter().filter_map(Weak::upgrade)
+    /// Adds those who are in so many places, and says whether there are places behind them. To be dropped when the lock has
+    /// been released: the last one to go leaves.
+    pub(super) fn some(&self, first: usize, most: usize, into: &mut Vec<Arc<Live>>) -> bool {
+        let places = self.slots.iter().skip(first);
+        into.extend(places.take(most).filter_map(Weak::upgrade));
+        first + most < self.slots.len()
     }
 }

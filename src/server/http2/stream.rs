@@ -76,7 +76,10 @@ impl Stream {
             };
             match at_once {
                 Some(response) => response,
-                None => worker.proxy.handle(client, request).await,
+                None => {
+                    let passage = worker.proxy.handle(client, &mut Some(request));
+                    passage.await
+                }
             }
         });
         let answer = poll_fn(|cx| {

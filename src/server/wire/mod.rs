@@ -15,6 +15,7 @@ mod chunked;
 mod fuzz;
 mod head;
 mod signals;
+mod unread;
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -43,6 +44,8 @@ pub(crate) struct Wire {
     /// Bytes that have been read and not handed on. The first `deliver` of them are hyper's for the taking.
     held: BytesMut,
     deliver: usize,
+    /// How much of the message's body has come, as far as that is chunked.
+    chunked: u64,
     keep_alive: bool,
     /// Whether no message has begun yet.
     fresh: bool,
@@ -83,6 +86,7 @@ impl Wire {
             state: State::Head { seen: 0 },
             held: BytesMut::new(),
             deliver: 0,
+            chunked: 0,
             keep_alive: true,
             fresh: true,
             closes: false,
@@ -103,25 +107,6 @@ impl Wire {
         between
     }
 
-    /// After hyper has finished: bytes were sent to us that nobody has read. Closing now would reset the connection,
-    /// and the client might never see the answer.
-    pub(crate) fn has_unread(&self) -> bool {
-        !matches!(self.state, State::Head { .. } | State::Complete) || !self.held.is_empty()
-    }
-
-    /// After hyper has finished because a request's body was not read: whether it may be dropped, and the next request
-    /// read. `most` bounds what a body of known length may have left.
-    pub(crate) fn can_resume(&self, most: u64) -> bool {
-        self.keep_alive
-            && match &self.state {
-                State::Body(Framing::Length(left)) => *left <= most,
-                State::Body(_) => true,
-                // hyper gave up reading a body that had come whole.
-                State::Complete => !self.signals.in_exchange(),
-                _ => false,
-            }
-    }
-
     /// From here on it carries bytes, of which hyper has read some already, and a shutdown is one.
     pub(crate) fn carry_bytes(&mut self, read: &[u8]) {
         let behind = self.held.split();
@@ -130,25 +115,6 @@ impl Wire {
         self.deliver = self.held.len();
         self.state = State::Tunnel;
         self.closes = true;
-    }
-
-    /// Reads and drops up to `most` bytes of the body. True once its end has been reached.
-    pub(crate) fn poll_discard(&mut self, cx: &mut Context<'_>, most: &mut u64) -> Poll<bool> {
-        let mut scratch = [0; 4096];
-        loop {
-            if matches!(self.state, State::Complete) {
-                self.state = State::Head { seen: 0 };
-                self.signals.enter(Phase::Idle);
-                return Poll::Ready(true);
-            }
-            let mut buf = ReadBuf::new(&mut scratch);
-            match ready!(self.poll_message(cx, &mut buf)) {
-                Ok(()) if buf.filled().is_empty() => return Poll::Ready(false),
-                Ok(()) if buf.filled().len() as u64 > *most => return Poll::Ready(false),
-                Ok(()) => *most -= buf.filled().len() as u64,
-                Err(_) => return Poll::Ready(false),
-            }
-        }
     }
 
     /// Some bytes for hyper; none at all mean that the client has hung up.
@@ -286,7 +252,10 @@ impl Wire {
                 (used, *left == 0)
             }
             State::Body(Framing::Chunked(body)) => match body.advance(bytes) {
-                Ok(used) => (used, body.is_end()),
+                Ok(used) => {
+                    self.chunked += used as u64;
+                    (used, body.is_end())
+                }
                 Err(BadChunk) => {
                     self.state = State::Broken;
                     return Err(io::ErrorKind::InvalidData.into());
@@ -314,6 +283,7 @@ impl Wire {
 
     fn begin(&mut self, head: Head) {
         self.fresh = false;
+        self.chunked = 0;
         self.keep_alive = head.keep_alive;
         self.signals.begin_exchange(head.old);
         self.signals.enter(Phase::Answer);

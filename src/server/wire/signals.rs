@@ -36,7 +36,8 @@ pub(crate) struct Signals {
     http2: AtomicBool,
     /// The connection becomes something else behind its response.
     in_tunnel: AtomicBool,
-    tunnel: Mutex<Option<Tunnel>>,
+    /// Boxed: all connections have room for it.
+    tunnel: Mutex<Option<Box<Tunnel>>>,
     /// Bytes of the next message lie behind the current one.
     pipelined: AtomicBool,
     hung_up: AtomicBool,
@@ -139,7 +140,7 @@ impl Signals {
         self.closing.store(closing, Relaxed);
     }
 
-    pub(crate) fn agree_to_tunnel(&self, tunnel: Tunnel) {
+    pub(crate) fn agree_to_tunnel(&self, tunnel: Box<Tunnel>) {
         *self.tunnel.lock().unwrap_or_else(PoisonError::into_inner) = Some(tunnel);
         self.in_tunnel.store(true, Relaxed);
     }
@@ -149,7 +150,7 @@ impl Signals {
     }
 
     /// The tunnel that was agreed to, for the one who runs it once hyper has finished.
-    pub(crate) fn take_tunnel(&self) -> Option<Tunnel> {
+    pub(crate) fn take_tunnel(&self) -> Option<Box<Tunnel>> {
         self.is_tunnel().then(|| self.tunnel.lock().unwrap_or_else(PoisonError::into_inner).take()).flatten()
     }
 

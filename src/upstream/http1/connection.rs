@@ -3,7 +3,7 @@
 use std::future::poll_fn;
 use std::io;
 use std::pin::pin;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -140,6 +140,13 @@ impl Connection {
             }
         }
         polled
+    }
+
+    /// Reads and drops what comes, whatever that is, until the upstream has closed.
+    pub(super) fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut scratch = [0; 4096];
+        while ready!(self.socket().poll_read_raw(cx, &mut ReadBuf::new(&mut scratch))).is_ok_and(|n| n > 0) {}
+        Poll::Ready(())
     }
 }
 

@@ -15,7 +15,7 @@ use super::framing::Malformed;
 use super::head;
 use super::io::UpgradedIo;
 use super::receiving::Next;
-use super::sending::{Pump, Sending, is_framed};
+use super::sending::{Pump, Sending};
 use crate::upstream::await_head::Unanswered;
 use crate::upstream::error::{BoxError, Failure};
 use crate::upstream::source::Source;
@@ -28,6 +28,8 @@ pub(in crate::upstream) struct Exchange<B> {
     /// The body of the request, while it is sent from here.
     sending: Option<Box<Sending<B>>>,
     sent: Sent,
+    /// What comes is no TLS, or not what was sent. Nothing of it can be read any more but its end.
+    garbled: bool,
 }
 
 /// How far the request has come.
@@ -48,12 +50,12 @@ impl<B> Exchange<B> {
         parts: Box<Parts>,
         body: Option<Source<B>>,
     ) -> (Self, Option<Arc<Progress>>) {
-        head::write(&parts, body.is_some(), is_framed(&parts.headers), connection.out.begin());
+        head::write(&parts, body.is_some(), connection.out.begin());
         let sending = body.map(|body| Box::new(Sending::new(body, &parts.headers)));
         let progress = sending.as_ref().map(|sending| sending.progress().clone());
         connection.receiving.begin();
         connection.request = Some(parts);
-        (Exchange { connection, sending, sent: Sent::No }, progress)
+        (Exchange { connection, sending, sent: Sent::No, garbled: false }, progress)
     }
 
     pub(in crate::upstream) fn connection(&mut self) -> &mut Connection {
@@ -106,7 +108,7 @@ impl<B> Exchange<B> {
                 Ok(0) if self.connection.receiving.close() => return Poll::Ready(None),
                 Ok(0) => return Poll::Ready(Some(Err(Failure::Reset(Cut.into())))),
                 Ok(_) => {}
-                Err(error) => return Poll::Ready(Some(Err(Failure::Reset(error.into())))),
+                Err(error) => return Poll::Ready(Some(Err(self.unread(error)))),
             }
         }
     }
@@ -120,8 +122,12 @@ impl<B> Exchange<B> {
     }
 
     /// Reads and drops the answer, and sends what is left of the request's head. Ready when the upstream has sent all of it,
-    /// or has closed. What turns out to be no answer has no other end than the close.
+    /// or has closed. What turns out to be no answer has no other end than the close, so an upstream that has not been told yet
+    /// that nobody waits is told then.
     pub(in crate::upstream) fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.garbled {
+            return self.connection.poll_closed(cx);
+        }
         if let Sent::No = self.sent {
             let (out, socket) = self.connection.sender();
             if let Poll::Ready(sent) = out.poll_flush(socket, cx) {
@@ -130,12 +136,28 @@ impl<B> Exchange<B> {
         }
         if self.connection.receiving.is_before_head()
             && let Err(failure) = ready!(self.poll_response(cx))
-            && !matches!(failure, Failure::Protocol(_))
         {
-            return Poll::Ready(());
+            if !matches!(failure, Failure::Protocol(_)) {
+                return Poll::Ready(());
+            }
+            self.close_for_writing();
         }
-        while let Some(Ok(_) | Err(Failure::Protocol(_))) = ready!(self.poll_frame(cx)) {}
-        Poll::Ready(())
+        while !self.garbled {
+            match ready!(self.poll_frame(cx)) {
+                Some(Ok(_)) => {}
+                Some(Err(Failure::Protocol(_))) => self.close_for_writing(),
+                Some(Err(_)) | None => return Poll::Ready(()),
+            }
+        }
+        self.connection.poll_closed(cx)
+    }
+
+    /// Why nothing more can be read. What comes may be no TLS: then the connection has not been closed by the upstream, which
+    /// may be working.
+    fn unread(&mut self, error: io::Error) -> Failure {
+        self.garbled = is_garbled(&error);
+        let error = error.into();
+        if self.garbled { Failure::Protocol(Some(error)) } else { Failure::Reset(error) }
     }
 
     fn poll_response(&mut self, cx: &mut Context<'_>) -> Poll<Result<Response<()>, Failure>> {
@@ -157,7 +179,7 @@ impl<B> Exchange<B> {
             match ready!(connection.poll_read(cx)) {
                 Ok(0) => return Poll::Ready(Err(Failure::Reset(Cut.into()))),
                 Ok(_) => {}
-                Err(error) => return Poll::Ready(Err(Failure::Reset(error.into()))),
+                Err(error) => return Poll::Ready(Err(self.unread(error))),
             }
         }
     }
@@ -240,6 +262,12 @@ where
 
 fn protocol(malformed: Malformed) -> Failure {
     Failure::Protocol(Some(malformed.into()))
+}
+
+/// Whether what comes can't be read, as TLS says it. An alert can: with that, the peer has ended the connection.
+fn is_garbled(error: &io::Error) -> bool {
+    let said = error.get_ref().and_then(|error| error.downcast_ref());
+    said.is_some_and(|error| !matches!(error, rustls::Error::AlertReceived(_)))
 }
 
 /// The upstream has closed the connection in the middle of an answer, or before it.

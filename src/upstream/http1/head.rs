@@ -10,6 +10,7 @@ use http::{StatusCode, Version};
 use hyper::ext::ReasonPhrase;
 
 use super::framing::Malformed;
+use super::sending::is_framed;
 
 /// The head of an answer, but for its fields.
 #[derive(Debug)]
@@ -38,7 +39,7 @@ const MAX_FIELDS: usize = 100;
 
 /// Writes a request's head behind what is in `out`. Without a body no coding is named for it; where there is one that
 /// nothing frames, it is to go in chunks.
-pub(super) fn write(parts: &Parts, has_body: bool, framed: bool, out: &mut Vec<u8>) {
+pub(super) fn write(parts: &Parts, has_body: bool, out: &mut Vec<u8>) {
     let target = parts.uri.path_and_query().map_or("/", PathAndQuery::as_str);
     for part in [parts.method.as_str(), " ", target, " HTTP/1.1\r\n"] {
         out.extend_from_slice(part.as_bytes());
@@ -49,7 +50,7 @@ pub(super) fn write(parts: &Parts, has_body: bool, framed: bool, out: &mut Vec<u
         }
         write_field(name, value, out);
     }
-    if has_body && !framed {
+    if has_body && !is_framed(&parts.headers) {
         out.extend_from_slice(b"transfer-encoding: chunked\r\n");
     }
     out.extend_from_slice(b"\r\n");
@@ -68,11 +69,11 @@ pub(super) fn write_field(name: &HeaderName, value: &HeaderValue, out: &mut Vec<
 type Span = [u16; 4];
 
 /// Takes the head of an answer, with the blank line behind it, off `input`. `fields` is emptied and filled; the values share
-/// the buffer.
+/// the buffer. A `Connection` that says no more than whether the connection goes on is not among them.
 ///
 /// # Errors
 /// It is none, or too large for one.
-pub(super) fn read(input: &mut BytesMut, fields: &mut HeaderMap) -> Result<Begun, Malformed> {
+pub(super) fn read(input: &mut BytesMut, known: &mut Known, fields: &mut HeaderMap) -> Result<Begun, Malformed> {
     let mut spans: [Span; MAX_FIELDS] = [[0; 4]; MAX_FIELDS];
     let mut uninit = [const { MaybeUninit::uninit() }; MAX_FIELDS];
     let mut response = httparse::Response::new(&mut []);
@@ -104,11 +105,14 @@ pub(super) fn read(input: &mut BytesMut, fields: &mut HeaderMap) -> Result<Begun
     fields.clear();
     fields.reserve(count);
     let mut connection = None;
-    for span in &spans[..count] {
-        let (name, value) = field(&bytes, *span)?;
+    for (at, span) in spans[..count].iter().enumerate() {
+        let (name, value) = field(&bytes, *span, |name| known.name(at, name))?;
         if name == CONNECTION {
             let said = options(&value);
             connection = Some(connection.map_or(said, |before: Options| before.and(said)));
+            if is_ours_alone(&value) {
+                continue;
+            }
         }
         fields.append(name, value);
     }
@@ -119,12 +123,48 @@ pub(super) fn read(input: &mut BytesMut, fields: &mut HeaderMap) -> Result<Begun
     Ok(Begun::Head(Head { status, version, reason, keep_alive }))
 }
 
-fn field(bytes: &Bytes, span: Span) -> Result<(HeaderName, HeaderValue), Malformed> {
-    let [name, name_end, value, value_end] = span.map(usize::from);
-    let name = HeaderName::from_bytes(&bytes[name..name_end]).map_err(|_| Malformed::Field)?;
+fn field(
+    bytes: &Bytes,
+    [name, name_end, value, value_end]: Span,
+    named: impl FnOnce(&[u8]) -> Result<HeaderName, Malformed>,
+) -> Result<(HeaderName, HeaderValue), Malformed> {
+    let [name, name_end, value, value_end] = [name, name_end, value, value_end].map(usize::from);
+    let name = named(&bytes[name..name_end])?;
     // An empty one may stand anywhere, and holds on to nothing.
     let value = if value == value_end { Bytes::new() } else { bytes.slice(value..value_end) };
     Ok((name, HeaderValue::from_maybe_shared(value).map_err(|_| Malformed::Field)?))
+}
+
+/// The names of the fields of the last answer on a connection, in their order and as they were written. The next one nearly
+/// always has the same, and to see that takes less than to read a name.
+#[derive(Debug, Default)]
+pub(super) struct Known(Vec<(Box<[u8]>, HeaderName)>);
+
+/// No more names are kept for a connection, and none that are longer.
+const MAX_KNOWN: usize = 16;
+const MAX_KNOWN_NAME: usize = 64;
+
+impl Known {
+    /// The name of the field that is so far behind the first.
+    #[inline]
+    fn name(&mut self, at: usize, written: &[u8]) -> Result<HeaderName, Malformed> {
+        match self.0.get(at) {
+            Some((before, name)) if **before == *written => Ok(name.clone()),
+            _ => self.read(at, written),
+        }
+    }
+
+    fn read(&mut self, at: usize, written: &[u8]) -> Result<HeaderName, Malformed> {
+        let name = HeaderName::from_bytes(written).map_err(|_| Malformed::Field)?;
+        if written.len() <= MAX_KNOWN_NAME && at < MAX_KNOWN && at <= self.0.len() {
+            let known = (written.into(), name.clone());
+            match self.0.get_mut(at) {
+                Some(before) => *before = known,
+                None => self.0.push(known),
+            }
+        }
+        Ok(name)
+    }
 }
 
 /// What the fields `Connection` say.
@@ -140,8 +180,56 @@ impl Options {
     }
 }
 
+/// Whether it says something to us, and names nothing that others would have to know of. Most do, and what is not put there
+/// has to be taken out by nobody.
+fn is_ours_alone(value: &HeaderValue) -> bool {
+    let value = value.as_bytes();
+    value.eq_ignore_ascii_case(b"keep-alive") || value.eq_ignore_ascii_case(b"close")
+}
+
 fn options(value: &HeaderValue) -> Options {
     let has =
         |word: &[u8]| value.as_bytes().split(|byte| *byte == b',').any(|w| w.trim_ascii().eq_ignore_ascii_case(word));
     Options { close: has(b"close"), keep_alive: has(b"keep-alive") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_has_its_own_names_whatever_the_last_one_had() {
+        let long = "x".repeat(MAX_KNOWN_NAME + 1);
+        let many: Vec<String> = (0..MAX_KNOWN + 4).map(|n| format!("X-Many-{n}")).collect();
+        let mut known = Known::default();
+        for names in [
+            &["Server", "Date"][..],
+            &["server", "DATE", "x-own", &long],
+            &["date", "server"],
+            &[&long, "x-own", "X-Owned"],
+            &many.iter().map(String::as_str).collect::<Vec<_>>(),
+            &["x-own"],
+        ] {
+            for _ in 0..2 {
+                let lines: String = names.iter().map(|name| format!("{name}: value\r\n")).collect();
+                let mut input = BytesMut::from(format!("HTTP/1.1 200 OK\r\n{lines}\r\n").as_bytes());
+                let mut fields = HeaderMap::new();
+                assert!(matches!(read(&mut input, &mut known, &mut fields), Ok(Begun::Head(_))), "{names:?}");
+                let expected: Vec<_> = names.iter().map(|name| name.to_ascii_lowercase()).collect();
+                assert_eq!(fields.keys().map(HeaderName::as_str).collect::<Vec<_>>(), expected);
+                assert!(known.0.len() <= MAX_KNOWN && known.0.iter().all(|(name, _)| name.len() <= MAX_KNOWN_NAME));
+            }
+        }
+    }
+
+    #[test]
+    fn what_connection_says_to_the_reader_alone_is_not_passed_on() {
+        for (value, passed_on) in [("close", false), ("Keep-Alive", false), ("upgrade", true), ("close, x-a", true)] {
+            let mut input = BytesMut::from(format!("HTTP/1.1 200 OK\r\nConnection: {value}\r\n\r\n").as_bytes());
+            let mut fields = HeaderMap::new();
+            let Ok(Begun::Head(head)) = read(&mut input, &mut Known::default(), &mut fields) else { panic!("{value}") };
+            assert_eq!(fields.contains_key(CONNECTION), passed_on, "{value}");
+            assert_eq!(head.keep_alive, !value.starts_with("close"), "{value}");
+        }
+    }
 }

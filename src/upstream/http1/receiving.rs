@@ -6,13 +6,14 @@ use http_body::{Frame, SizeHint};
 
 use super::chunked::{self, Chunked};
 use super::framing::{Framing, Malformed, framing};
-use super::head::{self, Begun};
+use super::head::{self, Begun, Known};
 
 /// What has come of an answer, and what is still to come.
 #[derive(Debug)]
 pub(super) struct Receiving {
     /// What was read and not taken.
     pub(super) input: BytesMut,
+    known: Known,
     left: Left,
     /// Whether the connection can go on behind it.
     keep_alive: bool,
@@ -47,7 +48,8 @@ const MAX_INTERIM: u16 = 1000;
 
 impl Receiving {
     pub(super) fn new() -> Self {
-        Receiving { input: BytesMut::new(), left: Left::Nothing, keep_alive: true, interim: 0, seen: 0 }
+        let (input, known) = (BytesMut::new(), Known::default());
+        Receiving { input, known, left: Left::Nothing, keep_alive: true, interim: 0, seen: 0 }
     }
 
     /// From here on an answer is to come.
@@ -70,7 +72,7 @@ impl Receiving {
 
     fn read_head(&mut self, head_only: bool, fields: &mut HeaderMap) -> Result<Option<Response<()>>, Malformed> {
         while self.input.len() > self.seen {
-            match head::read(&mut self.input, fields)? {
+            match head::read(&mut self.input, &mut self.known, fields)? {
                 Begun::Head(head) => {
                     self.seen = 0;
                     let framing = framing(head.status, head.version, fields, head_only)?;

@@ -44,9 +44,13 @@ pub(super) enum End {
 /// The values of each name, in their order.
 pub(super) type Fields = BTreeMap<String, Vec<Vec<u8>>>;
 
+/// All but what `Connection` says to the reader of the head alone: hyper leaves that in, and we do not.
 fn fields(headers: &HeaderMap) -> Fields {
+    let for_reader = |name: &str, value: &[u8]| {
+        name == "connection" && [&b"close"[..], b"keep-alive"].iter().any(|word| value.eq_ignore_ascii_case(word))
+    };
     let mut fields = Fields::new();
-    for (name, value) in headers {
+    for (name, value) in headers.iter().filter(|(name, value)| !for_reader(name.as_str(), value.as_bytes())) {
         fields.entry(name.to_string()).or_default().push(value.as_bytes().to_vec());
     }
     fields

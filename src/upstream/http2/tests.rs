@@ -41,7 +41,7 @@ async fn a_request_to_a_silent_upstream_is_sent_once_and_ends_with_its_timeout()
     let upstream = Upstream::new(settings, 1);
     // The first one makes the connection one that is reused.
     for _ in 0..2 {
-        let failed = upstream.send(HOW, head(Method::GET), Empty::<Bytes>::new(), (), |_| ());
+        let failed = upstream.send(HOW, head(Method::GET), None::<Empty<Bytes>>, (), |_| ());
         pause();
         let start = Instant::now();
         let failed = failed.await;
@@ -66,7 +66,7 @@ async fn a_connection_without_streams_whose_peer_reads_nothing_is_reset() {
             stream
         });
         let body = Full::new(Bytes::from(vec![0; 50_000_000]));
-        let sending = upstream.send(HOW, head(Method::POST), body, (), |_| ());
+        let sending = upstream.send(HOW, head(Method::POST), Some(body), (), |_| ());
         // More than the sockets hold, and then nobody wants it any more.
         assert!(timeout(Duration::from_millis(300), sending).await.is_err());
         let peer = peer.await.unwrap();

@@ -58,7 +58,7 @@ async fn one_connection(connect_timeout: Duration, told: Vec<oneshot::Receiver<(
 
 async fn send(upstream: &Upstream, heard: &Heard) -> Result<Answer<Empty<Bytes>, ()>, Failure> {
     let (head, body) = Request::get("/").body(Empty::<Bytes>::new()).unwrap().into_parts();
-    upstream.send(HOW, Box::new(head), body, (), |step| heard.hears(step)).await
+    upstream.send(HOW, Box::new(head), Some(body), (), |step| heard.hears(step)).await
 }
 
 #[tokio::test]

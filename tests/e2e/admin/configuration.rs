@@ -38,3 +38,11 @@ async fn a_request_is_explained_as_the_command_does() {
         assert_eq!((answer.status, answer.json()["status"].clone()), (400, json!(400)), "{wrong}");
     }
 }
+
+#[tokio::test]
+async fn a_near_miss_is_explained_as_the_command_does() {
+    let upstream = Upstream::start().await;
+    let gate = Sluicegate::with_limit(3).route("path = \"/v1\"").admin().in_front_of(&upstream).await;
+    let near = gate.ask_admin("POST /api/v1/explain", r#"{"method":"GET","url":"/v1/x"}"#).await.json();
+    assert!(near["text"].as_str().unwrap().contains("what is below it would be /v1/*"), "{near}");
+}

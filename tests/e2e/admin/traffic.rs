@@ -17,7 +17,12 @@ async fn requests(gate: &Sluicegate) -> BTreeMap<String, f64> {
 #[tokio::test]
 async fn each_request_is_counted_once_by_status_and_outcome() {
     let mut upstream = Upstream::start().await;
-    let gate = Sluicegate::with_limit(1).queue(0).admin().route("path = \"/api/*\"").in_front_of(&upstream).await;
+    let gate = Sluicegate::with_limit(1)
+        .queue(0)
+        .admin()
+        .route("path = \"/api/*\"\nupgrade = \"deny\"")
+        .in_front_of(&upstream)
+        .await;
     for status in [200, 204, 404] {
         let mut client = gate.get("/api/answered").await;
         soon("the request", upstream.next()).await.respond(status, "").await;
@@ -27,6 +32,14 @@ async fn each_request_is_counted_once_by_status_and_outcome() {
     let call = soon("the request", upstream.next()).await;
     gate.get("/api/rejected").await.answer().await.expect(503, "no_permit");
     gate.get("/elsewhere").await.answer().await.expect(404, "no_route");
+    let mut malformed = gate.client().await;
+    malformed.send("GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n").await;
+    malformed.answer().await.expect(400, "bad_request");
+    let mut upgrade = gate.client().await;
+    upgrade.request("GET", "/api/denied", &["Connection: upgrade", "Upgrade: a", "x-request-id: denied"]).await;
+    upgrade.answer().await.expect(403, "upgrade_denied");
+    let why = gate.command(&["why", "denied"]).await;
+    assert!(why.stdout.contains(" 403 upgrade_denied (route default"), "{why:?}");
     // It went on a connection that was there before, and is sent again.
     call.close();
     soon("the request again", upstream.next()).await.close();
@@ -35,10 +48,11 @@ async fn each_request_is_counted_once_by_status_and_outcome() {
     let call = soon("the request", upstream.next()).await;
     leaver.leave();
     let expected = [
-        ("route=\"\",code=\"4xx\",outcome=\"refused\"", 1.0),
+        ("route=\"\",code=\"4xx\",outcome=\"refused\"", 2.0),
         ("route=\"default\",code=\"2xx\",outcome=\"completed\"", 2.0),
         ("route=\"default\",code=\"4xx\",outcome=\"client_gone\"", 1.0),
         ("route=\"default\",code=\"4xx\",outcome=\"completed\"", 1.0),
+        ("route=\"default\",code=\"4xx\",outcome=\"refused\"", 1.0),
         ("route=\"default\",code=\"5xx\",outcome=\"failed\"", 1.0),
         ("route=\"default\",code=\"5xx\",outcome=\"rejected\"", 1.0),
     ];
@@ -46,7 +60,7 @@ async fn each_request_is_counted_once_by_status_and_outcome() {
     until("all of them to be counted", async || requests(&gate).await == expected).await;
 
     let count = async |name: &str| gate.metrics().await[&format!("sluicegate_{name}_count{{route=\"default\"}}")];
-    assert_eq!(count("request_duration_seconds").await, 6.0);
+    assert_eq!(count("request_duration_seconds").await, 7.0);
     assert_eq!(count("upstream_ttfb_seconds").await, 3.0);
     assert_eq!(count("permit_hold_seconds").await, 4.0, "one is still held for an exchange that goes on");
     call.close();

@@ -1,6 +1,8 @@
 //! What the binary writes to its access log.
 
+use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use serde_json::Value;
 
@@ -16,6 +18,20 @@ impl AccessLog {
         let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}.log", std::process::id()));
         let _ = std::fs::remove_file(&path);
         AccessLog(path)
+    }
+
+    /// A named pipe of this name, which nobody reads yet.
+    pub fn pipe(name: &str) -> Self {
+        let log = AccessLog::new(name);
+        let made = Command::new("mkfifo").arg(&log.0).status().expect("mkfifo is there");
+        assert!(made.success());
+        log
+    }
+
+    /// The reader of a pipe. That it is there is enough for whoever wants to write.
+    pub fn reader(&self) -> File {
+        // For both, so that it does not wait for a writer.
+        OpenOptions::new().read(true).write(true).open(&self.0).expect("the pipe is there")
     }
 
     /// The table that has it written there, as JSON.
