@@ -11,12 +11,12 @@ pub(super) struct AdaptiveState {
     pub(super) shadow: bool,
     /// What it has found. In force unless it is a shadow, or an operator has set another.
     pub(super) limit: u32,
-    min: u32,
-    max: u32,
+    pub(super) min: u32,
+    pub(super) max: u32,
     /// Why so many: one of the words of the documentation.
     pub(super) reason: &'static str,
     /// How long ago that was decided.
-    decided_seconds_ago: f64,
+    pub(super) decided_seconds_ago: f64,
     /// How long requests take where there are few; `null` until that is known.
     pub(super) baseline_seconds: Option<f64>,
 }
@@ -30,7 +30,7 @@ impl From<AdaptiveStatus> for AdaptiveState {
             min: settings.min.get(),
             max: settings.max.get(),
             reason: reason.as_str(),
-            decided_seconds_ago: since.as_secs_f64(),
+            decided_seconds_ago: since.as_millis() as f64 / 1e3,
             baseline_seconds: baseline.map(|baseline| baseline.as_secs_f64()),
         }
     }

@@ -1,16 +1,20 @@
 //! What the dashboard shows, made once a second for all who look at it.
 //!
 //! Samples are taken whether anybody looks or not, or there would be no five minutes to look back at. A snapshot is made
-//! when the first of a second asks for it, and all others of that second get the same bytes.
+//! when the first of a second asks for it, and all others of that second get the same bytes. Whoever has had the one of the
+//! second before gets only what has changed since then: most limits are idle for most of the time.
 
+use std::cell::OnceCell;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use axum::body::Bytes;
 use serde::Serialize;
+use serde_json::Value;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
+use super::changes::{Members, changes};
 use super::context::Context;
 use super::history::{Columns, History, Pace, Second};
 use super::limits::{KeyState, top_keys};
@@ -34,9 +38,20 @@ pub(super) struct Board {
 struct State {
     history: History,
     tick: u64,
-    /// Of this tick.
-    snapshot: Option<Bytes>,
-    opening: Option<Bytes>,
+    /// Of this tick, if anybody has asked.
+    now: Option<Frame>,
+    /// Of the tick before, if anybody has.
+    before: Option<Frame>,
+    /// From the one to the other; `None` where that can't be told.
+    changes: OnceCell<Option<Bytes>>,
+    opening: OnceCell<Bytes>,
+}
+
+/// A snapshot as JSON.
+#[derive(Debug)]
+struct Frame {
+    members: Members,
+    event: Bytes,
 }
 
 /// Everything at one moment.
@@ -98,7 +113,8 @@ impl Board {
     fn sample(&self, limiters: &[Limiter]) -> u64 {
         let state = &mut *self.lock();
         state.history.sample(limiters, Instant::now());
-        (state.snapshot, state.opening) = (None, None);
+        state.before = state.now.take();
+        (state.changes, state.opening) = (OnceCell::new(), OnceCell::new());
         state.tick += 1;
         state.tick
     }
@@ -118,26 +134,22 @@ impl Board {
         snapshot(&self.lock(), context)
     }
 
-    /// The event with the snapshot of this second.
-    pub(super) fn event(&self, context: &Context) -> Bytes {
+    /// The event of this second for whoever was told of the tick `last`, and the tick of this one.
+    pub(super) fn event(&self, context: &Context, last: u64) -> (u64, Bytes) {
         let state = &mut *self.lock();
-        if let Some(event) = &state.snapshot {
-            return event.clone();
-        }
-        let event = event("snapshot", &snapshot(state, context));
-        state.snapshot.insert(event).clone()
+        let snapshot = state.frame(context).event.clone();
+        (state.tick, state.changes_since(last).unwrap_or(snapshot))
     }
 
-    /// What a follower is told first: the last five minutes, and then this second.
-    pub(super) fn opening(&self, context: &Context) -> Bytes {
-        let event = self.event(context);
+    /// What a follower is told first, and the tick of it: the last five minutes, and then this second.
+    pub(super) fn opening(&self, context: &Context) -> (u64, Bytes) {
         let state = &mut *self.lock();
-        if let Some(opening) = &state.opening {
-            return opening.clone();
-        }
-        let history = serde_json::json!({ "tick": state.tick, "limits": state.history.all() });
-        let opening = [&b"retry: 2000\n\n"[..], &self::event("history", &history), &event].concat();
-        state.opening.insert(opening.into()).clone()
+        let snapshot = state.frame(context).event.clone();
+        let opening = state.opening.get_or_init(|| {
+            let history = serde_json::json!({ "tick": state.tick, "limits": state.history.all() });
+            [&b"retry: 2000\n\n"[..], &event("history", &history), &snapshot].concat().into()
+        });
+        (state.tick, opening.clone())
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -145,12 +157,34 @@ impl Board {
     }
 }
 
+impl State {
+    /// This second, made now if nobody has asked before.
+    fn frame(&mut self, context: &Context) -> &Frame {
+        let frame = self.now.take().unwrap_or_else(|| {
+            let snapshot = serde_json::to_value(snapshot(self, context)).expect("what is shown always serializes");
+            let Value::Object(members) = snapshot else { unreachable!("a snapshot has members") };
+            Frame { event: event("snapshot", &members), members }
+        });
+        self.now.insert(frame)
+    }
+
+    /// `None` for those who were not told of the tick before.
+    fn changes_since(&self, last: u64) -> Option<Bytes> {
+        let (before, now) = (self.before.as_ref().filter(|_| last + 1 == self.tick)?, self.now.as_ref()?);
+        let made = || changes(&before.members, &now.members).map(|members| event("changes", &members));
+        self.changes.get_or_init(made).clone()
+    }
+}
+
 fn snapshot(state: &State, context: &Context) -> Snapshot {
     let proxy = context.server.proxy();
     let view = |limiter: &Limiter| {
         let keyed = limiter.settings().rules.is_some();
+        let mut status = LimitStatus::new(limiter, context, &proxy);
+        // They are many, and most never happen.
+        status.rejected.retain(|_, count| *count > 0);
         LimitView {
-            status: LimitStatus::new(limiter, context, &proxy),
+            status,
             pace: state.history.pace(limiter.name()),
             keys: if keyed { top_keys(limiter, KEYS) } else { Vec::new() },
             keys_tracked: if keyed { limiter.keys_tracked() } else { 0 },
@@ -172,4 +206,25 @@ fn event(name: &str, data: &impl Serialize) -> Bytes {
     serde_json::to_writer(&mut event, data).expect("what is shown always serializes");
     event.extend_from_slice(b"\n\n");
     event.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn only_who_has_had_the_second_before_gets_the_changes() {
+        let frame = |tick: u64| {
+            let Value::Object(members) = json!({ "tick": tick, "draining": false, "limits": [] }) else { panic!() };
+            Frame { event: event("snapshot", &members), members }
+        };
+        let state = State { tick: 5, now: Some(frame(5)), before: Some(frame(4)), ..State::default() };
+        let changes = state.changes_since(4).map(|event| String::from_utf8(event.to_vec()).unwrap());
+        assert_eq!(changes.as_deref(), Some("event: changes\ndata: {\"limits\":[],\"tick\":5}\n\n"));
+        assert_eq!((state.changes_since(3), state.changes_since(5)), (None, None));
+        let state = State { before: None, ..state };
+        assert_eq!(State { changes: OnceCell::new(), ..state }.changes_since(4), None);
+    }
 }

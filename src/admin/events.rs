@@ -1,7 +1,7 @@
-//! `GET /api/v1/events`: a snapshot a second, as server-sent events.
+//! `GET /api/v1/events`: a snapshot, and each second what has changed since, as server-sent events.
 //!
 //! A follower waits for the next second only once its connection has taken the one before. One that is slow skips
-//! seconds; it makes nobody wait, and nothing piles up.
+//! seconds, and then gets a snapshot again; it makes nobody wait, and nothing piles up.
 
 use std::convert::Infallible;
 
@@ -20,6 +20,8 @@ use super::problem::Problem;
 struct Follower {
     context: Context,
     ticks: watch::Receiver<u64>,
+    /// The tick of what it was told last.
+    last: u64,
     _place: OwnedSemaphorePermit,
 }
 
@@ -30,7 +32,7 @@ pub(super) async fn show(State(context): State<Context>) -> Result<Response, Pro
         return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail));
     };
     let ticks = context.board.ticks();
-    let follower = Follower { context, ticks, _place: place };
+    let follower = Follower { context, ticks, last: 0, _place: place };
     let events = unfold((follower, false), |(mut follower, begun)| async move {
         let event = if begun { follower.next().await? } else { follower.first() };
         Some((Ok::<_, Infallible>(event), (follower, true)))
@@ -42,12 +44,16 @@ pub(super) async fn show(State(context): State<Context>) -> Result<Response, Pro
 impl Follower {
     fn first(&mut self) -> Bytes {
         self.ticks.mark_unchanged();
-        self.context.board.opening(&self.context)
+        let (tick, event) = self.context.board.opening(&self.context);
+        self.last = tick;
+        event
     }
 
     /// `None` when there will be no more.
     async fn next(&mut self) -> Option<Bytes> {
         self.ticks.changed().await.ok()?;
-        Some(self.context.board.event(&self.context))
+        let (tick, event) = self.context.board.event(&self.context, self.last);
+        self.last = tick;
+        Some(event)
     }
 }

@@ -57,6 +57,14 @@ pub(super) struct Columns {
     rejected: Vec<u32>,
 }
 
+/// So many samples of one value, as `[value, samples]`, or just one of it.
+#[derive(Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub(super) enum Run {
+    Of(u32, u32),
+    Once(u32),
+}
+
 /// How busy a limit is.
 #[derive(Debug, Default, PartialEq, Serialize)]
 pub(super) struct Pace {
@@ -128,15 +136,45 @@ impl History {
         self.series.get(name).map(|series| series.seconds.iter().copied().collect()).unwrap_or_default()
     }
 
-    /// All of them.
-    pub(super) fn all(&self) -> BTreeMap<&str, Columns> {
-        self.series.keys().filter_map(|name| Some((name.as_str(), self.columns(name)?))).collect()
+    /// All of them, in short.
+    pub(super) fn all(&self) -> BTreeMap<&str, BTreeMap<&'static str, Vec<Run>>> {
+        self.series.keys().filter_map(|name| Some((name.as_str(), self.columns(name)?.short()))).collect()
     }
 
     /// How busy a limit is. Nothing is known before the second sample.
     pub(super) fn pace(&self, name: &str) -> Pace {
         self.series.get(name).map(Series::pace).unwrap_or_default()
     }
+}
+
+impl Columns {
+    /// Without repetition, and without columns that are all zero. That of the limit is always there: it says how many
+    /// samples there are.
+    fn short(&self) -> BTreeMap<&'static str, Vec<Run>> {
+        let Columns { in_flight, peak, limit, queue_length, admitted, rejected } = self;
+        let others = [
+            ("in_flight", in_flight),
+            ("peak", peak),
+            ("queue_length", queue_length),
+            ("admitted", admitted),
+            ("rejected", rejected),
+        ];
+        let others = others.into_iter().filter(|(_, column)| column.iter().any(|value| *value > 0));
+        others.chain([("limit", limit)]).map(|(name, column)| (name, runs(column))).collect()
+    }
+}
+
+fn runs(column: &[u32]) -> Vec<Run> {
+    let mut runs = Vec::new();
+    for run in column.chunk_by(PartialEq::eq) {
+        match run {
+            // That is as short.
+            [value] | [value, _] => runs.extend(run.iter().map(|_| Run::Once(*value))),
+            [value, ..] => runs.push(Run::Of(*value, run.len() as u32)),
+            [] => {}
+        }
+    }
+    runs
 }
 
 impl Series {
@@ -310,6 +348,18 @@ mod tests {
         history.sample(&limits, Instant::now());
         let minute = history.pace("api").last_minute;
         assert_eq!((minute.wait_p95_seconds, minute.wait_max_seconds), (Some(2.6), Some(2.6)));
+    }
+
+    #[test]
+    fn in_short_there_is_no_repetition_and_no_column_of_zeros() {
+        let columns = Columns {
+            in_flight: vec![0, 0, 0, 3, 4, 4],
+            limit: vec![16; 6],
+            queue_length: vec![0; 6],
+            ..Columns::default()
+        };
+        let short = serde_json::to_value(columns.short()).unwrap();
+        assert_eq!(short, serde_json::json!({ "in_flight": [[0, 3], 3, 4, 4], "limit": [[16, 6]] }));
     }
 
     #[test]

@@ -10,6 +10,7 @@
 
 mod adaptive;
 mod board;
+mod changes;
 mod configuration;
 mod context;
 mod dashboard;

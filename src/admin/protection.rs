@@ -26,10 +26,41 @@ pub(super) async fn protect(
 ) -> Response {
     match check(request.uri(), request.headers(), &connection, context.token().as_deref()) {
         Ok(()) => next.run(request).await,
-        Err(problem) => {
+        Err(refusal) => {
+            let problem = Problem::from(refusal);
             tracing::debug!(peer = %connection.peer_ip(), status = problem.status.as_u16(), "an admin request is refused");
             problem.into_response()
         }
+    }
+}
+
+/// Why a request may see and change nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// It was meant for another host, as far as one knows.
+    Host,
+    /// A page of somebody else has sent it.
+    Origin,
+    /// It is from elsewhere, and no token would open.
+    NoToken,
+    /// It is from elsewhere, and without the token.
+    WrongToken,
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        let (status, detail) = match refusal {
+            Refusal::Host => (
+                StatusCode::FORBIDDEN,
+                "The Host field names neither this machine nor the address of the admin listener.",
+            ),
+            Refusal::Origin => (StatusCode::FORBIDDEN, "Pages of other origins may not use the admin listener."),
+            Refusal::NoToken => {
+                (StatusCode::FORBIDDEN, "Without a token, this is only for peers on the machine itself.")
+            }
+            Refusal::WrongToken => (StatusCode::UNAUTHORIZED, "This needs the field `Authorization: Bearer TOKEN`."),
+        };
+        Problem::new(status, detail)
     }
 }
 
@@ -39,10 +70,9 @@ pub(super) fn check(
     headers: &HeaderMap,
     connection: &Connection,
     token: Option<&Token>,
-) -> Result<(), Problem> {
-    let forbidden = |detail: &str| Err(Problem::new(StatusCode::FORBIDDEN, detail));
+) -> Result<(), Refusal> {
     let Some(host) = own_host(uri, headers, connection.local) else {
-        return forbidden("The Host field names neither this machine nor the address of the admin listener.");
+        return Err(Refusal::Host);
     };
     // The port tells the pages of other servers on this machine apart from ours.
     let is_own = |origin: &str| {
@@ -50,15 +80,15 @@ pub(super) fn check(
         origin.is_some_and(|origin| origin.eq_ignore_ascii_case(host.as_str()))
     };
     if !headers.get_all(ORIGIN).iter().all(|origin| origin.to_str().is_ok_and(is_own)) {
-        return forbidden("Pages of other origins may not use the admin listener.");
+        return Err(Refusal::Origin);
     }
     if connection.peer_ip().is_loopback() {
         return Ok(());
     }
     match token {
-        None => forbidden("Without a token, this is only for peers on the machine itself."),
+        None => Err(Refusal::NoToken),
         Some(token) if bearer(headers).is_some_and(|guess| token.matches(guess)) => Ok(()),
-        Some(_) => Err(Problem::new(StatusCode::UNAUTHORIZED, "This needs the field `Authorization: Bearer TOKEN`.")),
+        Some(_) => Err(Refusal::WrongToken),
     }
 }
 
@@ -105,7 +135,7 @@ mod tests {
         let token = token.map(|token| Token::try_new(token).unwrap());
         match check(&Uri::from_static("/api/v1/status"), &headers, &connection, token.as_ref()) {
             Ok(()) => 200,
-            Err(problem) => problem.status.as_u16(),
+            Err(refusal) => Problem::from(refusal).status.as_u16(),
         }
     }
 

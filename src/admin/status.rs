@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::num::NonZeroU32;
-use std::time::Duration;
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -53,9 +52,13 @@ pub(super) struct LimitStatus {
     pub(super) oldest_seconds: Option<f64>,
     admitted: u64,
     queued: u64,
-    rejected: BTreeMap<&'static str, u64>,
+    pub(super) rejected: BTreeMap<&'static str, u64>,
     /// Whether it only counts.
-    dry_run: bool,
+    pub(super) dry_run: bool,
+    /// Those who would have had to wait while it only counted.
+    pub(super) dry_run_queued: u64,
+    /// Those who would have been rejected.
+    pub(super) dry_run_rejected: u64,
     configured: Configured,
     /// `null` for one that is fixed and has no shadow.
     pub(super) adaptive: Option<AdaptiveState>,
@@ -119,11 +122,13 @@ impl LimitStatus {
             queue: limiter.queue(),
             queue_timeout: duration::show(limiter.queue_timeout()),
             per_key: limiter.rules().and_then(|rules| rules.per_key).map(NonZeroU32::get),
-            oldest_seconds: limiter.oldest_wait().as_ref().map(Duration::as_secs_f64),
+            oldest_seconds: limiter.oldest_wait().map(|wait| wait.as_micros() as f64 / 1e6),
             admitted: counts.admitted,
             queued: counts.queued,
             rejected: counts.rejected.map(|(reason, count): (Reason, u64)| (reason.as_str(), count)).into(),
             dry_run: limiter.is_dry_run(),
+            dry_run_queued: counts.dry_run_queued,
+            dry_run_rejected: counts.dry_run_rejected,
             configured: Configured {
                 limit: settings.limit.get(),
                 queue: settings.queue,

@@ -17,7 +17,8 @@ use http::{HeaderValue, StatusCode};
 use sha2::{Digest, Sha256};
 
 use super::context::{Connection, Context};
-use super::protection;
+use super::problem::Problem;
+use super::protection::{self, Refusal};
 
 const PAGE: &str = include_str!("page.html");
 const STYLE: &str = include_str!("style.css");
@@ -41,7 +42,8 @@ static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
     HeaderValue::try_from(policy).expect("visible ASCII")
 });
 
-/// `GET /`. Who has to present the token gets the page without a number in it, to log in.
+/// `GET /`. Who has to present the token gets the page without a number in it, to log in; who is not let in at all, one
+/// that says what to do about it.
 pub(super) async fn show(
     State(context): State<Context>,
     Extension(connection): Extension<Connection>,
@@ -49,14 +51,23 @@ pub(super) async fn show(
 ) -> Response {
     match protection::check(request.uri(), request.headers(), &connection, context.token().as_deref()) {
         Ok(()) => page(StatusCode::OK, &plain::overall(&context), &plain::tables(&context)),
-        Err(problem) if problem.status == StatusCode::UNAUTHORIZED => {
-            let mut response = page(problem.status, "", LOGIN_WITHOUT_SCRIPT);
+        Err(Refusal::WrongToken) => {
+            let mut response = page(StatusCode::UNAUTHORIZED, "", LOGIN_WITHOUT_SCRIPT);
             response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             response
         }
-        Err(problem) => problem.into_response(),
+        Err(Refusal::NoToken) => {
+            let port = connection.local.port().to_string();
+            page(StatusCode::FORBIDDEN, "", &NO_TOKEN.replace("9901", &port))
+        }
+        Err(Refusal::Host) => page(StatusCode::FORBIDDEN, "", OTHER_HOST),
+        // That is no page that somebody has opened.
+        Err(refusal @ Refusal::Origin) => Problem::from(refusal).into_response(),
     }
 }
+
+const NO_TOKEN: &str = include_str!("no_token.html");
+const OTHER_HOST: &str = include_str!("other_host.html");
 
 const LOGIN_WITHOUT_SCRIPT: &str = "<noscript>To log in takes a script. Without one: curl -H 'Authorization: Bearer TOKEN' shows the tables.</noscript>";
 

@@ -1,11 +1,13 @@
 "use strict";
-// One page, one stream: a snapshot a second. Elements stay where they are and get new text, so that a form keeps its focus.
+// One page, one stream: a snapshot, and what has changed a second. Elements stay where they are and get new text, so that a form keeps its focus.
 const SECONDS = 300;
 // A limit of so many is none.
 const NONE = 16777215;
+// All requests without a key of their own.
+const SHARED = "_";
 const limitText = (n) => n < NONE ? String(n) : "none";
 const el = (id) => document.getElementById(id);
-const live = { token: sessionStorage.getItem("token"), stop: null, series: new Map(), cards: new Map(), tick: 0, skew: 0 };
+const live = { token: sessionStorage.getItem("token"), stop: null, now: null, series: new Map(), cards: new Map(), tick: 0, skew: 0 };
 
 // ---- words and numbers
 const count = (n) => n >= 1e6 ? (n / 1e6).toFixed(1) + "M" : n >= 1e4 ? (n / 1e3).toFixed(1) + "k" : String(n);
@@ -50,14 +52,16 @@ function card(name) {
   const gauge = (label, kind) => {
     const [figure, of, bar] = [h("span"), h("span", { class: "of" }), h("i")];
     const root = h("div", { class: "gauge" }, h("div", { class: "name" }, label), h("div", { class: "figure" }, figure, " ", of), h("div", { class: "bar " + kind }, bar));
-    return { root, set(value, most) {
+    return { root, set(value, most, dry) {
       say(figure, count(value));
-      say(of, most < NONE ? "of " + count(most) : "no limit");
+      say(of, most < NONE ? `of ${count(most)}${dry ? ", not enforced" : ""}` : "no limit");
       bar.style.width = (most ? Math.min(100, value / most * 100) : 0) + "%";
     } };
   };
   c.state = h("span", { class: "state" });
+  c.dry = h("span", { class: "dry", hidden: "" }, "dry run");
   c.changed = h("span", { class: "changed" });
+  c.notes = h("div", { class: "notes" });
   c.inFlight = gauge("In flight", "");
   c.waiting = gauge("Waiting", "waiting");
   c.chart = chart(name);
@@ -71,7 +75,7 @@ function card(name) {
   c.control = control(name);
   c.more = h("details", { class: "more" }, h("summary", null, "Rejections, keys, change the limit"),
     h("div", null, h("section", null, h("h4", null, "Rejected in the last minute"), c.reasons), c.keys, c.control.root));
-  c.root.append(h("header", null, h("h3", null, name), c.state, c.changed),
+  c.root.append(h("header", null, h("h3", null, name), c.state, c.dry, c.changed), c.notes,
     h("div", { class: "body" }, h("div", { class: "gauges" }, c.inFlight.root, c.waiting.root), c.chart.root, facts), c.more);
   return c;
 }
@@ -83,10 +87,27 @@ function state(limit) {
   return limit.in_flight > 0 ? "flowing" : "idle";
 }
 
+// What it only counts, and what has found itself.
+function notes(limit) {
+  const lines = [];
+  if (limit.dry_run) lines.push(`Nothing is held back. Until now ${count(limit.dry_run_queued)} would have waited, and ${count(limit.dry_run_rejected)} been rejected.`);
+  const found = limit.adaptive;
+  if (found) {
+    const ago = found.decided_seconds_ago < 60 ? Math.floor(found.decided_seconds_ago) + " s" : clock(found.decided_seconds_ago);
+    const few = found.baseline_seconds == null ? "" : `; requests take ${time(found.baseline_seconds)} where there are few`;
+    lines.push(`${found.shadow ? "Shadow, not enforced" : "Adaptive"}: ${count(found.limit)} of ${count(found.min)} to ${count(found.max)}, ${found.reason} ${ago} ago${few}`);
+  }
+  return lines;
+}
+
 function show(c, limit) {
   c.root.dataset.state = state(limit);
-  say(c.state, state(limit) + (limit.dry_run ? ", dry run" : ""));
-  c.inFlight.set(limit.in_flight, limit.limit);
+  say(c.state, state(limit));
+  c.dry.hidden = !limit.dry_run;
+  const lines = notes(limit);
+  while (c.notes.children.length > lines.length) c.notes.lastChild.remove();
+  lines.forEach((line, i) => say(c.notes.children[i] || c.notes.appendChild(h("p")), line));
+  c.inFlight.set(limit.in_flight, limit.limit, limit.dry_run);
   c.waiting.set(limit.queue_length, limit.queue);
   const minute = limit.last_minute;
   say(c.facts.admitted, rate(limit.admitted_per_second));
@@ -104,13 +125,13 @@ function show(c, limit) {
   if (limit.keys.length) {
     // In flight is counted by key only where keys have caps.
     const columns = [["In flight", "in_flight"], ["Waiting", "waiting"]].filter(([, of]) => limit.keys.some((key) => key[of]));
-    const rows = limit.keys.map((key) => h("tr", null, h("td", null, key.key), ...columns.map(([, of]) => h("td", { class: "n" }, count(key[of])))));
+    const rows = limit.keys.map((key) => h("tr", null, h("td", null, key.key === SHARED ? "_ (no key of their own)" : key.key), ...columns.map(([, of]) => h("td", { class: "n" }, count(key[of])))));
     const list = h("table", { class: "keys" });
     table(list, [["Key"], ...columns.map(([text]) => [text, "n"])], rows);
-    c.keys.replaceChildren(h("h4", null, `Busiest keys, of ${count(limit.keys_tracked)}`), list);
+    const title = limit.keys.some((key) => key.key !== SHARED) ? `Busiest keys, of ${count(limit.keys_tracked)}` : "No key of its own is busy";
+    c.keys.replaceChildren(h("h4", null, title), list);
   }
   c.control.show(limit, c.changed);
-  c.chart.draw();
 }
 
 function control(name) {
@@ -205,16 +226,30 @@ function chart(name) {
 // ---- what arrives
 function take(name, data) {
   if (name === "history") {
-    live.series = new Map(Object.entries(data.limits).map(([limit, columns]) => [limit, columns.in_flight.map((inFlight, i) => ({
-      tick: data.tick - columns.in_flight.length + 1 + i, inFlight, peak: columns.peak[i], limit: columns.limit[i], queue: columns.queue_length[i], admitted: columns.admitted[i], rejected: columns.rejected[i] }))]));
+    live.series = new Map(Object.entries(data.limits).map(([limit, columns]) => [limit, samples(data.tick, columns)]));
     live.tick = data.tick;
   } else if (name === "snapshot") snapshot(data);
+  else if (name === "changes") {
+    // Of the limits there are those of which something is different, with what it is.
+    const changed = new Map(data.limits.map((limit) => [limit.name, limit]));
+    const limits = live.now.limits.map((limit) => changed.has(limit.name) ? { ...limit, ...changed.get(limit.name) } : limit);
+    snapshot({ ...live.now, ...data, limits });
+  }
+}
+
+// A column has `[value, times]` for repetitions, and is missing where it is all zero.
+function samples(tick, columns) {
+  const column = (name) => (columns[name] || []).flatMap((n) => Array.isArray(n) ? Array(n[1]).fill(n[0]) : n);
+  const [limits, inFlight, peak, queue, admitted, rejected] = ["limit", "in_flight", "peak", "queue_length", "admitted", "rejected"].map(column);
+  return limits.map((limit, i) => ({ tick: tick - limits.length + 1 + i, limit, inFlight: inFlight[i] || 0, peak: peak[i] || 0,
+    queue: queue[i] || 0, admitted: admitted[i] || 0, rejected: rejected[i] || 0 }));
 }
 
 function snapshot(data) {
   live.skew = Date.parse(data.at) - Date.now();
   const fresh = data.tick > live.tick;
   live.tick = data.tick;
+  live.now = data;
   el("plain").hidden = true;
   el("live").hidden = false;
   const names = new Set(data.limits.map((limit) => limit.name));
@@ -230,7 +265,10 @@ function snapshot(data) {
       c.more.open = data.limits.length <= 2;
       el("limits").append(c.root);
     }
-    show(c, limit);
+    // What is left of an override is always different.
+    if (c.shown !== limit || limit.override) show(c, limit);
+    c.shown = limit;
+    c.chart.draw();
   }
   const sum = (key) => data.limits.reduce((total, limit) => total + limit[key], 0);
   say(el("overall"), `${data.version} · up ${clock(data.uptime_seconds)} · ${count(data.connections)} connections${data.draining ? " · draining" : ""}`);
@@ -248,9 +286,9 @@ function upstreams(list) {
     : key === "state" && endpoint.drained_by ? `${endpoint.state} by ${endpoint.drained_by}`
     : key === "state" && endpoint.state === "paused" ? `paused for ${Math.ceil(endpoint.paused_for_seconds)} s` : String(endpoint[key]);
   const rows = list.flatMap((upstream) => upstream.endpoints.map((endpoint, i) => h("tr", null,
-    h("td", null, i ? "" : upstream.name), h("td", null, endpoint.endpoint),
-    ...columns.map(([key, , kind]) => h("td", kind ? { class: kind } : null, value(endpoint, key))),
-    h("td", { class: "mute" }, i ? "" : upstream.routes.join(", ")))));
+    h("td", { class: "name" }, i ? "" : upstream.name), h("td", { class: "endpoint" }, endpoint.endpoint),
+    ...columns.map(([key, name, kind]) => h("td", kind ? { class: kind, "data-name": name } : null, value(endpoint, key))),
+    h("td", { class: "mute routes" }, i ? "" : upstream.routes.join(", ")))));
   table(el("upstreams"), [["Name"], ["Endpoint"], ...columns.map(([, text, kind]) => [text, kind]), ["Routes"]], rows);
 }
 
@@ -275,7 +313,8 @@ function link(is, text) {
 
 async function follow(signal) {
   const answer = await fetch("api/v1/events", { headers: headers(), signal, cache: "no-store" });
-  if (answer.status === 401 || answer.status === 403) return login(answer.status === 401 && live.token ? "That is not it." : "");
+  if (answer.status === 401) return login(live.token ? "That is not it." : "");
+  if (answer.status === 403) return refused((await answer.json()).detail);
   if (!answer.ok) throw new Error("it answered " + answer.status);
   el("login").hidden = true;
   if (live.token) sessionStorage.setItem("token", live.token);
@@ -316,11 +355,17 @@ async function run() {
 function login(text) {
   live.token = null;
   sessionStorage.removeItem("token");
-  el("plain").hidden = el("login").hidden = el("live").hidden = false;
-  el("plain").hidden = el("live").hidden = true;
+  only("login");
   say(el("login-error"), text);
   link("lost", "not logged in");
 }
+// No token would help. The page says what would, if that was known when it was sent.
+function refused(text) {
+  if (!el("refused")) el("plain").replaceChildren(h("p", { id: "refused", class: "card" }, text));
+  only("plain");
+  link("lost", "not let in");
+}
+function only(shown) { for (const id of ["plain", "login", "live"]) el(id).hidden = id !== shown; }
 el("login").addEventListener("submit", (event) => {
   event.preventDefault();
   live.token = el("token").value;

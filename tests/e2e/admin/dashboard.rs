@@ -54,9 +54,14 @@ async fn from_elsewhere_the_page_has_no_numbers() {
         let address = SocketAddr::new(here, gate.admin_address().port());
         let page = ask(address, "GET /", &[&format!("Host: {address}")], "").await;
         assert_eq!(page.status, status);
-        assert!(!page.body.text().contains("<td>"), "{}", page.body.text());
+        let text = page.body.text();
+        assert!(!text.contains("<td>"), "{text}");
+        assert_eq!(text.contains("No token is configured"), token.is_none(), "{text}");
+        assert!(text.contains("SLUICEGATE__ADMIN__TOKEN") == token.is_none(), "{text}");
         let foreign = ask(address, "GET /", &["Host: evil.example"], "").await;
         assert_eq!(foreign.status, 403);
+        let text = foreign.body.text();
+        assert!(text.contains("Open this by its address") && !text.contains("<td>"), "{text}");
     }
 }
 
@@ -148,6 +153,45 @@ async fn a_browser_elsewhere_logs_in_with_the_token() {
     browser.until("the numbers", &figure(0), "0 of 3").await;
     let wide = "document.documentElement.scrollWidth > document.documentElement.clientWidth";
     browser.until("no need to scroll sideways on a phone", wide, false).await;
+}
+
+#[tokio::test]
+async fn a_dry_run_and_a_shadow_are_told_and_no_table_is_wider_than_a_phone() {
+    let mut upstream = Upstream::start().await;
+    let shadow = "shadow = { adaptive = \"knee\", min = 1, max = 50 }";
+    let route = format!("dry_run = true\nkey = \"header:x-tenant\"\nper_key = 9\n{shadow}");
+    let setup = Sluicegate::with_limit(1).route(&route).upstream("retries = 0").admin();
+    let gate = setup.in_front_of(&upstream).await;
+    let mut failing = gate.get("/fails").await;
+    soon("the request", upstream.next()).await.close();
+    failing.answer().await.expect(502, "upstream_reset");
+    let _running = [gate.get("/one").await, gate.get("/two").await];
+    let _calls = [soon("the first", upstream.next()).await, soon("the second", upstream.next()).await];
+    let text = gate.ask_admin("GET /", "").await.body.text();
+    assert!(text.contains("1 would have waited, 0 been rejected."), "{text}");
+    assert!(text.contains("<p>Shadow, not enforced: ") && text.contains(" of 1 to 50, "), "{text}");
+    if !has_browser() {
+        return;
+    }
+    let mut browser = Browser::open(&format!("http://{}/", gate.admin_address()), "phone").await;
+    browser.until("both in flight", &figure(0), "2 of 1, not enforced").await;
+    let notes = "[...document.querySelectorAll('.notes p')].map((note) => note.textContent.replace(/\\d+ of (.*), \\w+ \\d+ s ago.*/, 'N of $1, WHY'))";
+    let expected = [
+        "Nothing is held back. Until now 1 would have waited, and 0 been rejected.",
+        "Shadow, not enforced: N of 1 to 50, WHY",
+    ];
+    browser.until("what it only counts, and the shadow", notes, expected.to_vec()).await;
+    let keys = "[...document.querySelectorAll('.keys tbody tr, .more h4')].map((row) => row.textContent)";
+    let expected = ["Rejected in the last minute", "No key of its own is busy", "_ (no key of their own)2"];
+    browser.until("the shared bucket", keys, expected.to_vec()).await;
+    // With the tables for those without a script, which are there and hidden.
+    let wide = "document.querySelector('#plain').hidden = false, [...document.querySelectorAll('.scroll')] \
+                .map((table) => table.clientWidth > 0 && table.scrollWidth <= table.clientWidth)";
+    browser.until("all five tables to fit", wide, vec![true; 5]).await;
+    let why =
+        "document.querySelector('#plain').hidden = false, document.querySelector('#plain .why').clientWidth > 200";
+    browser.until("room for the reason", why, true).await;
+    assert_eq!(browser.complaints().await, Vec::<Value>::new());
 }
 
 /// What the n-th gauge of the first limit shows.
