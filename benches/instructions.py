@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """User instructions for a request, as callgrind counts them: the same on every machine, busy or not.
 
-One worker, everything on but the access log and the admin listener; what starting and stopping take is in both of two runs
+One worker, everything on but the access log; what starting and stopping take is in both of two runs
 and so falls out of their difference.
 
     cargo build --release && python3 benches/instructions.py [--at-most forwarded=50000 rejected=20000]

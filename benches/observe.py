@@ -35,17 +35,17 @@ SETUPS = {
 def configure(setup, port, directory):
     """Writes a configuration as it is compared elsewhere, but for what is observed. Its name."""
     access, admin = SETUPS[setup]
-    names = {**proxies.names(directory), "sluicegate_log": access.format(dir=directory), "SLUICEGATE": port}
+    names = {**proxies.names(directory), "sluicegate_log": access.format(dir=directory), "SLUICEGATE": port, "admin": admin}
     with open(f"{directory}/{setup}.toml", "w") as file:
-        file.write(proxies.SLUICEGATE_CONFIG.replace('listen = "off"', f"listen = {admin}").format(**names))
+        file.write(proxies.SLUICEGATE_CONFIG.format(**names))
     return f"{setup}.toml"
 
 
 def cost(process, port, seconds):
-    """Microseconds of CPU for a request."""
-    before = sum(proxies.cpu(process.pid))
+    """Microseconds of CPU for a request, in user mode and in the kernel."""
+    before = proxies.cpu(process.pid)
     answered = compare.load(compare.CASES["small"], port, seconds)
-    return 1e6 * (sum(proxies.cpu(process.pid)) - before) / answered
+    return [1e6 * (now - then) / answered for then, now in zip(before, proxies.cpu(process.pid))]
 
 
 def windows(processes, pairs, seconds):
@@ -60,12 +60,14 @@ def windows(processes, pairs, seconds):
         # Who goes first takes turns as well: a machine that grows slower would be on one side.
         order = list(ports) if pair % 2 == 0 else list(ports)[::-1]
         costs = {setup: cost(running[setup], ports[setup], seconds) for setup in order}
-        differences.append(costs["both"] - costs["off"])
-        print(f"off {costs['off']:.2f} us, on {costs['both']:.2f} us, difference {differences[-1]:.2f} us", flush=True)
+        user, system = (on - off for off, on in zip(costs["off"], costs["both"]))
+        differences.append((user + system, user, system))
+        off, on = sum(costs["off"]), sum(costs["both"])
+        print(f"off {off:.2f} us, on {on:.2f} us, difference {on - off:.2f} us: {user:.2f} user, {system:.2f} system", flush=True)
         # It would grow by some hundred bytes for each request.
         os.truncate(f"{processes.directory}/access.log", 0)
-    median = statistics.median(differences)
-    print(f"metrics and access log: {median:.2f} us of CPU for a request, the median of {pairs} pairs")
+    median, user, system = (statistics.median(column) for column in zip(*differences))
+    print(f"metrics and access log: {median:.2f} us of CPU for a request, the median of {pairs} pairs; by themselves {user:.2f} user, {system:.2f} system")
     return median
 
 

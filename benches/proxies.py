@@ -17,7 +17,7 @@ BINARY = os.environ.get("SLUICEGATE", f"{ROOT}/target/release/sluicegate")
 CORES = sorted(os.sched_getaffinity(0))
 PROXY_CORE = {CORES[0]}
 OTHER_CORES = set(CORES[1:]) or PROXY_CORE
-UPSTREAM, HAPROXY, NGINX, SLUICEGATE, BARE = 29180, 29181, 29182, 29183, 29184
+UPSTREAM, HAPROXY, NGINX, SLUICEGATE, BARE, ADMIN = 29180, 29181, 29182, 29183, 29184, 29185
 HOLD = 29190
 PORTS = {"haproxy": HAPROXY, "nginx": NGINX, "sluicegate": SLUICEGATE}
 TICK = os.sysconf("SC_CLK_TCK")
@@ -94,7 +94,7 @@ threads = {workers}
 max_connections = 32768
 idle_timeout = "10m"
 [admin]
-listen = "off"
+listen = {admin}
 [log]
 access = {sluicegate_log}
 [upstreams.up]
@@ -135,6 +135,8 @@ def names(directory, h2=False, log=False, workers=1):
         nginx_log=f"{directory}/nginx.log combined" if log else "off",
         haproxy_log="log stdout format raw local0" if log else "", haproxy_format="option httplog" if log else "",
         sluicegate_log="true" if log else "false",
+        # Without it, nobody could see what is counted, and nothing would be.
+        admin=f'"127.0.0.1:{ADMIN}"',
     )
 
 

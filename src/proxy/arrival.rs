@@ -106,9 +106,9 @@ impl Arrival {
         self.route.as_ref()
     }
 
-    /// More of its body has come.
+    /// More of its body may have come.
     pub(super) fn measure(&self, body: &RequestBody) {
-        self.costly.store(is_costly(body, false), Relaxed);
+        self.costly.store(is_costly(body, self.census.has(Field::Expect)), Relaxed);
     }
 
     /// Whether an answer of ours closes the connection.
@@ -168,5 +168,5 @@ impl Arrival {
 /// Whether a body that nobody has read costs the connection. One whose client waits for `100 Continue` may never come: after
 /// another answer, what comes could be either the body or the next request (RFC 9110 §10.1.1).
 pub(super) fn is_costly(body: &RequestBody, expects: bool) -> bool {
-    body.size_hint().lower() > DROPPABLE || expects && !body.is_end_stream()
+    body.size_hint().lower() > DROPPABLE || expects && !body.is_begun() && !body.is_end_stream()
 }

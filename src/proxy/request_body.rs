@@ -26,11 +26,13 @@ pub struct RequestBody {
     count: Option<Arc<AtomicU64>>,
     /// How many bytes more it may have.
     room: u64,
+    /// Whether it was asked for. That is what `100 Continue` says.
+    begun: bool,
 }
 
 impl From<Inner> for RequestBody {
     fn from(inner: Inner) -> Self {
-        RequestBody { inner, count: None, room: u64::MAX }
+        RequestBody { inner, count: None, room: u64::MAX, begun: false }
     }
 }
 
@@ -126,6 +128,11 @@ impl RequestBody {
         self.size_hint().lower() > self.room
     }
 
+    /// Whether it has been asked for: who waits for `100 Continue` has got it.
+    pub(super) fn is_begun(&self) -> bool {
+        self.begun
+    }
+
     /// No body, or none any more.
     pub(super) fn empty() -> Self {
         Inner::Empty.into()
@@ -219,6 +226,7 @@ impl Body for RequestBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, RequestBodyError>>> {
+        self.begun = true;
         let frame = match &mut self.inner {
             Inner::Http1(incoming) => {
                 ready!(Pin::new(incoming).poll_frame(cx)).map(|f| f.map_err(RequestBodyError::Http1))

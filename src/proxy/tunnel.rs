@@ -59,6 +59,7 @@ impl Tunnel {
             sleep(self.grace).await;
         };
         let cancelled = poll_fn(|cx| self.record.poll_cancelled(cx));
+        let mut was_cut = false;
         let ended = tokio::select! {
             () = outward => None,
             // An upstream that takes nothing keeps us from reading what the client's leaving stands behind.
@@ -66,7 +67,10 @@ impl Tunnel {
             // An upstream that has closed has nothing more to do with what the client still says.
             () = carry(&mut from_upstream, &mut to_client, &received) => None,
             () = silence(self.idle_timeout, &sent, &received) => None,
-            () = cut => None,
+            () = cut => {
+                was_cut = true;
+                None
+            }
             () = until(self.deadline) => Some(Failure::Outlived),
             () = cancelled => Some(Failure::Cancelled),
         };
@@ -75,6 +79,8 @@ impl Tunnel {
             // Over TLS, a client that reads nothing stands before the end as well.
             let _ = timeout(self.grace, to_client.shutdown()).await;
             let _ = timeout(self.grace, end(from_upstream, to_upstream)).await;
+        } else if was_cut {
+            self.record.left(received.load(Relaxed));
         } else {
             self.record.completed(received.load(Relaxed));
         }

@@ -268,3 +268,19 @@ async fn what_all_of_them_have_sent_is_bounded_and_who_finds_no_room_goes_on_at_
     let _next = uploader().await;
     assert!(nothing_comes(upstream.next()).await, "the room has come back");
 }
+
+#[tokio::test]
+async fn a_body_that_nobody_has_asked_for_may_never_come() {
+    let mut upstream = Upstream::start().await;
+    let setup = Sluicegate::with_limit(1).queue(0).route("buffer_request = \"64KiB\"\nqueue_bytes = 0");
+    let gate = setup.in_front_of(&upstream).await;
+    let mut holder = gate.get("/holder").await;
+    let call = soon("the holder", upstream.next()).await;
+    let mut client = gate.client().await;
+    client.send(head_of("POST", "/expects", &["Content-Length: 5", "Expect: 100-continue"])).await;
+    let answer = client.answer().await;
+    answer.expect(503, "no_permit");
+    assert!(answer.head.lists("connection", "close"), "what comes next may be the body or a request");
+    call.respond(200, "").await;
+    assert_eq!(holder.answer().await.status, 200);
+}

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::support::{Setup, Sluicegate, nothing_comes, soon, until};
+use crate::support::{AccessLog, Setup, Sluicegate, nothing_comes, soon, until};
 
 const ASK: &str = "GET /chat HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, Upgrade\r\nUpgrade: echo\r\n\r\n";
 const AGREE: &str = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n";
@@ -148,13 +148,17 @@ async fn upgraded_connections_can_have_places_of_their_own() {
 #[tokio::test]
 async fn a_drain_waits_for_tunnels_and_cuts_them_at_its_end_without_calling_that_a_loss() {
     let (upstream, url) = listen().await;
-    let gate = Setup::default().route("limit = 2").server("drain_timeout = \"1s\"").in_front_of_url(&url).await;
+    let log = AccessLog::new("drain-cut-tunnel");
+    let server = format!("drain_timeout = \"1s\"\n{}", log.table());
+    let gate = Setup::default().route("limit = 2").server(&server).in_front_of_url(&url).await;
     let (mut client, mut server) = tunnel(gate.address, &upstream, "").await;
     gate.terminate();
     tokio::time::sleep(Duration::from_millis(300)).await;
     exchange(&mut client, b"still", &mut server).await;
     assert_eq!(gate.exit_code().await, Some(0));
     assert!(matches!(soon("the cut", client.read(&mut [0; 8])).await, Ok(0) | Err(_)));
+    let line = &log.about("/chat", 1).await[0];
+    assert_eq!((&line["outcome"], &line["reason"]), (&"failed".into(), &"drain_cut".into()), "{line}");
 }
 
 #[tokio::test]

@@ -83,8 +83,9 @@ impl Knee {
             return Reason::Gathering;
         }
         if collapsed {
-            if apart > 0.3 * (self.limit / before.limit).ln() {
-                // Too few have ended to tell by their times, but that is how much longer they are going to take.
+            if !failing && apart > 0.3 * (self.limit / before.limit).ln() {
+                // Too few have ended to tell by their times, but that is how much longer they are going to take. Where many
+                // are lost, more may end than before, and it is no load that they tell of.
                 self.learn_steepness(1.0 + (before.rate / level.rate.max(0.1)).ln() / apart);
             }
             self.go_back(before);
