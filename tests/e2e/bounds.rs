@@ -4,13 +4,15 @@ use bytes::Bytes;
 
 use crate::support::client::head_of;
 use crate::support::http2::Http2;
-use crate::support::{Answer, Client, Setup, Sluicegate, Upstream, permits_are_all_back, soon};
+use crate::support::{Answer, Client, Sluicegate, Upstream, permits_are_all_back, soon};
 
-/// A kilobyte of body, eight of head, and 300 ms of silence.
-fn bounded() -> Setup {
+/// A kilobyte of body, eight of head, and 300 ms of silence. One worker: on a connection that idled at another one, a body may
+/// be refused before anything was written, and the upstream hears nothing of it.
+async fn bounded(upstream: &Upstream) -> Sluicegate {
     let server =
         "max_body = \"1KiB\"\nmax_header_bytes = \"8KiB\"\nheader_timeout = \"300ms\"\nbody_idle_timeout = \"300ms\"";
-    Sluicegate::with_limit(1).queue(1).server(server)
+    let text = Sluicegate::with_limit(1).queue(1).server(server).text(&upstream.url());
+    Sluicegate::configured(&text.replace("threads = 2", "threads = 1")).await
 }
 
 type Fields<'a> = &'a [(&'a str, &'a str)];
@@ -47,7 +49,7 @@ async fn what_goes_beyond_a_bound_is_refused_with_its_status() {
         ("a body in two chunks", chunked(1024) + "1\r\nx\r\n", (413, "body_too_large"), true),
     ];
     let mut upstream = Upstream::start().await;
-    let gate = bounded().in_front_of(&upstream).await;
+    let gate = bounded(&upstream).await;
     for (what, bytes, (status, reason), heard) in table {
         let mut client = gate.client().await;
         client.send_request("POST", bytes).await;
@@ -73,7 +75,7 @@ async fn what_goes_beyond_a_bound_over_http2_is_refused_with_its_status() {
     let long: &'static str = "x".repeat(9000).leak();
     let no_fields: Fields<'_> = &[];
     let mut upstream = Upstream::start().await;
-    let gate = bounded().in_front_of(&upstream).await;
+    let gate = bounded(&upstream).await;
     let table: &[Upload<'_>] = &[
         ("a field", &[("x-a", long)], b"", true, (431, "header_too_large"), false),
         ("too many fields", &[("x-a", "b"); 101], b"", true, (431, "header_too_large"), false),
@@ -109,7 +111,7 @@ async fn what_goes_beyond_a_bound_over_http2_is_refused_with_its_status() {
 #[tokio::test]
 async fn a_body_of_just_the_size_passes() {
     let mut upstream = Upstream::start().await;
-    let gate = bounded().in_front_of(&upstream).await;
+    let gate = bounded(&upstream).await;
     let body = "x".repeat(1024);
     let chunked = format!("400\r\n{body}\r\n0\r\n\r\n");
     let mut client = gate.client().await;
@@ -128,7 +130,7 @@ async fn a_body_of_just_the_size_passes() {
 #[tokio::test]
 async fn a_waiter_whose_body_grows_too_large_leaves_the_queue() {
     let mut upstream = Upstream::start().await;
-    let gate = bounded().in_front_of(&upstream).await;
+    let gate = bounded(&upstream).await;
     let mut holder = gate.get("/holder").await;
     let call = soon("the holder", upstream.next()).await;
     let mut client = gate.client().await;
@@ -148,7 +150,7 @@ async fn a_waiter_whose_body_grows_too_large_leaves_the_queue() {
 #[tokio::test]
 async fn a_body_that_grows_too_large_behind_its_answer_is_cut_on_both_sides() {
     let mut upstream = Upstream::start().await;
-    let gate = bounded().in_front_of(&upstream).await;
+    let gate = bounded(&upstream).await;
     let mut client = gate.client().await;
     client.send_request("POST", head_of("POST", "/", &["Transfer-Encoding: chunked"]) + "1\r\nx\r\n").await;
     let mut call = soon("the request", upstream.next()).await;
@@ -166,7 +168,7 @@ async fn a_body_that_grows_too_large_behind_its_answer_is_cut_on_both_sides() {
 #[tokio::test]
 async fn a_large_upload_beyond_the_bound_sees_its_answer_and_not_a_reset() {
     let upstream = Upstream::start().await;
-    let gate = bounded().in_front_of(&upstream).await;
+    let gate = bounded(&upstream).await;
     let mut client = gate.client().await;
     client.post("/", vec![b'x'; 5 << 20]).await;
     let answer = client.answer().await;
