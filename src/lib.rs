@@ -18,6 +18,8 @@ pub mod admission;
 #[cfg(feature = "proxy")]
 pub mod cli;
 #[cfg(feature = "proxy")]
+mod clock;
+#[cfg(feature = "proxy")]
 pub mod config;
 #[cfg(feature = "proxy")]
 mod digits;

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::readers::Tracer;
 use super::writer::Log;
+use crate::clock;
 use crate::telemetry::Trace;
 
 /// A request, from its arrival on.
@@ -139,7 +140,7 @@ impl Entry {
 
     /// How long it took, up to its end.
     pub fn took(&self) -> Duration {
-        self.end.unwrap_or_else(Instant::now).saturating_duration_since(self.start)
+        self.end.unwrap_or_else(clock::now).saturating_duration_since(self.start)
     }
 
     /// Who seems to have left was cut by us.
@@ -273,7 +274,7 @@ impl Drop for Open {
         if self.log.is_none() && self.tracer.is_none() {
             return;
         }
-        self.entry.end.get_or_insert_with(Instant::now);
+        self.entry.end.get_or_insert_with(clock::now);
         if let Some(log) = &self.log {
             if log.is_cut() {
                 self.entry.was_cut();

@@ -55,6 +55,12 @@ impl<'a> Object<'a> {
         }
     }
 
+    /// Fields as they were written before.
+    #[inline(always)]
+    pub(super) fn again(&mut self, fields: &[u8]) {
+        self.put(fields);
+    }
+
     /// A text of a length that is always the same, to which there is nothing to escape.
     #[inline(always)]
     pub(super) fn array<const N: usize>(&mut self, name: &'static str, value: [u8; N]) {

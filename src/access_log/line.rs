@@ -1,22 +1,86 @@
 //! An entry as a line.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, SystemTime};
 
 use http::{HeaderValue, Method, Uri, Version};
 use serde_json::{Map, Value};
 
-use super::entry::{Entry, Left};
+use super::entry::{Entry, Left, Outcome};
 use super::json::{Object, name};
+use super::repeated::{Repeated, is_same, is_same_word, place};
 use super::stamp::Stamp;
 use crate::digits;
 use crate::telemetry::Parent;
 
+/// What is remembered from line to line.
+#[derive(Debug, Default)]
+pub(super) struct Pen {
+    stamp: Stamp,
+    answers: Repeated<Answer>,
+    ways: Repeated<Way>,
+}
+
+/// What was answered, and on whose behalf.
+#[derive(Debug)]
+struct Answer {
+    version: Version,
+    status: u16,
+    outcome: Outcome,
+    reason: Option<&'static str>,
+    route: Option<Arc<str>>,
+    limit: Option<Arc<str>>,
+    priority: Option<&'static str>,
+    cost: Option<u32>,
+}
+
+impl Answer {
+    #[inline(always)]
+    fn is_of(&self, entry: &Entry) -> bool {
+        (self.status, self.outcome, self.cost) == (entry.status, entry.outcome, entry.cost)
+            && self.version == entry.version
+            && is_same(self.route.as_ref(), entry.route.as_ref())
+            && is_same(self.limit.as_ref(), entry.limit.as_ref())
+            && is_same_word(self.reason, entry.reason)
+            && is_same_word(self.priority, entry.priority)
+    }
+
+    fn of(entry: &Entry) -> Self {
+        let &Entry { version, status, outcome, reason, priority, cost, .. } = entry;
+        let (route, limit) = (entry.route.clone(), entry.limit.clone());
+        Answer { version, status, outcome, reason, route, limit, priority, cost }
+    }
+}
+
+/// Where it went, and how.
+#[derive(Debug)]
+struct Way {
+    upstream: Option<Arc<str>>,
+    endpoint: Option<Arc<str>>,
+    reused: Option<bool>,
+    retries: u32,
+}
+
+impl Way {
+    #[inline(always)]
+    fn is_of(&self, entry: &Entry) -> bool {
+        (self.reused, self.retries) == (entry.reused, entry.retries)
+            && is_same(self.upstream.as_ref(), entry.upstream.as_ref())
+            && is_same(self.endpoint.as_ref(), entry.endpoint.as_ref())
+    }
+
+    fn of(entry: &Entry) -> Self {
+        let (upstream, endpoint) = (entry.upstream.clone(), entry.endpoint.clone());
+        Way { upstream, endpoint, reused: entry.reused, retries: entry.retries }
+    }
+}
+
 /// Writes `entry` as one JSON object and a line end. What is not known is left out. Returns how much room is left; `None` if it
 /// was too little.
-pub(super) fn write_json(entry: &Entry, stamp: &mut Stamp, room: &mut [u8]) -> Option<usize> {
+pub(super) fn write_json(entry: &Entry, pen: &mut Pen, room: &mut [u8]) -> Option<usize> {
     let mut line = Object::begin(room, "{\"kind\":\"request\"");
-    line.array(name!("ts", text), stamp.of(entry.arrived));
+    line.array(name!("ts", text), pen.stamp.of(entry.arrived));
     line.text(name!("request_id", text), entry.request_id.as_bytes());
     if let Some(id) = trace_id(entry) {
         line.array(name!("trace_id", text), id);
@@ -25,14 +89,22 @@ pub(super) fn write_json(entry: &Entry, stamp: &mut Stamp, room: &mut [u8]) -> O
     line.optional_word(name!("method", text), entry.method.as_ref().map(Method::as_str));
     line.optional(name!("host", text), entry.host.as_ref().map(HeaderValue::as_bytes).filter(|host| host.is_ascii()));
     line.optional(name!("path", text), entry.target.as_ref().map(|target| target.path().as_bytes()));
-    line.word(name!("proto", text), proto(entry.version));
-    line.number(name!("status"), entry.status.into());
-    line.word(name!("outcome", text), entry.outcome.as_str());
-    line.optional_word(name!("reason", text), entry.reason);
-    line.optional(name!("route", text), entry.route.as_ref().map(|name| name.as_bytes()));
-    line.optional(name!("limit", text), entry.limit.as_ref().map(|name| name.as_bytes()));
-    line.optional_word(name!("priority", text), entry.priority);
-    line.optional_number(name!("cost"), entry.cost);
+    pen.answers.write(
+        &mut line,
+        place(entry.route.as_ref()),
+        |last| last.is_of(entry),
+        || Answer::of(entry),
+        |line| {
+            line.word(name!("proto", text), proto(entry.version));
+            line.number(name!("status"), entry.status.into());
+            line.word(name!("outcome", text), entry.outcome.as_str());
+            line.optional_word(name!("reason", text), entry.reason);
+            line.optional(name!("route", text), entry.route.as_ref().map(|name| name.as_bytes()));
+            line.optional(name!("limit", text), entry.limit.as_ref().map(|name| name.as_bytes()));
+            line.optional_word(name!("priority", text), entry.priority);
+            line.optional_number(name!("cost"), entry.cost);
+        },
+    );
     line.millis(name!("queue_ms"), entry.waited());
     line.optional_number(name!("queue_pos"), entry.ahead);
     line.optional_number(name!("inflight"), entry.in_flight);
@@ -43,10 +115,18 @@ pub(super) fn write_json(entry: &Entry, stamp: &mut Stamp, room: &mut [u8]) -> O
     );
     line.millis(name!("total_ms"), entry.took());
     line.optional_millis(name!("permit_ms"), permit(entry));
-    line.optional(name!("upstream", text), entry.upstream.as_ref().map(|name| name.as_bytes()));
-    line.optional(name!("endpoint", text), entry.endpoint.as_ref().map(|endpoint| endpoint.as_bytes()));
-    line.optional_boolean(name!("conn_reused"), entry.reused);
-    line.number(name!("retries"), entry.retries.into());
+    pen.ways.write(
+        &mut line,
+        place(entry.endpoint.as_ref()),
+        |last| last.is_of(entry),
+        || Way::of(entry),
+        |line| {
+            line.optional(name!("upstream", text), entry.upstream.as_ref().map(|name| name.as_bytes()));
+            line.optional(name!("endpoint", text), entry.endpoint.as_ref().map(|endpoint| endpoint.as_bytes()));
+            line.optional_boolean(name!("conn_reused"), entry.reused);
+            line.number(name!("retries"), entry.retries.into());
+        },
+    );
     line.number(name!("req_bytes"), entry.request_bytes.as_ref().map_or(0, |bytes| bytes.load(Relaxed)));
     line.number(name!("resp_bytes"), entry.response_bytes);
     line.optional_word(name!("client_gone", text), entry.left.map(Left::as_str));
@@ -57,8 +137,8 @@ pub(super) fn write_json(entry: &Entry, stamp: &mut Stamp, room: &mut [u8]) -> O
 }
 
 /// Writes `entry` as a line for people. Returns how much room is left; `None` if it was too little.
-pub(super) fn write_text(entry: &Entry, stamp: &mut Stamp, room: &mut [u8]) -> Option<usize> {
-    let at = stamp.of(entry.arrived).escape_ascii().to_string();
+pub(super) fn write_text(entry: &Entry, pen: &mut Pen, room: &mut [u8]) -> Option<usize> {
+    let at = pen.stamp.of(entry.arrived).escape_ascii().to_string();
     let Entry { status, client_ip, .. } = entry;
     let method = entry.method.as_ref().map_or("-", Method::as_str);
     let path: String =
@@ -135,7 +215,6 @@ mod tests {
     use tokio::time::Instant;
 
     use super::*;
-    use crate::access_log::Outcome;
 
     fn entry() -> Entry {
         let start = Instant::now();
@@ -181,7 +260,7 @@ mod tests {
     #[test]
     fn a_line_is_one_object_without_the_query() {
         let mut out = vec![0; 1000];
-        let left = write_json(&entry(), &mut Stamp::default(), &mut out).unwrap();
+        let left = write_json(&entry(), &mut Pen::default(), &mut out).unwrap();
         out.truncate(1000 - left);
         assert_eq!(out.iter().filter(|byte| **byte == b'\n').count(), 1);
         let line: serde_json::Value = serde_json::from_slice(&out).unwrap();
@@ -199,9 +278,45 @@ mod tests {
     }
 
     #[test]
+    fn a_line_is_the_same_whatever_was_written_before() {
+        let changes: [fn(&mut Entry); 14] = [
+            |_| {},
+            |entry| entry.version = Version::HTTP_2,
+            |entry| entry.status = 404,
+            |entry| entry.outcome = Outcome::Failed,
+            |entry| entry.reason = Some("upstream_cut"),
+            |entry| entry.route = Some("api".into()),
+            |entry| entry.route = None,
+            |entry| entry.limit = Some("db".into()),
+            |entry| entry.priority = Some("low"),
+            |entry| entry.cost = Some(7),
+            |entry| entry.upstream = Some("app".into()),
+            |entry| entry.endpoint = Some("192.0.2.1:80".into()),
+            |entry| entry.reused = Some(false),
+            |entry| entry.retries = 2,
+        ];
+        let mut pen = Pen::default();
+        for change in changes {
+            let mut entry = entry();
+            // The second time as it was the first time, and back to what was there before.
+            for changed in [false, true, true, false] {
+                if changed {
+                    change(&mut entry);
+                } else {
+                    entry = self::entry();
+                }
+                let (mut out, mut alone) = (vec![0; 1000], vec![0; 1000]);
+                write_json(&entry, &mut pen, &mut out).unwrap();
+                write_json(&entry, &mut Pen::default(), &mut alone).unwrap();
+                assert_eq!(out.escape_ascii().to_string(), alone.escape_ascii().to_string());
+            }
+        }
+    }
+
+    #[test]
     fn the_line_for_people_has_no_line_ends_inside() {
         let mut out = vec![0; 1000];
-        let left = write_text(&entry(), &mut Stamp::default(), &mut out).unwrap();
+        let left = write_text(&entry(), &mut Pen::default(), &mut out).unwrap();
         out.truncate(1000 - left);
         let line = String::from_utf8(out).unwrap();
         assert!(line.starts_with("2023-11-14T22:13:20.123Z 200 GET /a\"b 12.3ms "), "{line}");

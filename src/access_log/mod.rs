@@ -12,6 +12,7 @@ mod line;
 mod missing;
 mod output;
 mod readers;
+mod repeated;
 mod settings;
 mod sheets;
 mod stamp;

@@ -6,9 +6,8 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::Thread;
 
 use super::entry::Entry;
-use super::line::{write_json, write_text};
+use super::line::{Pen, write_json, write_text};
 use super::missing::Counts;
-use super::stamp::Stamp;
 
 /// A sheet for each worker, which that worker alone writes on. Its lock is taken by the writing thread as well, for as long as
 /// it takes to change one pointer for another.
@@ -32,7 +31,7 @@ struct Sheet {
     page: Page,
     /// For people.
     text: bool,
-    stamp: Stamp,
+    pen: Pen,
 }
 
 /// Lines, one behind the other.
@@ -152,7 +151,7 @@ impl Sheet {
         loop {
             let room = &mut page.room[page.used..];
             let before = room.len();
-            if let Some(left) = format(entry, &mut self.stamp, room) {
+            if let Some(left) = format(entry, &mut self.pen, room) {
                 page.used += before - left;
                 return true;
             }

@@ -21,6 +21,7 @@ use super::reply::{About, X_LIMIT, X_QUEUE, X_REASON, tell_wait};
 use super::request_body::RequestBody;
 use super::shared::{Route, Shared};
 use crate::admission::Waited;
+use crate::clock;
 use crate::upstream::headers::remove_hop_by_hop;
 
 /// A request that has arrived. One for all who have to do with it.
@@ -70,7 +71,7 @@ impl Arrival {
         let request_id = own.unwrap_or_else(new_request_id);
         let host = requested_host(request);
         let live = in_force.registry().enter(worker, &request_id);
-        let arrived = SystemTime::now();
+        let arrived = clock::of_day(live.as_ref().map_or_else(clock::now, |live| live.start));
         Arc::new(Arrival {
             worker,
             client: client.clone(),

@@ -21,6 +21,7 @@ use super::request_body::{RequestBody, is_client_gone};
 use super::shared::Route;
 use crate::access_log::{Entry, Left, Log, Open, Outcome, Readers, Traced};
 use crate::admission::{Claim, Permit, Waited};
+use crate::clock;
 use crate::telemetry::{TRACEPARENT, TRACESTATE};
 use crate::upstream::Failure;
 
@@ -43,7 +44,7 @@ struct Noted {
 
 impl Drop for Noted {
     fn drop(&mut self) {
-        let now = Instant::now();
+        let now = clock::now();
         // If its exchange goes on, that holds it as well.
         self.live.iter().for_each(|live| live.ended(now));
         if let Some(open) = &mut self.open {
@@ -83,7 +84,7 @@ impl Record {
             return Record(live.map(|live| Arc::new(Noted { open: None, traced: false, live: Some(live) })));
         }
         // One look at the clock is for all.
-        let start = live.as_ref().map_or_else(Instant::now, |live| live.start);
+        let start = live.as_ref().map_or_else(clock::now, |live| live.start);
         let (address, id) = (client.address_of(headers), id.clone());
         let traces = tracer.as_ref().map(|(tracer, _)| (*tracer).clone());
         let to = log.clone();
@@ -120,7 +121,7 @@ impl Record {
         client: &Client,
         id: &HeaderValue,
     ) -> Self {
-        let entry = || Entry::new(client.peer(), id.clone(), SystemTime::now(), Instant::now());
+        let entry = || Entry::new(client.peer(), id.clone(), clock::of_day(clock::now()), clock::now());
         let open = readers.log.as_ref().map(|log| boxed(|| Open::new(entry(), worker, Some(log.clone()), None)));
         let kept = open.is_some() || live.is_some();
         Record(kept.then(|| Arc::new(Noted { open, traced: false, live })))
@@ -229,7 +230,7 @@ impl Record {
         if !self.is_kept() {
             return None;
         }
-        let now = Instant::now();
+        let now = clock::now();
         if let Some(live) = self.live() {
             live.admitted(now);
         }
@@ -287,9 +288,9 @@ impl Record {
         self.note(|entry| {
             // The first time is that of the admission.
             if entry.endpoint.replace(endpoint.clone()).is_some() {
-                entry.dialled = Some(Instant::now());
+                entry.dialled = Some(clock::now());
             } else if let Some(traced) = &mut entry.traced {
-                traced.sent = Some(Instant::now());
+                traced.sent = Some(clock::now());
             }
         });
     }
@@ -307,7 +308,7 @@ impl Record {
         if !self.is_kept() {
             return None;
         }
-        let now = Instant::now();
+        let now = clock::now();
         if let Some(live) = self.live() {
             live.headed(status, now);
         }
@@ -397,6 +398,6 @@ fn waited_in(entry: &mut Entry, waited: Waited) {
     entry.queued = waited.wait;
     entry.ahead = Some(waited.position.saturating_sub(1));
     if let Some(traced) = &mut entry.traced {
-        traced.waited = Some(Instant::now());
+        traced.waited = Some(clock::now());
     }
 }

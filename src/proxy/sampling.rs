@@ -11,6 +11,7 @@ use http::header::HeaderName;
 use tokio::time::Instant;
 
 use crate::admission::Samples;
+use crate::clock;
 use crate::upstream::Failure;
 
 /// Where samples of a route's requests go: to each of its limits that asks for them. `None` where none does.
@@ -30,7 +31,7 @@ impl Sampling {
     /// A request that is forwarded, at this moment if that is known.
     #[inline]
     pub(super) fn begin(sampled: &Sampled, worker: usize, now: Option<Instant>) -> Self {
-        let since = sampled.as_ref().map(|_| now.unwrap_or_else(Instant::now));
+        let since = sampled.as_ref().map(|_| now.unwrap_or_else(clock::now));
         Sampling { sampled: sampled.clone(), worker, since }
     }
 
@@ -41,7 +42,7 @@ impl Sampling {
 
     /// It has waited for that; its time begins now.
     pub(super) fn begin_again(&mut self) {
-        self.since = self.sampled.as_ref().map(|_| Instant::now());
+        self.since = self.sampled.as_ref().map(|_| clock::now());
     }
 
     /// The upstream's head has come, at this moment if that is known. One that was sent again says nothing.
@@ -53,7 +54,7 @@ impl Sampling {
         } else if retries == 0
             && let Some(since) = self.since
         {
-            let after = now.unwrap_or_else(Instant::now).saturating_duration_since(since);
+            let after = now.unwrap_or_else(clock::now).saturating_duration_since(since);
             sampled.iter().for_each(|samples| samples.answered(self.worker, after));
         }
     }

@@ -18,6 +18,7 @@ use super::drain::Stage;
 use super::register::Registered;
 use super::wire::{Phase, Signals, Wire};
 use super::worker::Worker;
+use crate::clock;
 use crate::proxy::Client;
 use crate::socket::Socket;
 use crate::timer::Timer;
@@ -132,7 +133,7 @@ impl Connection {
             .serve_connection(TokioIo::new(wire), service);
         let end = {
             let mut http = pin!(&mut http);
-            poll_fn(|cx| self.poll(cx, |cx| http.as_mut().poll(cx).map(|result| result.is_ok()))).await
+            clock::turns(poll_fn(|cx| self.poll(cx, |cx| http.as_mut().poll(cx).map(|result| result.is_ok())))).await
         };
         if let End::Dead = end {
             if self.signals.is_cut_unseen() {
@@ -263,7 +264,7 @@ impl Connection {
             };
             if silent && self.is_settled() && self.signals.idle_since() > 0 {
                 // It is idle since before it settled.
-                self.timer.set(patience.and_then(|patience| Instant::now().checked_add(patience)));
+                self.timer.set(patience.and_then(|patience| clock::now().checked_add(patience)));
             } else {
                 let newcomer = self.signals.progress() == 0 && !self.is_settled();
                 self.wait_for(patience, silent && !newcomer);
@@ -306,7 +307,7 @@ impl Connection {
 
     /// Winds the timer up anew, and notes whether the connection is idle.
     pub(super) fn wait_for(&mut self, patience: Option<Duration>, idle: bool) {
-        let now = patience.map(|_| Instant::now());
+        let now = patience.map(|_| clock::now());
         self.timer.set(now.zip(patience).and_then(|(now, patience)| now.checked_add(patience)));
         match now.filter(|_| idle) {
             Some(now) => {

@@ -100,6 +100,12 @@ impl Socket {
         }
     }
 
+    /// Ready when a read may have something for us, an end or an error included. With TLS that is always so: what has come may
+    /// be in the session.
+    pub(crate) fn poll_may_read(&self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.0.tls.is_some() { Poll::Ready(()) } else { self.0.stream.poll_read_ready(cx).map(drop) }
+    }
+
     /// Ready when there may be something to read, or the peer has hung up. Only for a socket without TLS, where what can be
     /// read is with the kernel.
     pub(crate) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {

@@ -7,6 +7,8 @@ use std::task::{Context, Poll};
 use tokio::io::{Interest, ReadBuf, Ready};
 use tokio::net::{TcpStream, UnixStream};
 
+use crate::clock;
+
 /// A connected stream, as the kernel has it.
 #[derive(Debug)]
 pub(crate) enum Stream {
@@ -66,7 +68,9 @@ impl Stream {
     /// at the price of a system call, and what arrives later raises an edge of its own.
     pub(super) fn try_read(&self, buf: &mut ReadBuf<'_>) -> io::Result<usize> {
         let room = buf.remaining();
-        let n = either!(self, stream => stream.try_read_buf(buf))?;
+        let read = either!(self, stream => stream.try_read_buf(buf));
+        clock::passes();
+        let n = read?;
         if 0 < n && n < room {
             let nothing_more = || Err::<(), _>(io::ErrorKind::WouldBlock.into());
             let _ = either!(self, stream => stream.try_io(Interest::READABLE, nothing_more));
@@ -82,11 +86,15 @@ impl Stream {
     }
 
     pub(super) fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
-        either!(self, stream => stream.try_write(buf))
+        let written = either!(self, stream => stream.try_write(buf));
+        clock::passes();
+        written
     }
 
     pub(super) fn try_write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        either!(self, stream => stream.try_write_vectored(bufs))
+        let written = either!(self, stream => stream.try_write_vectored(bufs));
+        clock::passes();
+        written
     }
 }
 

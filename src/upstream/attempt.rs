@@ -27,6 +27,7 @@ use super::response_body::ResponseBody;
 use super::settings::{HostHeader, Protocol};
 use super::source::{Shared, Source};
 use super::upload::Progress;
+use crate::clock;
 
 /// A request that is on its way.
 type Sent<B> = (Connection<B>, Option<Arc<Progress>>);
@@ -87,7 +88,7 @@ impl Upstream {
         };
         let faults = self.kept.faults.clone();
         let exchange = Exchange { connection, upload, ending, upgrade, faults, seat, held };
-        Ok(AwaitHead::new(Box::new(exchange), &self.settings, Instant::now()))
+        Ok(AwaitHead::new(Box::new(exchange), &self.settings, clock::now()))
     }
 
     /// What a head makes of an exchange.

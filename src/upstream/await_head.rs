@@ -18,6 +18,7 @@ use super::exchange::Exchange;
 use super::http1;
 use super::settings::Settings;
 use super::source::Source;
+use crate::clock;
 
 /// Why there is no head.
 pub(super) enum Unanswered<B> {
@@ -88,7 +89,12 @@ where
         match exchange.connection.poll_head(cx) {
             Poll::Ready(result) => {
                 let exchange = this.exchange.take().expect("the exchange is present until it resolves");
-                return Poll::Ready(settle(result, exchange, this.settings.eject, this.sent.elapsed()));
+                return Poll::Ready(settle(
+                    result,
+                    exchange,
+                    this.settings.eject,
+                    clock::now().saturating_duration_since(this.sent),
+                ));
             }
             Poll::Pending => {}
         }
@@ -197,7 +203,7 @@ impl Patience {
             let has_ended = self.progress_seen.is_some() && progress.is_none();
             if !timer.is_set() || has_ended {
                 // What has no body has ended with its beginning, and the clock need not be read for it.
-                let since = if upload.is_none() { begun } else { Instant::now() };
+                let since = if upload.is_none() { begun } else { clock::now() };
                 timer.set(since.checked_add(timeout));
                 self.progress_seen = progress;
             }

@@ -9,7 +9,6 @@ use http::header::UPGRADE;
 use http::request::Parts;
 use http::{Method, Response};
 use http_body::Body;
-use tokio::time::Instant;
 
 use super::again::Again;
 use super::attempt::Outgoing;
@@ -25,6 +24,7 @@ use super::ready::{Ready, Wanted};
 use super::response_body::ResponseBody;
 use super::settings::Settings;
 use super::source::Source;
+use crate::clock;
 
 /// An upstream and its endpoints.
 #[derive(Debug)]
@@ -195,13 +195,13 @@ impl Upstream {
                 fresh: again.fresh,
             };
             // One look at the clock is for all where nothing has to be waited for.
-            let mut now = Instant::now();
+            let mut now = clock::now();
             let ready = match seat.idle(&wanted, now) {
                 Some(connection) => Ok(Ready::Http1(connection)),
                 // Boxed, as is all that is seldom needed: the future of every request has room for it.
                 None => {
                     let ready = Box::pin(seat.ready(wanted, &mut told)).await;
-                    now = Instant::now();
+                    now = clock::now();
                     ready
                 }
             };

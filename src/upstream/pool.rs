@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::http1::Connection;
+use crate::clock;
 
 /// The idle connections of every worker to one endpoint.
 ///
@@ -38,7 +39,7 @@ impl Pools {
     /// An idle connection, if there is one that can be used. One of another worker's has this worker's runtime wake whoever
     /// waits for it from now on.
     pub(super) fn take(&self, worker: usize, idempotent: bool) -> Option<Box<Connection>> {
-        self.take_at(Instant::now(), worker, idempotent)
+        self.take_at(clock::now(), worker, idempotent)
     }
 
     /// The same at this moment, which is now.
@@ -64,7 +65,7 @@ impl Pools {
     /// Takes a connection back after an exchange.
     pub(super) fn put(&self, connection: Box<Connection>) {
         if !connection.reuse_for.is_zero() {
-            let (home, since) = (connection.home % self.workers.len(), Instant::now());
+            let (home, since) = (connection.home % self.workers.len(), clock::now());
             let mut pool = self.lock(home);
             if self.retired.load(Relaxed) {
                 // Closed outside the lock.

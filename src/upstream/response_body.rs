@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use tokio::time::Instant;
 
 use super::abandon::{abandon, abandon_fault, see_out};
 use super::error::{BoxError, Failure};
 use super::exchange::Exchange;
+use crate::clock;
 
 /// A response's body. Holds `H` until its last frame has been taken; dropped before that, it abandons its exchange.
 #[derive(Debug)]
@@ -86,7 +86,7 @@ impl<B: Send + 'static, H: Send + 'static> ResponseBody<B, H> {
         let (idle, upload) = (exchange.connection.timer(), exchange.upload.as_ref());
         loop {
             if !idle.is_set() {
-                idle.set(Instant::now().checked_add(self.idle_timeout));
+                idle.set(clock::now().checked_add(self.idle_timeout));
             }
             std::task::ready!(idle.poll(cx));
             if upload.is_none_or(|upload| upload.is_complete() || !upload.is_starved()) {

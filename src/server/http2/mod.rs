@@ -26,6 +26,7 @@ use self::streams::Streams;
 use super::connection::{Connection, DRAIN_IDLE, LINGER, linger};
 use super::drain::Stage;
 use super::wire::Wire;
+use crate::clock;
 
 /// What a client may send on a stream before we read it. The connection's window has room for all its streams: bodies
 /// that nobody reads must not keep others from being sent.
@@ -131,7 +132,7 @@ impl Connection {
                     match ready!(connection.poll_accept(cx)) {
                         Some(Ok((request, respond))) => {
                             let stream = Stream::new(&driver.streams, respond, &self.worker, &self.client);
-                            tokio::spawn(stream.serve(request));
+                            tokio::spawn(clock::turns(stream.serve(request)));
                         }
                         Some(Err(error)) => {
                             tracing::trace!(%error, "a client's connection ended");

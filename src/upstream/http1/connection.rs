@@ -129,6 +129,9 @@ impl Connection {
         let (io, input) = (self.io.as_mut().expect(PRESENT), &mut self.receiving.input);
         let wanted = self.step.saturating_sub(input.len()).max(self.step / 4);
         if input.capacity() - input.len() < wanted {
+            // A request waits for its answer without room for it. What is made only now was in use a moment ago, by the
+            // answer before, and is in the processor's cache.
+            ready!(io.0.poll_may_read(cx));
             input.reserve(wanted);
         }
         let room = input.capacity() - input.len();
