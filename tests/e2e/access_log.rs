@@ -105,6 +105,7 @@ async fn lines_have_the_fields_that_are_promised() {
     let expected = (&json!(499), &json!("client_gone"), &json!("client_closed"), &json!("queued"));
     assert_eq!((&line["status"], &line["outcome"], &line["reason"], &line["client_gone"]), expected, "{line}");
     assert!(line["queue_ms"].as_f64().unwrap() > 0.0, "{line}");
+    assert_eq!((&line["limit"], &line["queue_pos"]), (&json!("default"), &json!(0)), "{line}");
     call.respond(200, "").await;
     assert_eq!(holder.answer().await.status, 200);
 }
