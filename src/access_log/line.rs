@@ -139,20 +139,26 @@ pub(super) fn write_json(entry: &Entry, pen: &mut Pen, room: &mut [u8]) -> Optio
 /// Writes `entry` as a line for people. Returns how much room is left; `None` if it was too little.
 pub(super) fn write_text(entry: &Entry, pen: &mut Pen, room: &mut [u8]) -> Option<usize> {
     let at = pen.stamp.of(entry.arrived).escape_ascii().to_string();
-    let Entry { status, client_ip, .. } = entry;
+    let Entry { status, .. } = entry;
+    let client_ip = entry.client_ip.to_canonical();
     let method = entry.method.as_ref().map_or("-", Method::as_str);
     let path: String =
         entry.target.as_ref().map_or("-", Uri::path).chars().map(|c| if c.is_control() { '?' } else { c }).collect();
+    let id = String::from_utf8_lossy(entry.request_id.as_bytes());
     let line = format!(
-        "{at} {status} {method} {path} {:.1}ms queued {:.1}ms {} {} {client_ip}\n",
+        "{at} {status} {method} {path} {:.1}ms queued {:.1}ms {} {} {client_ip} {}\n",
         millis(entry.took()),
         millis(entry.waited()),
         entry.route.as_deref().unwrap_or("-"),
         entry.reason.unwrap_or("-"),
+        id.get(..SHORT_ID).unwrap_or(&id),
     );
     room.get_mut(..line.len())?.copy_from_slice(line.as_bytes());
     Some(room.len() - line.len())
 }
+
+/// As much of an id as stands in a line for people, at most: enough to find it by among the last thousand.
+const SHORT_ID: usize = 8;
 
 /// That lines are missing: rejections that were too many to be written, and lines that the reader was too slow for.
 pub(super) fn missing(suppressed: u64, dropped: u64, text: bool) -> String {
@@ -316,10 +322,12 @@ mod tests {
     #[test]
     fn the_line_for_people_has_no_line_ends_inside() {
         let mut out = vec![0; 1000];
-        let left = write_text(&entry(), &mut Pen::default(), &mut out).unwrap();
+        let entry = Entry { request_id: HeaderValue::from_static("0123abcd4567"), ..entry() };
+        let left = write_text(&entry, &mut Pen::default(), &mut out).unwrap();
         out.truncate(1000 - left);
         let line = String::from_utf8(out).unwrap();
         assert!(line.starts_with("2023-11-14T22:13:20.123Z 200 GET /a\"b 12.3ms "), "{line}");
+        assert!(line.ends_with(" api - 192.0.2.1 0123abcd\n"), "{line}");
         assert_eq!(line.lines().count(), 1);
     }
 }

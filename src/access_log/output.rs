@@ -7,7 +7,7 @@ use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::fs::OFlags;
+use rustix::fs::{Access, AtFlags, CWD, OFlags, accessat};
 use rustix::io::Errno;
 
 use super::settings::{AccessLog, LogFormat};
@@ -59,6 +59,16 @@ impl Output {
             LogFormat::Text => true,
         };
         Ok(Some(Output::to(out, text)))
+    }
+
+    /// Whether [`open`](Output::open) would do, as far as that can be told without making a file, and without a named pipe's
+    /// reader hearing of it.
+    ///
+    /// # Errors
+    /// What opening it would fail with.
+    pub fn can_open(settings: &AccessLog) -> Result<(), OpenError> {
+        let AccessLog::File(path) = settings else { return Ok(()) };
+        can_append_to(path).map_err(|source| OpenError { path: path.clone(), source })
     }
 
     pub(super) fn to(out: Box<dyn Out>, text: bool) -> Self {
@@ -126,10 +136,13 @@ impl<D: AsFd + Send> Out for D {
     }
 }
 
-/// Opened so that nothing is waited for, which for a named pipe would be its reader. Files know no difference.
+/// So that nothing is waited for, which for a named pipe would be its reader. Files know no difference.
+fn no_wait() -> i32 {
+    (OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed()
+}
+
 fn append_to(path: &Path) -> io::Result<File> {
-    let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits();
-    let opened = OpenOptions::new().create(true).append(true).custom_flags(flags.cast_signed()).open(path);
+    let opened = OpenOptions::new().create(true).append(true).custom_flags(no_wait()).open(path);
     opened.map_err(|error| {
         let is_pipe = || path.metadata().is_ok_and(|file| file.file_type().is_fifo());
         if error.raw_os_error() == Some(Errno::NXIO.raw_os_error()) && is_pipe() {
@@ -137,6 +150,30 @@ fn append_to(path: &Path) -> io::Result<File> {
         }
         error
     })
+}
+
+/// The same without making what is not there: then its directory must take a new file.
+fn can_append_to(path: &Path) -> io::Result<()> {
+    let can = |path: &Path, access| Ok(accessat(CWD, path, access, AtFlags::EACCESS)?);
+    match path.metadata() {
+        // To open and close it would be the end of the log for a reader that waits for one.
+        Ok(file) if file.file_type().is_fifo() => can(path, Access::WRITE_OK),
+        Ok(_) => OpenOptions::new().append(true).custom_flags(no_wait()).open(path).map(drop),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            // A link to what is not there: the file is made there.
+            let file = path.read_link().map_or_else(|_| path.to_owned(), |to| directory(path).join(to));
+            can(directory(&file), Access::WRITE_OK | Access::EXEC_OK)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn directory(file: &Path) -> &Path {
+    match file.parent() {
+        Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
+        Some(parent) => parent,
+        None => file,
+    }
 }
 
 #[cfg(test)]
@@ -237,11 +274,32 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn whether_a_log_can_be_opened_is_told_without_making_a_file() {
+        let home = std::env::temp_dir().join(format!("sluicegate-can-open-{}", std::process::id()));
+        std::fs::create_dir_all(&home).unwrap();
+        let can =
+            |path: &Path| Output::can_open(&AccessLog::File(path.to_owned())).map_err(|error| error.source.kind());
+        let (new, there, link) = (home.join("new"), home.join("there"), home.join("link"));
+        std::fs::write(&there, "a line\n").unwrap();
+        std::os::unix::fs::symlink("gone/new", &link).unwrap();
+        assert_eq!(can(&new), Ok(()));
+        assert!(!new.exists());
+        assert_eq!(can(&there), Ok(()));
+        assert_eq!(std::fs::read_to_string(&there).unwrap(), "a line\n");
+        assert_eq!(can(&home.join("gone/new")), Err(io::ErrorKind::NotFound));
+        assert_eq!(can(&link), Err(io::ErrorKind::NotFound));
+        assert_eq!(can(&there.join("new")), Err(io::ErrorKind::NotADirectory));
+        assert_eq!(can(&home), Err(io::ErrorKind::IsADirectory));
+        std::fs::remove_dir_all(&home).unwrap();
+    }
+
+    #[test]
     fn a_named_pipe_is_a_log_once_it_has_a_reader() {
         let path = std::env::temp_dir().join(format!("sluicegate-log-{}.pipe", std::process::id()));
         let _ = std::fs::remove_file(&path);
         assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
         let open = || Output::open(&AccessLog::File(path.clone()), LogFormat::Auto);
+        assert!(Output::can_open(&AccessLog::File(path.clone())).is_ok(), "its reader may yet come");
         let error = open().unwrap_err();
         let source = std::error::Error::source(&error).unwrap().to_string();
         assert!(source.contains("nobody reads"), "{error}: {source}");

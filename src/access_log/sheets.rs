@@ -234,7 +234,7 @@ mod tests {
         assert!(lines[0].starts_with('{') && lines.len() == 1, "{lines:?}");
         sheets.write(0, &entry("b"));
         let lines = collect(&sheets, true);
-        assert!(lines[0].ends_with(" 127.0.0.1") && lines.len() == 1, "{lines:?}");
+        assert!(lines[0].ends_with(" 127.0.0.1 b") && lines.len() == 1, "{lines:?}");
     }
 
     #[test]

@@ -20,6 +20,7 @@ use super::history::{Columns, History, Pace, Second};
 use super::limits::{KeyState, top_keys};
 use super::rejections::{Rejection, some};
 use super::status::{LimitStatus, Overall};
+use super::timestamp::rfc3339_millis;
 use super::upstreams::{self, UpstreamStatus};
 use crate::admission::Limiter;
 use crate::server::Handle;
@@ -192,7 +193,7 @@ fn snapshot(state: &State, context: &Context) -> Snapshot {
     };
     Snapshot {
         tick: state.tick,
-        at: humantime::format_rfc3339_millis(SystemTime::now()).to_string(),
+        at: rfc3339_millis(SystemTime::now()),
         overall: Overall::new(context),
         limits: proxy.limiters().iter().map(view).collect(),
         upstreams: upstreams::all(context),

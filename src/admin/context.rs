@@ -1,5 +1,6 @@
 //! What the handlers share, and what they know of a connection.
 
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
@@ -32,6 +33,16 @@ pub(super) struct Connection {
     pub(super) peer: SocketAddr,
     /// The address that the peer has connected to.
     pub(super) local: SocketAddr,
+    /// Whether it came through a socket's file, where neither has an address: both are this machine's then.
+    pub(super) unix: bool,
+}
+
+/// Who has changed something, as it is logged and shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum By {
+    Address(IpAddr),
+    /// Somebody on this machine, through the socket's file.
+    Unix,
 }
 
 impl Context {
@@ -66,5 +77,19 @@ impl Connection {
     /// Who it is, also where IPv4 came through an IPv6 socket.
     pub(super) fn peer_ip(&self) -> IpAddr {
         self.peer.ip().to_canonical()
+    }
+
+    /// The same, for people.
+    pub(super) fn by(&self) -> By {
+        if self.unix { By::Unix } else { By::Address(self.peer_ip()) }
+    }
+}
+
+impl fmt::Display for By {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            By::Address(address) => address.fmt(f),
+            By::Unix => f.write_str("unix"),
+        }
     }
 }

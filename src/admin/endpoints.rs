@@ -15,7 +15,7 @@ pub(super) async fn drain(
     Extension(connection): Extension<Connection>,
     Path((upstream, endpoint)): Path<(String, String)>,
 ) -> Result<Response, Problem> {
-    let by = connection.peer_ip().to_string();
+    let by = connection.by().to_string();
     set(&context, &upstream, &endpoint, Some(&by))?;
     tracing::info!(upstream, endpoint, by, "an endpoint gets no requests any more");
     answer(&context, &upstream)
@@ -28,7 +28,7 @@ pub(super) async fn enable(
     Path((upstream, endpoint)): Path<(String, String)>,
 ) -> Result<Response, Problem> {
     set(&context, &upstream, &endpoint, None)?;
-    tracing::info!(upstream, endpoint, by = %connection.peer_ip(), "an endpoint is not kept from requests any more");
+    tracing::info!(upstream, endpoint, by = %connection.by(), "an endpoint is not kept from requests any more");
     answer(&context, &upstream)
 }
 

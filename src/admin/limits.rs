@@ -1,7 +1,5 @@
 //! `/api/v1/limits`: what limits there are, and changing one for a while.
 
-use std::net::IpAddr;
-
 use axum::body::Bytes;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Extension, Path, Query, State};
@@ -9,7 +7,7 @@ use axum::response::Response;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 
-use super::context::{Connection, Context};
+use super::context::{By, Connection, Context};
 use super::patch::Patch;
 use super::problem::Problem;
 use super::requests::shown;
@@ -47,10 +45,10 @@ pub(super) async fn change(
     patch.check(&limiter.settings(), limiter.overrides().limit, |key| proxy.may_show_key(limiter, key))?;
     let Patch { values, lasts, .. } = patch;
     let before = knobs(limiter);
-    let over = context.overrides.put(limiter, values, lasts, connection.peer_ip());
+    let over = context.overrides.put(limiter, values, lasts, connection.by());
     heed(&proxy, &name);
     let until = over.until.map_or_else(|| "forever".to_owned(), rfc3339);
-    log(limiter, &before, connection.peer_ip(), &until);
+    log(limiter, &before, connection.by(), &until);
     Ok(state(&context, limiter))
 }
 
@@ -64,7 +62,7 @@ pub(super) async fn reset(
     let before = knobs(limiter);
     if context.overrides.remove(&name).is_some() {
         heed(&context.server.proxy(), &name);
-        log(limiter, &before, connection.peer_ip(), "as configured");
+        log(limiter, &before, connection.by(), "as configured");
     }
     Ok(state(&context, limiter))
 }
@@ -76,7 +74,7 @@ pub(super) async fn flush(
     Path(name): Path<String>,
 ) -> Result<Response, Problem> {
     let flushed = find(&context, &name)?.flush();
-    tracing::info!(limit = %name, by = %connection.peer_ip(), flushed, "a queue has been emptied");
+    tracing::info!(limit = %name, by = %connection.by(), flushed, "a queue has been emptied");
     Ok(json(StatusCode::OK, &serde_json::json!({ "name": name, "flushed": flushed })))
 }
 
@@ -236,7 +234,7 @@ fn knobs(limiter: &Limiter) -> String {
     text + if limiter.is_dry_run() { ", dry run" } else { "" }
 }
 
-fn log(limiter: &Limiter, before: &str, by: IpAddr, until: &str) {
+fn log(limiter: &Limiter, before: &str, by: By, until: &str) {
     let name = limiter.name();
     tracing::info!(limit = %name, %by, before, after = knobs(limiter), until, "a limit has been changed");
 }

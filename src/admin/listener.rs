@@ -76,7 +76,7 @@ const SOCKET_MODE: u32 = 0o600;
 /// Both ends of a connection through a socket's file: this machine.
 const LOCAL: Connection = {
     let address = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
-    Connection { peer: address, local: address }
+    Connection { peer: address, local: address, unix: true }
 };
 
 impl Listener {
@@ -244,7 +244,7 @@ async fn accept(
                 // Else it is gone already.
                 let Ok(local) = stream.local_addr() else { return };
                 peers.serve(number, stream, |stream| async move {
-                    serve(stream, Connection { peer, local }, router, closing).await;
+                    serve(stream, Connection { peer, local, unix: false }, router, closing).await;
                     drop(place);
                 });
             }
@@ -315,6 +315,6 @@ where
         }
     };
     if let Err(error) = ended {
-        tracing::debug!(peer = %between.peer, %error, "an admin connection failed");
+        tracing::debug!(peer = %between.by(), %error, "an admin connection failed");
     }
 }

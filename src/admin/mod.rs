@@ -20,6 +20,7 @@ mod events;
 mod history;
 mod limits;
 mod listener;
+mod members;
 mod metrics;
 mod openapi;
 mod overrides;

@@ -4,13 +4,13 @@
 //! the time. What no override mentions is as configured, and so is everything once it is gone.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
+use super::context::By;
 use crate::admission::Limiter;
 
 /// The overrides in force, by the name of their limit.
@@ -30,7 +30,7 @@ pub(super) struct Override {
     pub(super) values: Values,
     /// Its end by the wall clock, for people; `None` for never.
     pub(super) until: Option<SystemTime>,
-    pub(super) by: IpAddr,
+    pub(super) by: By,
 }
 
 #[derive(Debug)]
@@ -43,7 +43,7 @@ struct Entry {
 
 impl Overrides {
     /// Puts an override in force at once, on top of the one before it. Without `lasts` it has no end.
-    pub(super) fn put(&self, limiter: &Limiter, values: Values, lasts: Option<Duration>, by: IpAddr) -> Override {
+    pub(super) fn put(&self, limiter: &Limiter, values: Values, lasts: Option<Duration>, by: By) -> Override {
         let until = lasts.map(|lasts| SystemTime::now() + lasts);
         let ends_at = lasts.map(|lasts| Instant::now() + lasts);
         let mut entries = self.lock();
@@ -121,7 +121,7 @@ mod tests {
     use crate::admission::Settings;
     use tokio::time::sleep;
 
-    const BY: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+    const BY: By = By::Unix;
     const MINUTE: Duration = Duration::from_secs(60);
 
     fn limit(n: u32) -> Values {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use http::StatusCode;
 use serde_json::Value;
 
+use super::members::Members;
 use super::overrides::Values;
 use super::problem::Problem;
 use crate::admission::{LIMIT_MAX, Settings};
@@ -29,19 +30,21 @@ const LONGEST_TIME: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 impl Patch {
     /// Reads a request's body. What is wrong with it is said at once, all of it.
     pub(super) fn read(body: &[u8]) -> Result<Self, Problem> {
-        let members = match serde_json::from_slice(body) {
-            Ok(Value::Object(members)) => members,
-            Ok(_) => return Err(Problem::new(StatusCode::BAD_REQUEST, "The body must be a JSON object.")),
-            Err(error) => {
-                return Err(Problem::new(StatusCode::BAD_REQUEST, format!("The body is not JSON: {error}.")));
-            }
-        };
+        let members: Members = serde_json::from_slice(body).map_err(|error| {
+            let detail = match error.is_data() {
+                true => "The body must be a JSON object.".to_owned(),
+                false => format!("The body is not JSON: {error}."),
+            };
+            Problem::new(StatusCode::BAD_REQUEST, detail)
+        })?;
         let mut patch = Patch { values: Values::default(), lasts: Some(DEFAULT_TIME), key: None };
         let mut mistakes: Vec<String> =
-            members.iter().filter_map(|(name, value)| patch.take(name, value).err()).collect();
+            members.0.iter().filter_map(|(name, value)| patch.take(name, value).err()).collect();
+        // One of them is a mistake, and nobody knows which.
+        mistakes.extend(members.doubled().map(|name| format!("`{name}` is there more than once.")));
         match patch.key.take().map(|key| (key, patch.values.per_key.take())) {
             Some((key, Some(per_key))) => drop(patch.values.keys.insert(key, per_key)),
-            Some((_, None)) if !members.contains_key("per_key") => {
+            Some((_, None)) if !members.0.iter().any(|(name, _)| name == "per_key") => {
                 mistakes.push("`key` says whose `per_key` is meant, so it needs `per_key` beside it.".to_owned());
             }
             _ => {}
@@ -270,9 +273,17 @@ mod tests {
             r#"{"limit":5,"for":"9000h"}"#,
             r#"{"limit":5,"for":60}"#,
             r#"{"limit":5,"forr":"1h"}"#,
+            r#"{"limit":5,"limit":6}"#,
+            r#"{"limit":5,"limit":5}"#,
         ] {
             assert_eq!(mistake(body).0, 422, "{body}");
         }
+    }
+
+    #[test]
+    fn what_is_there_more_than_once_is_named_once() {
+        let (status, detail) = mistake(r#"{"limit":5,"queue":1,"limit":6,"limit":7}"#);
+        assert_eq!((status, detail.as_str()), (422, "`limit` is there more than once."));
     }
 
     #[test]

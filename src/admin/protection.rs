@@ -28,7 +28,7 @@ pub(super) async fn protect(
         Ok(()) => next.run(request).await,
         Err(refusal) => {
             let problem = Problem::from(refusal);
-            tracing::debug!(peer = %connection.peer_ip(), status = problem.status.as_u16(), "an admin request is refused");
+            tracing::debug!(peer = %connection.by(), status = problem.status.as_u16(), "an admin request is refused");
             problem.into_response()
         }
     }
@@ -131,7 +131,8 @@ mod tests {
         for (name, value) in fields {
             headers.append(*name, value.parse().unwrap());
         }
-        let connection = Connection { peer: peer.parse().unwrap(), local: "192.0.2.1:9901".parse().unwrap() };
+        let local = "192.0.2.1:9901".parse().unwrap();
+        let connection = Connection { peer: peer.parse().unwrap(), local, unix: false };
         let token = token.map(|token| Token::try_new(token).unwrap());
         match check(&Uri::from_static("/api/v1/status"), &headers, &connection, token.as_ref()) {
             Ok(()) => 200,

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::context::Context;
 use super::problem::Problem;
 use super::status::json;
+use super::timestamp::rfc3339_millis;
 use crate::proxy::{LimitThen, Refused, Shared};
 
 /// A request that was answered by sluicegate itself.
@@ -103,7 +104,7 @@ impl From<Arc<Refused>> for Rejection {
         let asked = refused.asked.as_ref();
         Rejection {
             number: refused.number,
-            at: humantime::format_rfc3339_millis(refused.at).to_string(),
+            at: rfc3339_millis(refused.at),
             request_id: String::from_utf8_lossy(refused.request_id.as_bytes()).into_owned(),
             route: refused.route.to_string(),
             limit: refused.limit.as_ref().map(|limit| limit.name.to_string()),

@@ -31,7 +31,7 @@ pub(super) async fn reload(
             return Problem::new(StatusCode::BAD_REQUEST, "dry_run is true or false.").into_response();
         }
     };
-    tracing::info!(by = %connection.peer_ip(), dry_run, "a reload has been asked for");
+    tracing::info!(by = %connection.by(), dry_run, "a reload has been asked for");
     if context.server.is_draining() {
         return Problem::new(StatusCode::CONFLICT, "It drains, and takes no new configuration.").into_response();
     }

@@ -69,7 +69,7 @@ pub(super) async fn cancel(
         let detail = "No request with this id is under way. `sluicegate ps` lists them.";
         return Err(Problem::new(StatusCode::NOT_FOUND, detail));
     }
-    tracing::info!(request_id = %id, by = %connection.peer_ip(), ended = ended.len(), "a request has been cancelled");
+    tracing::info!(request_id = %id, by = %connection.by(), ended = ended.len(), "a request has been cancelled");
     let cancelled: Vec<_> = ended.iter().map(Request::from).collect();
     Ok(json(StatusCode::OK, &serde_json::json!({ "cancelled": cancelled })))
 }

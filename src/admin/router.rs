@@ -84,7 +84,7 @@ pub(super) fn router(context: Context, dashboard: bool) -> Router {
 
 /// `POST /api/v1/drain`: asks for what a SIGTERM asks for.
 async fn drain(State(context): State<Context>, Extension(connection): Extension<Connection>) -> Response {
-    tracing::info!(by = %connection.peer_ip(), "a drain has been asked for");
+    tracing::info!(by = %connection.by(), "a drain has been asked for");
     context.server.ask_to_drain();
     status::json(StatusCode::ACCEPTED, &json!({ "draining": true }))
 }

@@ -1,13 +1,30 @@
-//! Moments as RFC 3339 writes them.
+//! Moments as RFC 3339 writes them: from 1970 to the year 9999, whatever a clock says.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// The last moment that has a name there.
+const LAST: Duration = Duration::new(253_402_300_799, 999_999_999);
 
 /// A moment in UTC, to the second: `2026-03-01T12:00:00Z`.
 pub(super) fn rfc3339(moment: SystemTime) -> String {
-    let seconds = moment.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    seconds(since_1970(moment)) + "Z"
+}
+
+/// The same to the millisecond: `2026-03-01T12:00:00.250Z`.
+pub(super) fn rfc3339_millis(moment: SystemTime) -> String {
+    let since = since_1970(moment);
+    format!("{}.{:03}Z", seconds(since), since.subsec_millis())
+}
+
+fn since_1970(moment: SystemTime) -> Duration {
+    moment.duration_since(UNIX_EPOCH).unwrap_or_default().min(LAST)
+}
+
+fn seconds(since: Duration) -> String {
+    let seconds = since.as_secs();
     let (year, month, day) = date(seconds / 86_400);
     let (hour, minute, second) = (seconds / 3_600 % 24, seconds / 60 % 60, seconds % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}")
 }
 
 /// The date so many days after 1970-01-01. Years begin in March here, so that the leap day is the last of its year.
@@ -27,7 +44,6 @@ fn date(days: u64) -> (u64, u64, u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     #[test]
     fn moments_are_written_in_utc() {
@@ -42,5 +58,18 @@ mod tests {
         ] {
             assert_eq!(rfc3339(UNIX_EPOCH + Duration::from_secs(seconds)), written);
         }
+        let moment = UNIX_EPOCH + Duration::from_millis(1_700_000_000_007);
+        assert_eq!(rfc3339_millis(moment), "2023-11-14T22:13:20.007Z");
+    }
+
+    #[test]
+    fn a_clock_that_is_far_off_stands_still_where_the_years_end() {
+        let after = UNIX_EPOCH + LAST + Duration::from_nanos(1);
+        for moment in [after, after + Duration::from_secs(1 << 40)] {
+            assert_eq!(rfc3339(moment), "9999-12-31T23:59:59Z");
+            assert_eq!(rfc3339_millis(moment), "9999-12-31T23:59:59.999Z");
+        }
+        let before = UNIX_EPOCH - Duration::from_secs(1);
+        assert_eq!(rfc3339_millis(before), "1970-01-01T00:00:00.000Z");
     }
 }

@@ -110,6 +110,13 @@ impl Turn {
         self.gate.as_ref()?.standing(ticket)
     }
 
+    /// Its place in line on arrival, while it waits.
+    #[cfg_attr(not(feature = "proxy"), allow(dead_code, reason = "nobody else keeps a log"))]
+    pub(super) fn place(&self) -> Option<u32> {
+        let State::Waiting(Place { position, .. }) = self.state else { return None };
+        Some(position)
+    }
+
     pub(super) fn gate(&self) -> Option<&Arc<Gate>> {
         self.gate.as_ref()
     }

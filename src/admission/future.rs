@@ -63,6 +63,21 @@ where
     }
 }
 
+#[cfg_attr(not(feature = "proxy"), allow(dead_code, reason = "nobody else keeps a log"))]
+impl<S, B, K> ResponseFuture<S, B, K>
+where
+    S: Service<Admitted<B>>,
+{
+    /// Which of its limits the request waits at, and its place in line there on arrival (1 is next). `None` if it does not
+    /// wait.
+    pub(crate) fn place(self: Pin<&Self>) -> Option<(usize, u32)> {
+        match self.project_ref().state.project_ref() {
+            StateRef::Waiting { acquire, .. } => acquire.place(),
+            _ => None,
+        }
+    }
+}
+
 impl<S, B, K> Future for ResponseFuture<S, B, K>
 where
     S: Service<Admitted<B>>,

@@ -164,6 +164,12 @@ impl Turns {
         self.turn.standing()
     }
 
+    /// At which limit it waits, and at which place it began.
+    #[cfg_attr(not(feature = "proxy"), allow(dead_code, reason = "nobody else keeps a log"))]
+    pub(super) fn place(&self) -> Option<(usize, u32)> {
+        Some((self.at, self.turn.place()?))
+    }
+
     /// Where it waits.
     pub(super) fn gate(&self) -> Option<&Arc<Gate>> {
         self.turn.gate()

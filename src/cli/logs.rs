@@ -23,6 +23,7 @@ pub(super) struct Next {
     filter: EnvFilter,
     /// What becomes of requests goes here.
     pub(super) log: Option<Log>,
+    /// Where the writer that there is goes on.
     output: Option<Output>,
     writer: Option<Writer>,
 }
@@ -45,7 +46,8 @@ impl Logs {
         Logs { set_filter, access: None, on: false }
     }
 
-    /// What `settings` say, made ready. A file is opened anew even if it is the same: it may have been moved out of the way.
+    /// What `settings` say, made ready; nothing has changed until it [begins](Logs::begin). A file is opened anew even if it
+    /// is the same: it may have been moved out of the way.
     pub(super) fn prepare(&self, settings: &Settings) -> Result<Next, OpenError> {
         let output = Output::open(&settings.access_log, settings.log_format)?;
         let lines = settings.log_lines.clone();
@@ -53,19 +55,28 @@ impl Logs {
         Ok(match (&self.access, output) {
             (_, None) => Next { filter, log: None, output: None, writer: None },
             (Some(writer), Some(output)) => {
-                let log = Some(writer.with_lines(lines));
-                if self.on {
-                    return Ok(Next { filter, log, output: Some(output), writer: None });
-                }
-                // Before anybody has the handle: where there was no log, nobody is to write to where the one before it went.
-                writer.write_to(output);
-                Next { filter, log, output: None, writer: None }
+                Next { filter, log: Some(writer.with_lines(lines)), output: Some(output), writer: None }
             }
             (None, Some(output)) => {
                 let writer = Writer::start(output, lines, settings.server.threads.get());
                 Next { filter, log: Some(writer.log()), output: None, writer: Some(writer) }
             }
         })
+    }
+
+    /// It will be in force, and nobody has its handle yet: where there was no log, what arrives then is not to be written to
+    /// where the one before it went.
+    pub(super) fn begin(&self, next: &mut Next) {
+        if let (Some(writer), false) = (&self.access, self.on)
+            && let Some(output) = next.output.take()
+        {
+            writer.write_to(output);
+        }
+    }
+
+    /// Whether the log that `settings` say can be opened, as far as that can be told without making a file.
+    pub(super) fn can_follow(settings: &Settings) -> Result<(), OpenError> {
+        Output::can_open(&settings.access_log)
     }
 
     /// Puts it in force.
@@ -140,7 +151,8 @@ mod tests {
         let off = logs.prepare(&to(AccessLog::Off)).unwrap();
         logs.follow(off);
 
-        let on = logs.prepare(&to(AccessLog::File(after.clone()))).unwrap();
+        let mut on = logs.prepare(&to(AccessLog::File(after.clone()))).unwrap();
+        logs.begin(&mut on);
         // A worker has it as soon as there is one.
         write(on.log.clone(), "second");
         while !read(&before).contains("second") && !read(&after).contains("second") {

@@ -110,14 +110,17 @@ impl Reloader {
     /// Whether all of it could be had.
     async fn try_out(&self, settings: &Settings) -> Result<(), Cause> {
         self.desk.can_follow(&settings.admin)?;
+        Logs::can_follow(settings)?;
         Ok(self.handle.can_listen(&settings.server).await?)
     }
 
     /// Makes ready what can fail before anything changes.
     async fn put_in_force(&mut self, settings: Settings, written: Written) -> Result<(), Cause> {
         let moving = self.desk.prepare(&settings.admin)?;
-        let logs = self.logs.prepare(&settings)?;
-        self.handle.reload(settings.server.clone(), settings.plan.clone(), logs.log.clone()).await?;
+        let mut logs = self.logs.prepare(&settings)?;
+        let log = logs.log.clone();
+        let begin = || self.logs.begin(&mut logs);
+        self.handle.reload(settings.server.clone(), settings.plan.clone(), log, begin).await?;
         self.logs.follow(logs);
         self.in_force = Arc::new(InForce { settings, written });
         self.desk.follow(&self.in_force.settings.admin, moving, self.in_force.clone()).await;

@@ -134,6 +134,8 @@ impl Step {
 pub(super) struct Admitting {
     arrival: Arc<Arrival>,
     admitting: ResponseFuture<Once, RequestBody, Option<RouteKeys>>,
+    /// The limit that it was last seen waiting at.
+    waits_at: Option<usize>,
 }
 
 impl Admitting {
@@ -164,7 +166,19 @@ impl Admitting {
         };
         let (arrival, request) = (arrival.clone(), taken.take().expect(PRESENT));
         let admitting = limits.admit_from(begun, request, claim, keys, Once(Some(forward)));
-        Step::Admitting(Box::new(Admitting { arrival, admitting }))
+        Step::Admitting(Box::new(Admitting { arrival, admitting, waits_at: None }))
+    }
+}
+
+impl Admitting {
+    /// Whoever leaves while waiting says nothing of where that was.
+    fn note_place(&mut self) {
+        let Some((limit, position)) = Pin::new(&self.admitting).place() else { return };
+        if self.waits_at.replace(limit) != Some(limit)
+            && let Some(name) = self.arrival.route().and_then(|route| route.names.limits.get(limit))
+        {
+            self.arrival.record.waits(&name.text, position);
+        }
     }
 }
 
@@ -174,6 +188,9 @@ impl Future for Admitting {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Response<Body>> {
         let this = self.get_mut();
         let polled = Pin::new(&mut this.admitting).poll(cx);
+        if polled.is_pending() {
+            this.note_place();
+        }
         if let Some(told) = this.arrival.told() {
             told.stands(|| Pin::new(&this.admitting).standing());
         }

@@ -125,10 +125,15 @@ pub(super) fn keep(reply: &Reply, about: &About<'_>) {
         detail: reply.detail,
         retry_after: reply.retry_after,
         waited: reply.waited.map(|waited| (waited.position, waited.wait)),
-        cause: reply.cause.clone(),
+        cause: reply.cause.clone().or_else(|| why_none(route, reply)),
         endpoint: about.record.endpoint(),
         asked: about.record.asked().map(Box::new),
     });
+}
+
+/// Which endpoints there would be, if one of them took requests.
+fn why_none(route: &Route, reply: &Reply) -> Option<Box<str>> {
+    (reply.reason == "no_endpoint").then(|| format!("Endpoints: {}", route.upstream.standing()).into())
 }
 
 impl LimitThen {

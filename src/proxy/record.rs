@@ -1,6 +1,7 @@
 //! What is noted of a request: for the access log, and for those who look on.
 
 mod released;
+mod waiting;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
@@ -12,6 +13,7 @@ use http_body::Body as _;
 use tokio::time::Instant;
 
 pub(super) use self::released::Released;
+use self::waiting::waited_in;
 use super::census::{Census, Field};
 use super::client::Client;
 use super::recent::Asked;
@@ -392,12 +394,4 @@ impl Record {
 #[inline(always)]
 fn boxed(open: impl FnOnce() -> Open) -> Box<Mutex<Open>> {
     Box::write(Box::new_uninit(), Mutex::new(open()))
-}
-
-fn waited_in(entry: &mut Entry, waited: Waited) {
-    entry.queued = waited.wait;
-    entry.ahead = Some(waited.position.saturating_sub(1));
-    if let Some(traced) = &mut entry.traced {
-        traced.waited = Some(clock::now());
-    }
 }

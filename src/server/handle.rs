@@ -47,18 +47,26 @@ impl Handle {
 
     /// Puts another plan and other settings in force, at once and as a whole, with `log` for what becomes of requests. Requests that are under way go on by the plan,
     /// and connections that are open by the settings, that they began with. Of the settings, `threads` and
-    /// `tcp_keepalive` stay as they are. Resolves when the places that are listened at no more are closed.
+    /// `tcp_keepalive` stay as they are. Calls `begin` just before that, when nothing can fail any more. Resolves when the
+    /// places that are listened at no more are closed.
     ///
     /// # Errors
     /// What a start would fail with; nothing has changed then.
     ///
     /// # Cancel safety
     /// Dropping this leaves either everything as it was or the new configuration in force.
-    pub async fn reload(&self, settings: Settings, plan: Plan, log: Option<Log>) -> Result<(), StartError> {
+    pub async fn reload(
+        &self,
+        settings: Settings,
+        plan: Plan,
+        log: Option<Log>,
+        begin: impl FnOnce(),
+    ) -> Result<(), StartError> {
         let mut places = self.places.lock().await;
         let settings = self.following(settings);
         let new = places.bind(&settings).map_err(StartError::listen)?;
         let shared = self.in_force.load().follow(plan, log).map_err(StartError::Routes)?;
+        begin();
         self.in_force.store(Arc::new(shared));
         self.control.crowd.set_most(settings.max_connections.get());
         self.control.settings.store(settings.clone());

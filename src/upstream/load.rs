@@ -54,6 +54,16 @@ impl Out {
         (Out::Ejected, "ejected"),
         (Out::Paused, "paused"),
     ];
+
+    /// Each state, and how a sentence has it.
+    pub(super) const WORDS: [(&'static str, &'static str); 6] = [
+        ("drained", "drained by hand"),
+        ("ejected", "ejected"),
+        ("down", "down"),
+        ("unresolved", "without an address"),
+        ("paused", "paused"),
+        ("leaving", "leaving"),
+    ];
 }
 
 /// A day: sixteen of them are far from what 64 bits hold.

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use super::balance::{Balance, choose};
 use super::endpoint::{EndpointStatus, Member, Seat};
 use super::line::Line;
-use super::load::{Load, Out};
+use super::load::{Load, Out, UP};
 use super::pause::first_back;
 use super::roster::Roster;
 
@@ -168,6 +168,17 @@ impl Members {
     /// Whether there is one that was not tried.
     pub(super) fn has_untried(&self, tried: &[Arc<Member>]) -> bool {
         self.list.load().iter().any(|member| !member.load().is_out() && is_untried(member, tried))
+    }
+
+    /// How many endpoints are in which state, in words: `1 up, 2 drained by hand`.
+    pub(super) fn standing(&self) -> String {
+        let list = self.list.load();
+        let count = |(state, words): (&str, &str)| {
+            let count = list.iter().filter(|member| member.load().state() == state).count();
+            (count > 0).then(|| format!("{count} {words}"))
+        };
+        let said: Vec<String> = [(UP, UP)].into_iter().chain(Out::WORDS).filter_map(count).collect();
+        if said.is_empty() { "none at all".to_owned() } else { said.join(", ") }
     }
 
     pub(super) fn status(&self) -> Vec<EndpointStatus> {

@@ -15,6 +15,11 @@ impl Upstream {
         self.members.line.is_closed()
     }
 
+    /// How its endpoints are, in words: `1 drained by hand, 2 down`.
+    pub fn standing(&self) -> String {
+        self.members.standing()
+    }
+
     /// Whether it is worth while for somebody so patient to wait for a permit, where no endpoint gets requests.
     ///
     /// # Errors

@@ -105,6 +105,7 @@ async fn lines_have_the_fields_that_are_promised() {
     let expected = (&json!(499), &json!("client_gone"), &json!("client_closed"), &json!("queued"));
     assert_eq!((&line["status"], &line["outcome"], &line["reason"], &line["client_gone"]), expected, "{line}");
     assert!(line["queue_ms"].as_f64().unwrap() > 0.0, "{line}");
+    assert_eq!((&line["limit"], &line["queue_pos"]), (&json!("default"), &json!(0)), "{line}");
     call.respond(200, "").await;
     assert_eq!(holder.answer().await.status, 200);
 }
@@ -115,11 +116,14 @@ async fn people_at_a_terminal_get_lines_for_people() {
     let stdout = Stdout::Terminal(Screen::new("terminal"));
     let Stdout::Terminal(screen) = &stdout else { unreachable!() };
     let gate = Sluicegate::with_limit(1).writing_to(&stdout, &upstream).await;
-    assert_eq!(gate.get("/people?secret=1").await.answer().await.status, 200);
+    let mut client = gate.client().await;
+    client.request("GET", "/people?secret=1", &["X-Request-Id: 0123456789abcdef"]).await;
+    assert_eq!(client.answer().await.status, 200);
     let line = || screen.lines().into_iter().find(|line| line.contains("/people"));
     until("the line", async || line().is_some()).await;
     let line = line().unwrap();
     assert!(line.contains(" 200 GET /people ") && line.contains("ms queued 0.0ms default - 127.0.0.1"), "{line}");
+    assert!(line.ends_with(" 127.0.0.1 01234567") && line.len() <= 100, "{line}");
 }
 
 #[tokio::test]

@@ -24,6 +24,12 @@ async fn in_a_dry_run_of_everything_nothing_waits_and_it_is_said_everywhere() {
     }
     let status = gate.command(&["status"]).await.stdout;
     assert!(status.starts_with("dry run, nothing waits or is rejected: default, upstreams.default\n"), "{status}");
+    assert!(status.contains("\ndefault: dry run: 0 would have waited, 3 been rejected\n"), "{status}");
+    assert!(status.contains("\nupstreams.default: dry run: 3 would have waited, 0 been rejected\n"), "{status}");
+    assert!(status.lines().all(|line| line.chars().count() <= 80), "{status}");
+    let json: serde_json::Value = serde_json::from_str(&gate.command(&["status", "--json"]).await.stdout).unwrap();
+    let limit = &json["limits"][0];
+    assert_eq!((&limit["dry_run_queued"], &limit["dry_run_rejected"]), (&0.into(), &3.into()), "{limit}");
     for (mut client, call) in inside {
         call.respond(200, "").await;
         assert_eq!(client.answer().await.status, 200);

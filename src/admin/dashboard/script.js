@@ -7,7 +7,7 @@ const NONE = 16777215;
 const SHARED = "_";
 const limitText = (n) => n < NONE ? String(n) : "none";
 const el = (id) => document.getElementById(id);
-const live = { token: sessionStorage.getItem("token"), stop: null, now: null, series: new Map(), cards: new Map(), tick: 0, skew: 0 };
+const live = { token: sessionStorage.getItem("token"), stop: null, now: null, series: new Map(), cards: new Map(), answers: new Map(), tick: 0, skew: 0 };
 
 // ---- words and numbers
 const count = (n) => n >= 1e6 ? (n / 1e6).toFixed(1) + "M" : n >= 1e4 ? (n / 1e3).toFixed(1) + "k" : String(n);
@@ -128,7 +128,7 @@ function show(c, limit) {
     const rows = limit.keys.map((key) => h("tr", null, h("td", null, key.key === SHARED ? "_ (no key of their own)" : key.key), ...columns.map(([, of]) => h("td", { class: "n" }, count(key[of])))));
     const list = h("table", { class: "keys" });
     table(list, [["Key"], ...columns.map(([text]) => [text, "n"])], rows);
-    const title = limit.keys.some((key) => key.key !== SHARED) ? `Busiest keys, of ${count(limit.keys_tracked)}` : "No key of its own is busy";
+    const title = limit.keys.some((key) => key.key !== SHARED) ? `Busiest keys, of ${count(limit.keys_tracked)}${limit.per_key ? `; at most ${count(limit.per_key)} each` : ""}` : "No key of its own is busy";
     c.keys.replaceChildren(h("h4", null, title), list);
   }
   c.control.show(limit, c.changed);
@@ -279,15 +279,27 @@ function snapshot(data) {
   document.body.dataset.tick = data.tick;
 }
 
+// How often an endpoint answers, over the last ten seconds: of one that is silent, the latency is that of its last answers.
+function pace(name, answers) {
+  let counts = live.answers.get(name) || [];
+  const last = counts[counts.length - 1];
+  if (last && (last.tick > live.tick || last.answers > answers)) counts = [];
+  if (!counts.length || last.tick < live.tick) counts = [...counts, { tick: live.tick, answers }].slice(-11);
+  live.answers.set(name, counts);
+  const seconds = live.tick - counts[0].tick;
+  return seconds ? rate((answers - counts[0].answers) / seconds) : "–";
+}
+
 function upstreams(list) {
-  const columns = [["state", "State"], ["in_flight", "In flight", "n"], ["slots", "Slots", "n"], ["latency_ms", "Latency", "n"], ["errors", "Errors", "n"]]
+  const columns = [["state", "State"], ["in_flight", "In flight", "n"], ["slots", "Slots", "n"], ["answers", "Answers / s", "n"], ["latency_ms", "Latency", "n"], ["errors", "Errors", "n"]]
     .filter(([key]) => list.some((upstream) => upstream.endpoints.some((endpoint) => endpoint[key] != null)));
-  const value = (endpoint, key) => endpoint[key] == null ? "–" : key === "latency_ms" ? time(endpoint[key] / 1000)
+  const value = (endpoint, key, name) => endpoint[key] == null ? "–" : key === "latency_ms" ? time(endpoint[key] / 1000)
+    : key === "answers" ? pace(`${name} ${endpoint.endpoint}`, endpoint.answers)
     : key === "state" && endpoint.drained_by ? `${endpoint.state} by ${endpoint.drained_by}`
     : key === "state" && endpoint.state === "paused" ? `paused for ${Math.ceil(endpoint.paused_for_seconds)} s` : String(endpoint[key]);
   const rows = list.flatMap((upstream) => upstream.endpoints.map((endpoint, i) => h("tr", null,
     h("td", { class: "name" }, i ? "" : upstream.name), h("td", { class: "endpoint" }, endpoint.endpoint),
-    ...columns.map(([key, name, kind]) => h("td", kind ? { class: kind, "data-name": name } : null, value(endpoint, key))),
+    ...columns.map(([key, name, kind]) => h("td", kind ? { class: kind, "data-name": name } : null, value(endpoint, key, upstream.name))),
     h("td", { class: "mute routes" }, i ? "" : upstream.routes.join(", ")))));
   table(el("upstreams"), [["Name"], ["Endpoint"], ...columns.map(([, text, kind]) => [text, kind]), ["Routes"]], rows);
 }

@@ -8,6 +8,9 @@ use super::{Reach, member};
 
 const TITLES: [&str; 7] = ["REQUEST", "AGE", "PHASE", "LIMIT", "ROUTE", "KEY", "ENDPOINT"];
 
+/// As many characters of an id as lines for people have.
+const SHORT_ID: usize = 8;
+
 /// Who runs and who waits, the oldest that runs and the next in line first; at one limit, or at each of them.
 pub(super) fn list(reach: &Reach, limit: Option<&str>, waiting: bool, as_json: bool) -> Result<String, String> {
     let client = reach.client()?;
@@ -86,18 +89,29 @@ pub(super) fn cancel(reach: &Reach, id: &str) -> Result<String, String> {
     Ok(format!("{id}: cancelled ({})\n", phases.join(", ")))
 }
 
-/// Why the requests of an id were turned away, the last one first.
+/// Why the requests of an id were turned away, the last one first. The beginning of an id will do, as lines for people have
+/// it, where it is that of one only.
 pub(super) fn why(reach: &Reach, id: &str, as_json: bool) -> Result<String, String> {
-    let path = format!("/api/v1/rejections?last=1000&request_id={}", encoded(id));
-    let answer = reach.client()?.ask_json("GET", &path, None)?;
-    let rejections = member(&answer, "/rejections")?.as_array().cloned().unwrap_or_default();
+    const LAST: &str = "/api/v1/rejections?last=1000";
+    let client = reach.client()?;
+    let ask = |path: &str| Ok::<_, String>(member(&client.ask_json("GET", path, None)?, "/rejections")?.clone());
+    let list = |rejections: Value| rejections.as_array().cloned().unwrap_or_default();
+    let mut rejections = list(ask(&format!("{LAST}&request_id={}", encoded(id)))?);
+    if rejections.is_empty() && id.len() >= SHORT_ID {
+        rejections = list(ask(LAST)?);
+        rejections.retain(|rejection| text(&rejection["request_id"]).starts_with(id));
+        if let Some(other) = rejections.iter().find(|other| other["request_id"] != rejections[0]["request_id"]) {
+            let (one, other) = (text(&rejections[0]["request_id"]), text(&other["request_id"]));
+            return Err(format!("{id} is the beginning of more than one: {one}, {other}"));
+        }
+    }
     if rejections.is_empty() {
         return Err(format!(
             "{id} is not among the last thousand requests that a route took and that were turned away or failed"
         ));
     }
     if as_json {
-        return pretty(&answer);
+        return pretty(&json!({ "rejections": rejections }));
     }
     Ok(rejections.iter().map(explain).collect())
 }

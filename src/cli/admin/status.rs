@@ -42,8 +42,9 @@ pub(super) fn describe(status: &Value, before: Option<&Value>, room: Option<usiz
         _ => fitted(&rows, room),
     };
     let overridden: String = limits.iter().filter(|_| below).filter_map(|limit| overridden(limit, room)).collect();
-    if !overridden.is_empty() {
-        text = format!("{text}\n{overridden}");
+    let dry_run: String = limits.iter().filter_map(|limit| dry_run(limit, since.as_ref(), room)).collect();
+    if !overridden.is_empty() || !dry_run.is_empty() {
+        text = format!("{text}\n{overridden}{dry_run}");
     }
     let endpoints = endpoints(status)?;
     if endpoints.len() > 1 {
@@ -116,6 +117,17 @@ fn overridden(limit: &Value, room: Option<usize>) -> Option<String> {
     Some(wrapped(&format!("{}: overridden: {changes}", limit["name"].as_str()?), room))
 }
 
+/// What a limit that only counts would have done.
+fn dry_run(limit: &Value, since: Option<&Since<'_>>, room: Option<usize>) -> Option<String> {
+    let name = limit["name"].as_str().filter(|_| limit["dry_run"] == true)?;
+    let count = |member: &str| {
+        let count = |limit: &Value| limit[member].as_u64().unwrap_or(0);
+        since.map_or_else(|| count(limit).to_string(), |since| since.rate(limit, count) + "/s")
+    };
+    let (queued, rejected) = (count("dry_run_queued"), count("dry_run_rejected"));
+    Some(wrapped(&format!("{name}: dry run: {queued} would have waited, {rejected} been rejected"), room))
+}
+
 /// What a limit that finds itself has found, and why.
 fn adaptive(limit: &Value, room: Option<usize>) -> Option<String> {
     let found = limit.get("adaptive").filter(|adaptive| !adaptive.is_null())?;
@@ -170,7 +182,8 @@ mod tests {
              "admitted": 12345, "rejected": {"queue_full": 7, "queue_timeout": 1}, "dry_run": false,
              "override": {"limit": 8, "until": "2026-03-01T12:00:00Z", "by": "127.0.0.1"}},
             {"name": "reports", "in_flight": 0, "limit": 2, "queue_length": 0, "queue": 16, "oldest_seconds": null,
-             "admitted": 0, "rejected": {}, "override": null, "dry_run": true},
+             "admitted": 0, "rejected": {}, "override": null, "dry_run": true, "dry_run_queued": 40,
+             "dry_run_rejected": 12},
         ], "upstreams": [{"name": "app", "endpoints": [
             {"endpoint": "10.0.0.1:3000", "state": "up", "in_flight": 3, "slots": 4, "errors": 0},
             {"endpoint": "10.0.0.2:3000", "state": "ejected", "in_flight": 0, "slots": null, "errors": 12},
@@ -188,6 +201,8 @@ mod tests {
              LIMIT    IN FLIGHT  QUEUE  OLDEST  ADMITTED  REJECTED  OVERRIDE\n\
              api            3/8  2/100    0.4s     12345         8  limit 8 until 2026-03-01T12:00:00Z by 127.0.0.1\n\
              reports        0/2   0/16       -         0         0\n\
+             \n\
+             reports: dry run: 40 would have waited, 12 been rejected\n\
              \n\
              UPSTREAM       ENDPOINT  IN FLIGHT  ERRORS  STATE\n\
              app       10.0.0.1:3000        3/4       0  up\n\
@@ -220,6 +235,8 @@ mod tests {
         after["uptime_seconds"] = 12.0.into();
         after["limits"][0]["admitted"] = 12365.into();
         after["limits"][0]["rejected"]["queue_full"] = 8.into();
+        after["limits"][1]["dry_run_queued"] = 60.into();
+        after["limits"][1]["dry_run_rejected"] = 15.into();
         let shown = describe(&after, Some(&before), None).unwrap();
         let rows: Vec<&str> = shown.lines().skip(2).collect();
         assert_eq!(rows[0], "LIMIT    IN FLIGHT  QUEUE  OLDEST  ADMITTED/S  REJECTED/S  OVERRIDE");
@@ -227,6 +244,7 @@ mod tests {
             rows[1],
             "api            3/8  2/100    0.4s          10         0.5  limit 8 until 2026-03-01T12:00:00Z by 127.0.0.1"
         );
+        assert_eq!(rows[4], "reports: dry run: 10/s would have waited, 1.5/s been rejected");
         // Another process has counted for itself.
         let restarted = json!({"draining": false, "uptime_seconds": 0.5, "limits": [], "upstreams": []});
         assert_eq!(describe(&restarted, Some(&before), None).unwrap(), "no limits\n");

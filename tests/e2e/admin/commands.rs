@@ -144,10 +144,16 @@ async fn commands_find_the_listener_and_its_token_in_the_configuration() {
     let text = Sluicegate::with_limit(7).text(&upstream.url());
     let file = write_config(&format!("{text}\n[admin]\nlisten = \"unix:{socket}\"\n"));
     let file = file.to_str().expect("a path in UTF-8");
-    let _gate = Sluicegate::run_with(&["-c", file], &[("SLUICEGATE_ADMIN", &format!("unix:{socket}"))]).await;
+    let mut gate = Sluicegate::run_with(&["-c", file], &[("SLUICEGATE_ADMIN", &format!("unix:{socket}"))]).await;
     let status = command(&["status"], &[("SLUICEGATE_CONFIG", file)]).await;
     assert_eq!((status.code, status.stderr.as_str()), (Some(0), ""));
     assert!(status.stdout.contains("0/7"), "{}", status.stdout);
+    // There, nobody has an address.
+    let set = command(&["limit", "set", "default", "9"], &[("SLUICEGATE_CONFIG", file)]).await;
+    assert_eq!(set.code, Some(0), "{set:?}");
+    let status = command(&["status"], &[("SLUICEGATE_CONFIG", file)]).await;
+    assert!(status.stdout.contains(" by unix\n"), "{}", status.stdout);
+    soon("the change's line", gate.said("by=unix")).await;
     let elsewhere = command(&["status", "--admin", "http://127.0.0.1:1"], &[("SLUICEGATE_CONFIG", file)]).await;
     assert_eq!(elsewhere.code, Some(1));
 }

@@ -95,6 +95,8 @@ async fn a_browser_shows_live_numbers_and_changes_a_limit_for_ten_minutes() {
     soon("the waiter", upstream.next()).await.respond(200, "").await;
     assert_eq!(waiting.answer().await.status, 200);
     browser.until("the new limit", &figure(0), "1 of 2").await;
+    let answers = "document.querySelector('#upstreams [data-name=\"Answers / s\"]').textContent > 0";
+    browser.until("that its endpoint answers", answers, true).await;
     let changed =
         "/^limit 2 until [0-9:]+, (9:[0-9]{2}|10:00) left$/.test(document.querySelector('.changed').textContent)";
     browser.until("when it reverts", changed, true).await;
@@ -191,6 +193,11 @@ async fn a_dry_run_and_a_shadow_are_told_and_no_table_is_wider_than_a_phone() {
     let why =
         "document.querySelector('#plain').hidden = false, document.querySelector('#plain .why').clientWidth > 200";
     browser.until("room for the reason", why, true).await;
+    gate.ask_admin("PATCH /api/v1/limits/default", r#"{"limit":1200}"#).await;
+    // An element that is hidden has no size.
+    let control = "[...document.querySelectorAll('.control input, .control button')].map((part) => part.getBoundingClientRect()) \
+                   .every((part) => part.width > 60 && part.right <= document.querySelector('.control').getBoundingClientRect().right)";
+    browser.until("room for what changes the limit, and takes that back", control, true).await;
     assert_eq!(browser.complaints().await, Vec::<Value>::new());
 }
 

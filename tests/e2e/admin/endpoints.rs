@@ -92,7 +92,17 @@ async fn the_last_endpoint_can_be_drained_and_then_there_is_none() {
     let gate = Sluicegate::with_limit(1).admin().in_front_of(&upstream).await;
     let path = |word: &str| format!("POST /api/v1/upstreams/default/endpoints/{}/{word}", upstream.address);
     assert_eq!(gate.ask_admin(&path("drain"), "").await.status, 200);
-    gate.get("/").await.answer().await.expect(503, "no_endpoint");
+    let answer = gate.get("/").await.answer().await;
+    answer.expect(503, "no_endpoint");
+    // What there is behind it is the operator's business.
+    assert!(!answer.body.text().contains("drained"), "{}", answer.body.text());
+    let id = answer.head.field("x-request-id").expect("each has an id");
+    // The beginning of an id will do, as lines for people have it.
+    for id in [&id, &id[..8]] {
+        let why = gate.command(&["why", id]).await;
+        assert!(why.stdout.contains(" Endpoints: 1 drained by hand."), "{why:?}");
+    }
+    assert_eq!(gate.command(&["why", &id[..7]]).await.code, Some(1));
     assert_eq!(gate.ask_admin(&path("enable"), "").await.status, 200);
     assert_eq!(gate.get("/").await.answer().await.status, 200);
     assert!(gate.log().contains("an endpoint gets no requests any more"), "{}", gate.log());

@@ -64,6 +64,9 @@ async fn both_text_formats_are_spoken_and_hold_the_same_samples() {
     let address = gate.admin_address();
     let host = format!("Host: {address}");
     let classic = ask(address, "GET /metrics", &[&host], "").await;
+    let accept = "Accept: application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.9";
+    let preferred = ask(address, "GET /metrics", &[&host, accept], "").await.head.field("content-type");
+    assert_eq!(preferred.as_deref(), Some("text/plain; version=0.0.4; charset=utf-8"));
     let accept = "Accept: application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.2";
     let open = ask(address, "GET /metrics", &[&host, accept], "").await;
     assert_eq!(classic.head.field("content-type").as_deref(), Some("text/plain; version=0.0.4; charset=utf-8"));

@@ -119,6 +119,7 @@ async fn a_bad_change_changes_nothing() {
         (r#"{"key":"acme","per_key":2}"#, 422),
         (r#"{"limit":8,"key":"acme"}"#, 422),
         (r#"{"dry_run":1}"#, 422),
+        (r#"{"limit":8,"limit":9}"#, 422),
         (r#"{"freeze":true}"#, 422),
     ] {
         let answer = gate.ask_admin(&format!("PATCH {DEFAULT}"), body).await;

@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::support::bridge::Directory;
 use crate::support::quiet::alone;
-use crate::support::{Client, Sluicegate, Upstream, one_of_three, permits_are_all_back, soon, until};
+use crate::support::{AccessLog, Client, Sluicegate, Upstream, one_of_three, permits_are_all_back, soon, until};
 
 #[tokio::test]
 async fn a_reload_that_was_asked_for_is_in_force_when_it_is_answered() {
@@ -172,4 +173,51 @@ async fn a_thousand_routes_are_reloaded_in_a_moment_and_no_request_fails() {
         answers += soon("the last answers", client).await.expect("no request failed");
     }
     assert!(answers > 0);
+}
+
+#[tokio::test]
+async fn a_reload_that_is_refused_leaves_the_access_log_where_it_was() {
+    let (first, second) = (AccessLog::new("reload-first"), AccessLog::new("reload-second"));
+    let mut upstream = Upstream::start().await;
+    let url = upstream.url();
+    let setup = |more: &str| Sluicegate::with_limit(1).server(more).text(&url);
+    let mut gate = Sluicegate::configured(&setup(&first.table())).await;
+    let mut client = gate.get("/begun").await;
+    let call = soon("the request", upstream.next()).await;
+    gate.reload(&setup("[log]\naccess = false")).await;
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("an address");
+    let listen = format!("listen = [\"127.0.0.1:0\", \"{}\"]", taken.local_addr().expect("its address"));
+    let there = setup(&second.table()).replace("listen = [\"127.0.0.1:0\"]", &listen);
+    assert!(there.contains(&listen), "{there}");
+    gate.reload(&there).await;
+    assert!(gate.stderr().contains("stays in force"), "{}", gate.stderr());
+    call.respond(200, "").await;
+    assert_eq!(client.answer().await.status, 200);
+    // Its line goes where it was to go when it began.
+    first.about("/begun", 1).await;
+    assert!(second.lines().is_empty(), "{:?}", second.lines());
+}
+
+#[tokio::test]
+async fn a_dry_run_says_that_the_access_log_cannot_be_opened_and_makes_none() {
+    let upstream = Upstream::start().await;
+    let gate = Sluicegate::with_limit(3).admin().in_front_of(&upstream).await;
+    let dir = Directory::new();
+    let text = |file: &str| {
+        let table = format!("[log]\naccess = \"{}\"", dir.path(file));
+        Sluicegate::with_limit(3).server(&table).text(&upstream.url())
+    };
+    gate.rewrite(&text("gone/access.log"));
+    for command in [&["reload", "--dry-run"][..], &["reload"]] {
+        let refused = gate.command(command).await;
+        assert_eq!(refused.code, Some(1), "{refused:?}");
+        let said = format!("cannot open the access log {}: No such file", dir.path("gone/access.log"));
+        assert!(refused.stderr.contains(&said), "{refused:?}");
+    }
+    gate.rewrite(&text("access.log"));
+    let tried = gate.command(&["reload", "--dry-run"]).await;
+    assert_eq!(tried.code, Some(0), "{tried:?}");
+    assert!(!dir.file("access.log").exists(), "it is only tried");
+    assert_eq!(gate.command(&["reload"]).await.code, Some(0));
+    assert!(dir.file("access.log").exists());
 }
