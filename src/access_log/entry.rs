@@ -46,10 +46,10 @@ pub struct Entry {
     pub outcome: Outcome,
     /// The reason, for what did not go well.
     pub reason: Option<&'static str>,
-    /// Its route.
-    pub route: Option<Arc<str>>,
-    /// The limit that admitted or rejected it.
-    pub limit: Option<Arc<str>>,
+    /// Its route, and what belongs to that.
+    pub names: Option<Arc<Names>>,
+    /// Which of its route's limits has admitted or rejected it, or where it waits.
+    pub limit: Option<usize>,
     /// How long it waited.
     pub queued: Duration,
     /// How many were ahead when it joined the queue.
@@ -74,8 +74,6 @@ pub struct Entry {
     pub request_bytes: Option<Arc<AtomicU64>>,
     /// When the head of the upstream's answer came.
     pub headed: Option<Instant>,
-    /// Its upstream.
-    pub upstream: Option<Arc<str>>,
     /// The address or name that it was sent to.
     pub endpoint: Option<Arc<str>>,
     /// Whether it went on a connection that was there before.
@@ -107,7 +105,7 @@ impl Entry {
             begun: false,
             outcome: Outcome::ClientGone,
             reason: Some("client_closed"),
-            route: None,
+            names: None,
             limit: None,
             queued: Duration::ZERO,
             ahead: None,
@@ -121,13 +119,27 @@ impl Entry {
             headers: Vec::new(),
             request_bytes: None,
             headed: None,
-            upstream: None,
             endpoint: None,
             reused: None,
             retries: 0,
             response_bytes: 0,
             left: Some(Left::Queued),
         }
+    }
+
+    /// Its route's name.
+    pub fn route(&self) -> Option<&str> {
+        Some(&self.names.as_ref()?.route)
+    }
+
+    /// The name of its upstream.
+    pub fn upstream(&self) -> Option<&str> {
+        Some(&self.names.as_ref()?.upstream)
+    }
+
+    /// The name of the limit.
+    pub fn limit(&self) -> Option<&str> {
+        self.names.as_ref()?.limits.get(self.limit?).map(|name| &**name)
     }
 
     /// How long it waited. A client that leaves the queue has been told nothing of that: it waited for as long as it was there.
@@ -159,6 +171,17 @@ impl Entry {
             self.status = status;
         }
     }
+}
+
+/// What a route is called, and what belongs to it.
+#[derive(Debug)]
+pub struct Names {
+    /// The route.
+    pub route: Arc<str>,
+    /// Its upstream.
+    pub upstream: Arc<str>,
+    /// Its limits, in their order.
+    pub limits: Box<[Arc<str>]>,
 }
 
 /// The status of an answer that there was not, because the proxy had to end: it would have been a 503.

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use http::{HeaderValue, Method, Uri, Version};
 use serde_json::{Map, Value};
 
-use super::entry::{Entry, Left, Outcome};
+use super::entry::{Entry, Left, Names, Outcome};
 use super::json::{Object, name};
 use super::repeated::{Repeated, is_same, is_same_word, place};
 use super::stamp::Stamp;
@@ -29,8 +29,8 @@ struct Answer {
     status: u16,
     outcome: Outcome,
     reason: Option<&'static str>,
-    route: Option<Arc<str>>,
-    limit: Option<Arc<str>>,
+    names: Option<Arc<Names>>,
+    limit: Option<usize>,
     priority: Option<&'static str>,
     cost: Option<u32>,
 }
@@ -38,25 +38,23 @@ struct Answer {
 impl Answer {
     #[inline(always)]
     fn is_of(&self, entry: &Entry) -> bool {
-        (self.status, self.outcome, self.cost) == (entry.status, entry.outcome, entry.cost)
+        (self.status, self.outcome, self.limit, self.cost) == (entry.status, entry.outcome, entry.limit, entry.cost)
             && self.version == entry.version
-            && is_same(self.route.as_ref(), entry.route.as_ref())
-            && is_same(self.limit.as_ref(), entry.limit.as_ref())
+            && is_same(self.names.as_ref(), entry.names.as_ref())
             && is_same_word(self.reason, entry.reason)
             && is_same_word(self.priority, entry.priority)
     }
 
     fn of(entry: &Entry) -> Self {
-        let &Entry { version, status, outcome, reason, priority, cost, .. } = entry;
-        let (route, limit) = (entry.route.clone(), entry.limit.clone());
-        Answer { version, status, outcome, reason, route, limit, priority, cost }
+        let &Entry { version, status, outcome, reason, limit, priority, cost, .. } = entry;
+        Answer { version, status, outcome, reason, names: entry.names.clone(), limit, priority, cost }
     }
 }
 
 /// Where it went, and how.
 #[derive(Debug)]
 struct Way {
-    upstream: Option<Arc<str>>,
+    names: Option<Arc<Names>>,
     endpoint: Option<Arc<str>>,
     reused: Option<bool>,
     retries: u32,
@@ -66,13 +64,13 @@ impl Way {
     #[inline(always)]
     fn is_of(&self, entry: &Entry) -> bool {
         (self.reused, self.retries) == (entry.reused, entry.retries)
-            && is_same(self.upstream.as_ref(), entry.upstream.as_ref())
+            && is_same(self.names.as_ref(), entry.names.as_ref())
             && is_same(self.endpoint.as_ref(), entry.endpoint.as_ref())
     }
 
     fn of(entry: &Entry) -> Self {
-        let (upstream, endpoint) = (entry.upstream.clone(), entry.endpoint.clone());
-        Way { upstream, endpoint, reused: entry.reused, retries: entry.retries }
+        let (names, endpoint) = (entry.names.clone(), entry.endpoint.clone());
+        Way { names, endpoint, reused: entry.reused, retries: entry.retries }
     }
 }
 
@@ -91,7 +89,7 @@ pub(super) fn write_json(entry: &Entry, pen: &mut Pen, room: &mut [u8]) -> Optio
     line.optional(name!("path", text), entry.target.as_ref().map(|target| target.path().as_bytes()));
     pen.answers.write(
         &mut line,
-        place(entry.route.as_ref()),
+        place(entry.names.as_ref()),
         |last| last.is_of(entry),
         || Answer::of(entry),
         |line| {
@@ -99,8 +97,8 @@ pub(super) fn write_json(entry: &Entry, pen: &mut Pen, room: &mut [u8]) -> Optio
             line.number(name!("status"), entry.status.into());
             line.word(name!("outcome", text), entry.outcome.as_str());
             line.optional_word(name!("reason", text), entry.reason);
-            line.optional(name!("route", text), entry.route.as_ref().map(|name| name.as_bytes()));
-            line.optional(name!("limit", text), entry.limit.as_ref().map(|name| name.as_bytes()));
+            line.optional(name!("route", text), entry.route().map(str::as_bytes));
+            line.optional(name!("limit", text), entry.limit().map(str::as_bytes));
             line.optional_word(name!("priority", text), entry.priority);
             line.optional_number(name!("cost"), entry.cost);
         },
@@ -121,7 +119,7 @@ pub(super) fn write_json(entry: &Entry, pen: &mut Pen, room: &mut [u8]) -> Optio
         |last| last.is_of(entry),
         || Way::of(entry),
         |line| {
-            line.optional(name!("upstream", text), entry.upstream.as_ref().map(|name| name.as_bytes()));
+            line.optional(name!("upstream", text), entry.upstream().map(str::as_bytes));
             line.optional(name!("endpoint", text), entry.endpoint.as_ref().map(|endpoint| endpoint.as_bytes()));
             line.optional_boolean(name!("conn_reused"), entry.reused);
             line.number(name!("retries"), entry.retries.into());
@@ -149,7 +147,7 @@ pub(super) fn write_text(entry: &Entry, pen: &mut Pen, room: &mut [u8]) -> Optio
         "{at} {status} {method} {path} {:.1}ms queued {:.1}ms {} {} {client_ip} {}\n",
         millis(entry.took()),
         millis(entry.waited()),
-        entry.route.as_deref().unwrap_or("-"),
+        entry.route().unwrap_or("-"),
         entry.reason.unwrap_or("-"),
         id.get(..SHORT_ID).unwrap_or(&id),
     );
@@ -222,6 +220,10 @@ mod tests {
 
     use super::*;
 
+    fn names(route: &str) -> Arc<Names> {
+        Arc::new(Names { route: route.into(), upstream: "app".into(), limits: Box::new(["db".into()]) })
+    }
+
     fn entry() -> Entry {
         let start = Instant::now();
         Entry {
@@ -240,7 +242,7 @@ mod tests {
             begun: false,
             outcome: Outcome::Completed,
             reason: None,
-            route: Some("api".into()),
+            names: Some(names("api")),
             limit: None,
             queued: Duration::ZERO,
             ahead: None,
@@ -254,7 +256,6 @@ mod tests {
             headers: ["a", "b"].map(|v| (HeaderName::from_static("x-a"), HeaderValue::from_static(v))).to_vec(),
             request_bytes: None,
             headed: Some(start + Duration::from_millis(5)),
-            upstream: None,
             endpoint: None,
             reused: Some(true),
             retries: 0,
@@ -285,18 +286,17 @@ mod tests {
 
     #[test]
     fn a_line_is_the_same_whatever_was_written_before() {
-        let changes: [fn(&mut Entry); 14] = [
+        let changes: [fn(&mut Entry); 13] = [
             |_| {},
             |entry| entry.version = Version::HTTP_2,
             |entry| entry.status = 404,
             |entry| entry.outcome = Outcome::Failed,
             |entry| entry.reason = Some("upstream_cut"),
-            |entry| entry.route = Some("api".into()),
-            |entry| entry.route = None,
-            |entry| entry.limit = Some("db".into()),
+            |entry| entry.names = Some(names("other")),
+            |entry| entry.names = None,
+            |entry| entry.limit = Some(0),
             |entry| entry.priority = Some("low"),
             |entry| entry.cost = Some(7),
-            |entry| entry.upstream = Some("app".into()),
             |entry| entry.endpoint = Some("192.0.2.1:80".into()),
             |entry| entry.reused = Some(false),
             |entry| entry.retries = 2,

@@ -18,7 +18,7 @@ mod sheets;
 mod stamp;
 mod writer;
 
-pub use entry::{DRAINING, Entry, Left, Open, Outcome, Traced};
+pub use entry::{DRAINING, Entry, Left, Names, Open, Outcome, Traced};
 pub use output::{OpenError, Output};
 pub use readers::{Readers, TraceCounts, Tracer};
 pub use settings::{AccessLog, Lines, LogFormat};

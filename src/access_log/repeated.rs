@@ -64,17 +64,17 @@ fn written(fields: impl Fn(&mut Object<'_>)) -> Vec<u8> {
 
 /// A place for what belongs to a name.
 #[inline(always)]
-pub(super) fn place(name: Option<&Arc<str>>) -> usize {
+pub(super) fn place<T: ?Sized>(name: Option<&Arc<T>>) -> usize {
     // Two that are alive are at least two words apart, and more if they were made for different things.
     name.map_or(0, |name| {
-        let at = name.as_ptr().addr();
+        let at = Arc::as_ptr(name).addr();
         at >> 4 ^ at >> 8
     })
 }
 
 /// Whether two names are one: of one route, not only alike.
 #[inline(always)]
-pub(super) fn is_same(one: Option<&Arc<str>>, other: Option<&Arc<str>>) -> bool {
+pub(super) fn is_same<T: ?Sized>(one: Option<&Arc<T>>, other: Option<&Arc<T>>) -> bool {
     match (one, other) {
         (Some(one), Some(other)) => Arc::ptr_eq(one, other),
         (None, None) => true,

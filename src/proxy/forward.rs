@@ -101,7 +101,7 @@ impl Forward {
         let waited = permit.as_ref().and_then(Permit::waited);
         let bodiless = body.is_none();
         let route = self.route();
-        let limit = permit.as_ref().and(route.names.limits.first()).map(|limit| &limit.text);
+        let limit = permit.as_ref().and(route.names.limits.first()).map(|limit| limit.index);
         let admitted = self.arrival.record.admitted(permit.as_ref(), limit);
         let slot = permit.is_some();
         let held = Held::new(permit, &self.arrival.record);

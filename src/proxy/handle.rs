@@ -245,7 +245,7 @@ pub(super) fn turn_away(
     let mut about = arrival.about();
     if let Some(limit) = rejection.and_then(|rejection| route.names.limits.get(rejection.limit)) {
         about.limit = Some(limit);
-        about.record.rejected_by(&limit.text);
+        about.record.rejected_by(limit.index);
     }
     let waited = rejection.map(|rejection| rejection.waited);
     Reply { waited, ..Reply::no_claim(reason) }.into_response(&about)

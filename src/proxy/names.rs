@@ -5,6 +5,7 @@ use std::sync::Arc;
 use http::HeaderValue;
 
 use super::prepared::Rejections;
+use crate::access_log;
 use crate::admission::{Limiter, Limits};
 
 /// What the access log calls it, and what belongs to it.
@@ -12,14 +13,19 @@ use crate::admission::{Limiter, Limits};
 pub(super) struct Names {
     pub(super) route: Arc<str>,
     pub(super) upstream: Arc<str>,
+    /// The same and those of its limits, one for all requests.
+    pub(super) logged: Arc<access_log::Names>,
     /// Of its limits, in their order.
     pub(super) limits: Box<[LimitName]>,
 }
 
 impl Names {
     pub(super) fn new(route: &str, upstream: &str, limits: Option<&Limits>) -> Self {
-        let limits = limits.into_iter().flat_map(Limits::limiters).enumerate().map(LimitName::new).collect();
-        Names { route: route.into(), upstream: upstream.into(), limits }
+        let limits: Box<[_]> = limits.into_iter().flat_map(Limits::limiters).enumerate().map(LimitName::new).collect();
+        let (route, upstream) = (Arc::from(route), Arc::from(upstream));
+        let texts = limits.iter().map(|limit| limit.text.clone()).collect();
+        let logged = access_log::Names { route: Arc::clone(&route), upstream: Arc::clone(&upstream), limits: texts };
+        Names { route, upstream, logged: Arc::new(logged), limits }
     }
 }
 

@@ -177,7 +177,7 @@ impl Admitting {
         if self.waits_at.replace(limit) != Some(limit)
             && let Some(name) = self.arrival.route().and_then(|route| route.names.limits.get(limit))
         {
-            self.arrival.record.waits(&name.text, position);
+            self.arrival.record.waits(name.index, position);
         }
     }
 }
@@ -221,6 +221,6 @@ fn rejected(arrival: &Arrival, rejection: &Rejection) -> Response<Body> {
     let limiter = &limits.limiters()[rejection.limit];
     let name = &route.names.limits[rejection.limit];
     about.limit = Some(name);
-    about.record.rejected_by(&name.text);
+    about.record.rejected_by(name.index);
     Reply::rejected(rejection, limiter.settings().reject_status).into_response(&about)
 }

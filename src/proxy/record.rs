@@ -215,10 +215,7 @@ impl Record {
         if let Some(live) = self.live() {
             live.routed(route);
         }
-        self.note(|entry| {
-            entry.route = Some(route.names.route.clone());
-            entry.upstream = Some(route.names.upstream.clone());
-        });
+        self.note(|entry| entry.names = Some(route.names.logged.clone()));
     }
 
     /// It is upgraded: its connection becomes something else.
@@ -228,7 +225,7 @@ impl Record {
     }
 
     /// Returns when that is, if anybody wants to know.
-    pub(super) fn admitted(&self, permit: Option<&Permit>, limit: Option<&Arc<str>>) -> Option<Instant> {
+    pub(super) fn admitted(&self, permit: Option<&Permit>, limit: Option<usize>) -> Option<Instant> {
         if !self.is_kept() {
             return None;
         }
@@ -239,7 +236,7 @@ impl Record {
         self.note(|entry| {
             entry.left = Some(Left::Upstream);
             entry.admitted = Some(now);
-            entry.limit = limit.cloned();
+            entry.limit = limit;
             entry.in_flight = permit.map(Permit::in_flight);
             if let Some(waited) = permit.and_then(Permit::waited) {
                 waited_in(entry, waited);
@@ -346,8 +343,8 @@ impl Record {
         });
     }
 
-    pub(super) fn rejected_by(&self, limit: &Arc<str>) {
-        self.note(|entry| entry.limit = Some(limit.clone()));
+    pub(super) fn rejected_by(&self, limit: usize) {
+        self.note(|entry| entry.limit = Some(limit));
     }
 
     /// The last frame of the answer has been taken.

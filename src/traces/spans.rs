@@ -54,7 +54,8 @@ impl Attributes {
 
 impl Of<'_> {
     fn server(&self) -> Span {
-        let Entry { method, host, target, route, .. } = self.entry;
+        let Entry { method, host, target, .. } = self.entry;
+        let route = self.entry.route();
         let (host, port) = authority(host.as_ref());
         let status = (self.entry.outcome != Outcome::ClientGone || self.entry.headed.is_some() || self.entry.begun)
             .then_some(self.entry.status);
@@ -74,8 +75,8 @@ impl Of<'_> {
             .bytes("http.request.body.size", read)
             .bytes("http.response.body.size", self.entry.response_bytes)
             .text("sluicegate.request_id", text(&self.entry.request_id))
-            .text("sluicegate.route", route.as_deref())
-            .text("sluicegate.limit", self.entry.limit.as_deref())
+            .text("sluicegate.route", route)
+            .text("sluicegate.limit", self.entry.limit())
             .text("sluicegate.priority", self.entry.priority)
             .number("sluicegate.cost", self.entry.cost)
             .millis("sluicegate.queue_ms", Some(self.entry.waited()))
@@ -84,7 +85,7 @@ impl Of<'_> {
             .text("sluicegate.reason", self.entry.reason)
             .text("sluicegate.outcome", Some(self.entry.outcome.as_str()))
             .text("sluicegate.client_gone", self.entry.left.map(Left::as_str));
-        let name = route.as_deref().or(method.as_ref().map(known)).unwrap_or("HTTP");
+        let name = route.or(method.as_ref().map(known)).unwrap_or("HTTP");
         Span {
             parent_span_id: self.traced.trace.parent.map_or_else(Vec::new, Vec::from),
             attributes: attributes.0,
@@ -99,7 +100,7 @@ impl Of<'_> {
         let end = self.traced.waited.unwrap_or(self.end);
         let begin = end.checked_sub(waited).unwrap_or(end).max(self.entry.start);
         let attributes = Attributes::default()
-            .text("sluicegate.limit", self.entry.limit.as_deref())
+            .text("sluicegate.limit", self.entry.limit())
             .number("sluicegate.queue_position", self.entry.ahead)
             .text("sluicegate.reason", self.entry.reason.filter(|_| self.entry.admitted.is_none()));
         let id = fastrand::u64(1..).to_be_bytes();
@@ -128,7 +129,7 @@ impl Of<'_> {
             .number("http.response.status_code", status)
             .text("error.type", error)
             .number("http.request.resend_count", retries)
-            .text("sluicegate.upstream", self.entry.upstream.as_deref())
+            .text("sluicegate.upstream", self.entry.upstream())
             .millis("sluicegate.connect_ms", self.entry.connected_in);
         attributes.0.extend(reused);
         let head = self

@@ -1,18 +1,15 @@
 //! What is noted of a wait.
 
-use std::sync::Arc;
-
-use crate::clock;
-
 use super::Record;
 use crate::access_log::Entry;
 use crate::admission::Waited;
+use crate::clock;
 
 impl Record {
     /// It waits at a limit, where its place in line is this (1 is next).
-    pub(in crate::proxy) fn waits(&self, limit: &Arc<str>, position: u32) {
+    pub(in crate::proxy) fn waits(&self, limit: usize, position: u32) {
         self.note(|entry| {
-            entry.limit = Some(limit.clone());
+            entry.limit = Some(limit);
             entry.ahead = Some(position.saturating_sub(1));
         });
     }
