@@ -33,6 +33,8 @@ mod fuzz;
 pub mod histogram;
 pub mod limit;
 #[cfg(feature = "proxy")]
+mod moment;
+#[cfg(feature = "proxy")]
 pub mod proxy;
 pub mod queue;
 #[cfg(feature = "proxy")]

@@ -7,7 +7,6 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::Full;
-use tokio::time::Instant;
 
 use super::deadline::Due;
 use super::queue_events::QueueEvents;
@@ -17,6 +16,7 @@ use super::relay::Relay;
 use super::request_ahead::ForwardedBody;
 use super::tunnel::Tunnel;
 use crate::admission::Permit;
+use crate::moment;
 use crate::upstream::{Failure, ResponseBody};
 
 /// The upstream's body, with the permit until its end.
@@ -47,7 +47,7 @@ impl Held {
     /// Gives back what is held, and notes when that was.
     fn release(&mut self) {
         if self.permit.take().is_some() && (self.live.is_some() || self.released.is_heard()) {
-            let now = Instant::now();
+            let now = moment::now();
             self.released.at(now);
             self.live.iter().for_each(|live| live.released(now));
         }

@@ -21,6 +21,7 @@ use super::request_body::{RequestBody, is_client_gone};
 use super::shared::Route;
 use crate::access_log::{Entry, Left, Log, Open, Outcome, Readers, Traced};
 use crate::admission::{Claim, Permit, Waited};
+use crate::moment;
 use crate::telemetry::{TRACEPARENT, TRACESTATE};
 use crate::upstream::Failure;
 
@@ -43,7 +44,7 @@ struct Noted {
 
 impl Drop for Noted {
     fn drop(&mut self) {
-        let now = Instant::now();
+        let now = moment::now();
         // If its exchange goes on, that holds it as well.
         self.live.iter().for_each(|live| live.ended(now));
         if let Some(open) = &mut self.open {
@@ -83,7 +84,7 @@ impl Record {
             return Record(live.map(|live| Arc::new(Noted { open: None, traced: false, live: Some(live) })));
         }
         // One look at the clock is for all.
-        let start = live.as_ref().map_or_else(Instant::now, |live| live.start);
+        let start = live.as_ref().map_or_else(moment::now, |live| live.start);
         let (address, id) = (client.address_of(headers), id.clone());
         let traces = tracer.as_ref().map(|(tracer, _)| (*tracer).clone());
         let to = log.clone();
@@ -229,7 +230,7 @@ impl Record {
         if !self.is_kept() {
             return None;
         }
-        let now = Instant::now();
+        let now = moment::now();
         if let Some(live) = self.live() {
             live.admitted(now);
         }
@@ -307,7 +308,7 @@ impl Record {
         if !self.is_kept() {
             return None;
         }
-        let now = Instant::now();
+        let now = moment::now();
         if let Some(live) = self.live() {
             live.headed(status, now);
         }

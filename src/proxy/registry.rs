@@ -24,6 +24,7 @@ use super::shared::Route;
 use super::traffic::{Counts, Traffic, TrafficCounts};
 use crate::access_log::Outcome;
 use crate::admission::{Hold, Keyed, Limiter, Limits};
+use crate::moment;
 
 /// All requests that are under way.
 #[derive(Debug)]
@@ -127,7 +128,7 @@ impl Registry {
             id: id.clone(),
             // Those of one worker are this far apart.
             tag: number * self.shards.len() as u64 + worker as u64 + 1,
-            start: Instant::now(),
+            start: moment::now(),
             route: OnceLock::new(),
             phase: AtomicU8::new(Phase::Queued as u8),
             headed: AtomicBool::new(false),

@@ -11,6 +11,7 @@ use http::header::HeaderName;
 use tokio::time::Instant;
 
 use crate::admission::Samples;
+use crate::moment;
 use crate::upstream::Failure;
 
 /// Where samples of a route's requests go: to each of its limits that asks for them. `None` where none does.
@@ -41,7 +42,7 @@ impl Sampling {
 
     /// It has waited for that; its time begins now.
     pub(super) fn begin_again(&mut self) {
-        self.since = self.sampled.as_ref().map(|_| Instant::now());
+        self.since = self.sampled.as_ref().map(|_| moment::now());
     }
 
     /// The upstream's head has come, at this moment if that is known. One that was sent again says nothing.

@@ -18,6 +18,7 @@ use super::drain::Stage;
 use super::register::Registered;
 use super::wire::{Phase, Signals, Wire};
 use super::worker::Worker;
+use crate::moment::at_once;
 use crate::proxy::Client;
 use crate::socket::Socket;
 use crate::timer::Timer;
@@ -132,7 +133,7 @@ impl Connection {
             .serve_connection(TokioIo::new(wire), service);
         let end = {
             let mut http = pin!(&mut http);
-            poll_fn(|cx| self.poll(cx, |cx| http.as_mut().poll(cx).map(|result| result.is_ok()))).await
+            poll_fn(|cx| at_once(|| self.poll(cx, |cx| http.as_mut().poll(cx).map(|result| result.is_ok())))).await
         };
         if let End::Dead = end {
             if self.signals.is_cut_unseen() {

@@ -18,6 +18,7 @@ use super::exchange::Exchange;
 use super::http1;
 use super::settings::Settings;
 use super::source::Source;
+use crate::moment;
 
 /// Why there is no head.
 pub(super) enum Unanswered<B> {
@@ -88,7 +89,8 @@ where
         match exchange.connection.poll_head(cx) {
             Poll::Ready(result) => {
                 let exchange = this.exchange.take().expect("the exchange is present until it resolves");
-                return Poll::Ready(settle(result, exchange, this.settings.eject, this.sent.elapsed()));
+                let after = moment::now().saturating_duration_since(this.sent);
+                return Poll::Ready(settle(result, exchange, this.settings.eject, after));
             }
             Poll::Pending => {}
         }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::http1::Connection;
+use crate::moment;
 
 /// The idle connections of every worker to one endpoint.
 ///
@@ -64,7 +65,7 @@ impl Pools {
     /// Takes a connection back after an exchange.
     pub(super) fn put(&self, connection: Box<Connection>) {
         if !connection.reuse_for.is_zero() {
-            let (home, since) = (connection.home % self.workers.len(), Instant::now());
+            let (home, since) = (connection.home % self.workers.len(), moment::now());
             let mut pool = self.lock(home);
             if self.retired.load(Relaxed) {
                 // Closed outside the lock.
