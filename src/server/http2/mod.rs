@@ -8,6 +8,7 @@
 
 mod request;
 mod resets;
+mod sending;
 mod stream;
 mod streams;
 
@@ -129,9 +130,8 @@ impl Connection {
                         driver.leaving = Leaving::Told;
                     }
                     match ready!(connection.poll_accept(cx)) {
-                        Some(Ok((request, respond))) => {
-                            let stream = Stream::new(&driver.streams, respond, &self.worker, &self.client);
-                            tokio::spawn(stream.serve(request));
+                        Some(Ok(request)) => {
+                            tokio::spawn(Stream::new(&driver.streams, request, &self.worker, &self.client));
                         }
                         Some(Err(error)) => {
                             tracing::trace!(%error, "a client's connection ended");
