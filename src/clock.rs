@@ -5,10 +5,8 @@
 //! clock once for each turn of their loops; here a worker looks when somebody first asks after it has read or written.
 
 use std::cell::Cell;
-use std::pin::pin;
 use std::time::{Duration, SystemTime};
 
-use std::future::poll_fn;
 use tokio::time::Instant;
 
 thread_local! {
@@ -29,7 +27,7 @@ enum Turn {
 /// For so long the two clocks are taken to go alike. One that is set anew is believed after this.
 const ALIKE: Duration = Duration::from_secs(1);
 
-/// The time now; within a [turn](turns), that of the first who asked since time [passed](passes).
+/// The time now; within a [turn], that of the first who asked since time [passed](passes).
 #[inline]
 pub(crate) fn now() -> Instant {
     match TURN.get() {
@@ -65,30 +63,24 @@ pub(crate) fn of_day(now: Instant) -> SystemTime {
     both.1
 }
 
-/// Each poll of this future is a turn: whoever reads or writes in it says that time [passes].
-pub(crate) async fn turns<F: Future>(future: F) -> F::Output {
-    let mut future = pin!(future);
-    poll_fn(|cx| {
-        let _turn = Begun::new();
-        future.as_mut().poll(cx)
-    })
-    .await
+/// Takes all of `work` to be done in one turn. It waits for nothing, and whoever reads or writes in it says that time
+/// [passes]. One within another is a part of that.
+#[inline]
+pub(crate) fn turn<T>(work: impl FnOnce() -> T) -> T {
+    let _end = match TURN.get() {
+        Turn::Outside => {
+            TURN.set(Turn::Begun);
+            Some(End)
+        }
+        Turn::Begun | Turn::Seen(_) => None,
+    };
+    work()
 }
 
-/// A turn, until this is dropped.
-pub(crate) struct Begun;
+/// The end of a turn, also where a panic goes through.
+struct End;
 
-impl Begun {
-    /// Begins one.
-    #[inline]
-    pub(crate) fn new() -> Self {
-        TURN.set(Turn::Begun);
-        Begun
-    }
-}
-
-impl Drop for Begun {
-    #[inline]
+impl Drop for End {
     fn drop(&mut self) {
         TURN.set(Turn::Outside);
     }
@@ -98,47 +90,41 @@ impl Drop for Begun {
 mod tests {
     use std::thread::sleep;
 
-    use tokio::task::yield_now;
-
     use super::*;
 
     const A_WHILE: Duration = Duration::from_millis(2);
 
-    #[tokio::test]
-    async fn within_a_turn_time_passes_when_it_is_said_to() {
-        turns(async {
+    #[test]
+    fn within_a_turn_time_passes_when_it_is_said_to() {
+        let last = turn(|| {
             let first = now();
             sleep(A_WHILE);
+            assert_eq!(now(), first);
+            assert_eq!(turn(now), first, "one within another");
             assert_eq!(now(), first);
             passes();
             let second = now();
             assert!(second >= first + A_WHILE);
-            yield_now().await;
-            sleep(A_WHILE);
-            assert!(now() >= second + A_WHILE, "another turn");
-        })
-        .await;
+            second
+        });
+        sleep(A_WHILE);
+        assert!(turn(now) >= last + A_WHILE, "another turn");
     }
 
     #[test]
     fn outside_of_turns_time_passes_by_itself() {
-        let turn = Begun::new();
-        let first = now();
-        drop(turn);
+        let first = turn(now);
         sleep(A_WHILE);
         let second = now();
         assert!(second >= first + A_WHILE);
+        passes();
         sleep(A_WHILE);
         assert!(now() >= second + A_WHILE);
     }
 
     #[test]
     fn the_end_of_a_turn_by_panic_is_one() {
-        let ended = std::panic::catch_unwind(|| {
-            let _turn = Begun::new();
-            now();
-            panic!("within a turn");
-        });
+        let ended = std::panic::catch_unwind(|| turn(|| panic!("within a turn, at {:?}", now())));
         assert!(ended.is_err());
         assert!(matches!(TURN.get(), Turn::Outside));
     }

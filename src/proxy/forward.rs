@@ -105,6 +105,7 @@ impl Forward {
         let admitted = self.arrival.record.admitted(permit.as_ref(), limit);
         let slot = permit.is_some();
         let held = Held::new(permit, &self.arrival.record);
+        let detached = head.version == Version::HTTP_2;
         if let Err(refusal) = self.prepare(&mut head, late) {
             let reply = Reply { waited, ..Reply::refused(refusal) };
             let response = reply.into_response(&self.arrival.about());
@@ -122,7 +123,7 @@ impl Forward {
         let forwarding = Box::write(Box::new_uninit(), async move {
             let route = self.route();
             let Route { upstream, settings, .. } = route;
-            let how = How { worker: self.arrival.worker, ending: settings.ending, slot };
+            let how = How { worker: self.arrival.worker, ending: settings.ending, slot, detached };
             let due = deadlines.exchange;
             let opened = match upstream.is_closed() {
                 // Boxed, as is all that is seldom needed.

@@ -20,7 +20,7 @@ pub(super) fn content_type<B>(request: &Request<B>) -> Option<HeaderValue> {
 }
 
 /// Whether a request is one of gRPC's.
-pub fn is_grpc(headers: &HeaderMap) -> bool {
+pub(super) fn is_grpc(headers: &HeaderMap) -> bool {
     headers.get(CONTENT_TYPE).is_some_and(is_grpc_type)
 }
 

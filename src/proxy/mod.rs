@@ -63,7 +63,6 @@ pub use claim::{
 pub use client::Client;
 pub use cors::Cors;
 pub use explain::{Explanation, Taken, WhyNot};
-pub use grpc::is_grpc;
 pub use handle::Proxy;
 pub use passage::Passage;
 pub use preflight::Preflight;

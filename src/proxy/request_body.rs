@@ -11,10 +11,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::task::AtomicWaker;
 use h2::RecvStream;
+use http::HeaderMap;
+use http::header::CONTENT_LENGTH;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
+use super::grpc::is_grpc;
 use crate::timer::Timer;
 use crate::upstream::Failure;
 
@@ -143,22 +146,26 @@ impl RequestBody {
         self.count.get_or_insert_default().clone()
     }
 
-    /// A body of HTTP/2. It fails when it has been waited for, in vain, for `idle_timeout`, as long as nothing has been
-    /// answered: from then on it may be a conversation, which has its silences. One that `converses` by its nature, as
-    /// gRPC does, has them once it has begun: its server may not answer before there is something to say.
-    pub fn http2(
-        data: RecvStream,
-        length: Option<u64>,
-        idle_timeout: Duration,
-        converses: bool,
-    ) -> (Self, Arc<Upload>) {
-        let upload = Arc::<Upload>::default();
+    /// A body of HTTP/2, behind a head with these fields, and what its readers tell; no body tells nothing. It fails when it
+    /// has been waited for, in vain, for `idle_timeout`, as long as nothing has been answered: from then on it may be a
+    /// conversation, which has its silences. One that converses by its nature, as gRPC does, has them once it has begun: its
+    /// server may not answer before there is something to say.
+    pub fn http2(data: RecvStream, fields: &HeaderMap, idle_timeout: Duration) -> (Self, Option<Arc<Upload>>) {
         if data.is_end_stream() {
-            return (RequestBody::empty(), upload);
+            return (RequestBody::empty(), None);
         }
-        let (idle, left, idle_timeout) = (Timer::default(), length, Some(idle_timeout));
-        let stream = Stream { data, left, data_ended: false, converses, idle_timeout, idle, upload: upload.clone() };
-        (Inner::Http2(Box::new(stream)).into(), upload)
+        let left = fields.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+        let upload = Arc::<Upload>::default();
+        let stream = Stream {
+            data,
+            left,
+            data_ended: false,
+            converses: is_grpc(fields),
+            idle_timeout: Some(idle_timeout),
+            idle: Timer::default(),
+            upload: upload.clone(),
+        };
+        (Inner::Http2(Box::new(stream)).into(), Some(upload))
     }
 }
 

@@ -10,8 +10,14 @@ use super::rewrite::Rewrite;
 pub(super) fn target(uri: Uri, rewrite: &Rewrite, base_path: &str) -> Result<Uri, Refusal> {
     let own = uri.path_and_query().map_or("/", PathAndQuery::as_str);
     let stripped = rewrite.strip_prefix.as_ref().and_then(|prefix| prefix.strip(own));
-    if base_path.is_empty() && uri.authority().is_none() && stripped.is_none() {
-        return Ok(uri);
+    if base_path.is_empty() && stripped.is_none() {
+        if uri.authority().is_none() {
+            return Ok(uri);
+        }
+        // HTTP/2 names the rest elsewhere.
+        if own.starts_with('/') || own == "*" {
+            return Ok(uri.into_parts().path_and_query.map_or_else(Uri::default, Uri::from));
+        }
     }
     let own = stripped.unwrap_or(own);
     let target = match own {
@@ -40,3 +46,26 @@ pub(super) fn authority(host: &HeaderValue) -> Result<Authority, Refusal> {
 }
 
 const NO_AUTHORITY: Refusal = Refusal::Malformed("The Host is not one that HTTP/2 could name.");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_target_is_asked_for_in_origin_form_however_it_came() {
+        for (asked, base_path, expected) in [
+            ("/a?b", "", "/a?b"),
+            ("http://h/a?b", "", "/a?b"),
+            ("http://h", "", "/"),
+            ("http://h?b", "", "/?b"),
+            ("*", "", "*"),
+            ("http://h/a", "/x", "/x/a"),
+            ("http://h", "/x", "/x/"),
+            ("/a", "/x", "/x/a"),
+        ] {
+            let target = target(asked.parse().unwrap(), &Rewrite::default(), base_path).unwrap();
+            assert_eq!(target, expected, "{asked} {base_path}");
+            assert_eq!(target.authority(), None, "{asked} {base_path}");
+        }
+    }
+}

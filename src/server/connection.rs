@@ -133,7 +133,7 @@ impl Connection {
             .serve_connection(TokioIo::new(wire), service);
         let end = {
             let mut http = pin!(&mut http);
-            clock::turns(poll_fn(|cx| self.poll(cx, |cx| http.as_mut().poll(cx).map(|result| result.is_ok())))).await
+            poll_fn(|cx| clock::turn(|| self.poll(cx, |cx| http.as_mut().poll(cx).map(|result| result.is_ok())))).await
         };
         if let End::Dead = end {
             if self.signals.is_cut_unseen() {

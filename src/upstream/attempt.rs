@@ -39,15 +39,17 @@ pub(super) struct Outgoing<B> {
     /// Whether it asks for another protocol.
     pub(super) upgrade: bool,
     pub(super) ending: Ending,
+    /// See [`How`](super::forward::How).
+    pub(super) detached: bool,
 }
 
 impl Upstream {
     /// Begins an exchange on a connection of its own. Nothing is sent before it is polled.
     pub(super) fn begin<B, H>(
         &self,
-        (seat, connection): (Seat, Box<http1::Connection>),
+        (seat, mut connection): (Seat, Box<http1::Connection>),
         now: Instant,
-        Outgoing { mut head, body, upgrade, ending }: Outgoing<B>,
+        Outgoing { mut head, body, upgrade, ending, detached }: Outgoing<B>,
         held: H,
     ) -> AwaitHead<'_, B, H>
     where
@@ -55,6 +57,7 @@ impl Upstream {
         H: Send + 'static,
     {
         self.name_host(&mut head, &seat);
+        connection.set_detached(detached);
         let (exchange, upload) = http1::Exchange::new(connection, head, body);
         let (connection, faults) = (Connection::Http1(exchange), self.kept.faults.clone());
         let exchange = Exchange { connection, upload, ending, upgrade, faults, seat, held };
@@ -65,7 +68,7 @@ impl Upstream {
     pub(super) async fn begin_stream<B, H>(
         &self,
         (seat, lease): (Seat, Lease),
-        Outgoing { mut head, body, upgrade, ending }: Outgoing<B>,
+        Outgoing { mut head, body, upgrade, ending, .. }: Outgoing<B>,
         held: H,
     ) -> Result<AwaitHead<'_, B, H>, HeadFailed<B, H>>
     where

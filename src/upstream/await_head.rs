@@ -89,12 +89,8 @@ where
         match exchange.connection.poll_head(cx) {
             Poll::Ready(result) => {
                 let exchange = this.exchange.take().expect("the exchange is present until it resolves");
-                return Poll::Ready(settle(
-                    result,
-                    exchange,
-                    this.settings.eject,
-                    clock::now().saturating_duration_since(this.sent),
-                ));
+                let after = clock::now().saturating_duration_since(this.sent);
+                return Poll::Ready(settle(result, exchange, this.settings.eject, after));
             }
             Poll::Pending => {}
         }

@@ -46,6 +46,9 @@ pub struct How {
     pub ending: Ending,
     /// Whether what is held stands for one of the upstream's [slots](Upstream::slots).
     pub slot: bool,
+    /// Whether the answer may be held on to for longer than the exchange takes, as HTTP/2 does until it writes, and with
+    /// fields that may come again for longer. It then keeps nothing of the connection's.
+    pub detached: bool,
 }
 
 /// What is told of a request on its way.
@@ -175,7 +178,7 @@ impl Upstream {
         B::Error: Into<BoxError>,
         H: Send + Unpin + 'static,
     {
-        let How { worker, ending, slot } = how;
+        let How { worker, ending, slot, detached } = how;
         let idempotent = head.method.is_idempotent();
         let mut body = body.filter(|body| !body.is_end_stream()).map(Source::new);
         let bodiless = body.is_none();
@@ -247,7 +250,7 @@ impl Upstream {
             let spare = (retry && ready.takes_the_head()).then(|| head.clone());
             let member = (retry && self.members.are_several()).then(|| seat.member().clone());
             let head_only = head.method == Method::HEAD;
-            let outgoing = Outgoing { head, body, upgrade: upgrades, ending };
+            let outgoing = Outgoing { head, body, upgrade: upgrades, ending, detached };
             let begun = match ready {
                 Ready::Http1(connection) => Ok(self.begin((seat, connection), now, outgoing, held)),
                 Ready::Http2(lease) => Box::pin(self.begin_stream((seat, lease), outgoing, held)).await,

@@ -8,6 +8,7 @@
 
 mod request;
 mod resets;
+mod sending;
 mod stream;
 mod streams;
 
@@ -26,7 +27,6 @@ use self::streams::Streams;
 use super::connection::{Connection, DRAIN_IDLE, LINGER, linger};
 use super::drain::Stage;
 use super::wire::Wire;
-use crate::clock;
 
 /// What a client may send on a stream before we read it. The connection's window has room for all its streams: bodies
 /// that nobody reads must not keep others from being sent.
@@ -130,9 +130,8 @@ impl Connection {
                         driver.leaving = Leaving::Told;
                     }
                     match ready!(connection.poll_accept(cx)) {
-                        Some(Ok((request, respond))) => {
-                            let stream = Stream::new(&driver.streams, respond, &self.worker, &self.client);
-                            tokio::spawn(clock::turns(stream.serve(request)));
+                        Some(Ok(request)) => {
+                            tokio::spawn(Stream::new(&driver.streams, request, &self.worker, &self.client));
                         }
                         Some(Err(error)) => {
                             tracing::trace!(%error, "a client's connection ended");

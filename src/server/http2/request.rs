@@ -8,12 +8,44 @@ use crate::proxy::Refusal;
 
 /// Looks at a request that h2 has found well-formed, and joins what HTTP/2 takes apart.
 pub(super) fn accept<B>(request: &mut Request<B>, max_header_bytes: usize) -> Result<(), Refusal> {
-    check(request, max_header_bytes)?;
-    join_cookies(request.headers_mut());
+    let crumbs = check(request, max_header_bytes)?;
+    if crumbs > 1 {
+        join_cookies(request.headers_mut());
+    }
     Ok(())
 }
 
-fn check<B>(request: &Request<B>, max_header_bytes: usize) -> Result<(), Refusal> {
+/// What the fields say that matters here: taken in one look, since most requests have few of them.
+#[derive(Default)]
+struct Fields<'a> {
+    /// What they would be in HTTP/1.
+    size: usize,
+    host: Option<&'a HeaderValue>,
+    length: Option<&'a HeaderValue>,
+    crumbs: usize,
+    /// Whether there is more than one of those that there may be one of.
+    hosts: bool,
+    lengths: bool,
+}
+
+impl<'a> Fields<'a> {
+    fn of(headers: &'a HeaderMap) -> Self {
+        let mut fields = Fields::default();
+        for (name, value) in headers {
+            fields.size += name.as_str().len() + value.len() + ": \r\n".len();
+            match *name {
+                HOST => fields.hosts |= fields.host.replace(value).is_some(),
+                CONTENT_LENGTH => fields.lengths |= fields.length.replace(value).is_some(),
+                COOKIE => fields.crumbs += 1,
+                _ => {}
+            }
+        }
+        fields
+    }
+}
+
+/// How many crumbs of a cookie there are, if it passes.
+fn check<B>(request: &Request<B>, max_header_bytes: usize) -> Result<usize, Refusal> {
     let malformed = |what| Err(Refusal::Malformed(what));
     let (method, uri, headers) = (request.method(), request.uri(), request.headers());
     if method == Method::CONNECT || method == Method::TRACE {
@@ -23,14 +55,15 @@ fn check<B>(request: &Request<B>, max_header_bytes: usize) -> Result<(), Refusal
     if !(target.starts_with('/') || target == "*" && method == Method::OPTIONS) {
         return malformed("The request's target has bytes or a form that HTTP does not allow.");
     }
-    if size(method, target, headers) > max_header_bytes {
+    let Fields { size, host, length, crumbs, hosts, lengths } = Fields::of(headers);
+    // The head as it would be in HTTP/1: one bound for both.
+    let line = method.as_str().len() + target.len() + "  HTTP/1.1\r\n".len();
+    if line + size + "\r\n".len() > max_header_bytes {
         return Err(Refusal::HeaderTooLarge);
     }
     if !matches!(uri.scheme_str(), None | Some("http" | "https")) {
         return malformed("The scheme is neither http nor https.");
     }
-    let mut hosts = headers.get_all(HOST).iter();
-    let (host, more) = (hosts.next(), hosts.next().is_some());
     let same = match (uri.authority(), host) {
         (Some(authority), host) if is_host(authority.as_str().as_bytes()) => {
             // RFC 9113 §8.3.1: they must not differ.
@@ -39,35 +72,22 @@ fn check<B>(request: &Request<B>, max_header_bytes: usize) -> Result<(), Refusal
         (None, Some(host)) => is_host(host.as_bytes()),
         _ => false,
     };
-    if !same || more {
+    if !same || hosts {
         return malformed("There is not exactly one host.");
     }
-    let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
     let number = |length: &HeaderValue| !length.is_empty() && length.as_bytes().iter().all(u8::is_ascii_digit);
-    if !lengths.next().is_none_or(number) || lengths.next().is_some() {
+    if lengths || !length.is_none_or(number) {
         return malformed("The Content-Length is no number, or there are several.");
     }
     // The crumbs of a cookie are one field.
-    let crumbs = headers.get_all(COOKIE).iter().count().saturating_sub(1);
-    if headers.len() - crumbs > MAX_FIELDS {
+    if headers.len() - crumbs.saturating_sub(1) > MAX_FIELDS {
         return Err(Refusal::HeaderTooLarge);
     }
-    Ok(())
-}
-
-/// What the head would be in HTTP/1: one bound for both.
-fn size(method: &Method, target: &str, headers: &HeaderMap) -> usize {
-    let line = method.as_str().len() + target.len() + "  HTTP/1.1\r\n".len();
-    let fields = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len());
-    line + fields.sum::<usize>() + "\r\n".len()
+    Ok(crumbs)
 }
 
 /// RFC 9113 §8.2.3: crumbs are joined before they go where HTTP/1 is spoken, and nobody there has to know of it.
 fn join_cookies(headers: &mut HeaderMap) {
-    let mut crumbs = headers.get_all(COOKIE).iter();
-    if crumbs.nth(1).is_none() {
-        return;
-    }
     let crumbs: Vec<&[u8]> = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
     let cookie = HeaderValue::from_bytes(&crumbs.join(&b"; "[..])).expect("parts of values make a value");
     headers.insert(COOKIE, cookie);

@@ -73,6 +73,11 @@ impl Connection {
         &self.io.as_ref().expect(PRESENT).0
     }
 
+    /// Whether whoever gets the next answer may hold on to it.
+    pub(in crate::upstream) fn set_detached(&mut self, detached: bool) {
+        self.receiving.detached = detached;
+    }
+
     /// What there is to be sent, and where to.
     pub(super) fn sender(&mut self) -> (&mut Out, &Socket) {
         (&mut self.out, &self.io.as_ref().expect(PRESENT).0)

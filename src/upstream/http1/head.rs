@@ -10,6 +10,7 @@ use http::{StatusCode, Version};
 use hyper::ext::ReasonPhrase;
 
 use super::framing::Malformed;
+use super::input::take;
 use super::sending::is_framed;
 
 /// The head of an answer, but for its fields.
@@ -69,11 +70,16 @@ pub(super) fn write_field(name: &HeaderName, value: &HeaderValue, out: &mut Vec<
 type Span = [u16; 4];
 
 /// Takes the head of an answer, with the blank line behind it, off `input`. `fields` is emptied and filled; the values share
-/// the buffer. A `Connection` that says no more than whether the connection goes on is not among them.
+/// a buffer. A `Connection` that says no more than whether the connection goes on is not among them.
 ///
 /// # Errors
 /// It is none, or too large for one.
-pub(super) fn read(input: &mut BytesMut, known: &mut Known, fields: &mut HeaderMap) -> Result<Begun, Malformed> {
+pub(super) fn read(
+    input: &mut BytesMut,
+    detached: bool,
+    known: &mut Known,
+    fields: &mut HeaderMap,
+) -> Result<Begun, Malformed> {
     let mut spans: [Span; MAX_FIELDS] = [[0; 4]; MAX_FIELDS];
     let mut uninit = [const { MaybeUninit::uninit() }; MAX_FIELDS];
     let mut response = httparse::Response::new(&mut []);
@@ -101,7 +107,7 @@ pub(super) fn read(input: &mut BytesMut, known: &mut Known, fields: &mut HeaderM
         let (name, value) = (at(field.name.as_bytes()), at(field.value));
         *span = [name, name + field.name.len() as u16, value, value + field.value.len() as u16];
     }
-    let bytes = input.split_to(len).freeze();
+    let bytes = take(input, len, detached);
     fields.clear();
     fields.reserve(count);
     let mut connection = None;
@@ -214,7 +220,7 @@ mod tests {
                 let lines: String = names.iter().map(|name| format!("{name}: value\r\n")).collect();
                 let mut input = BytesMut::from(format!("HTTP/1.1 200 OK\r\n{lines}\r\n").as_bytes());
                 let mut fields = HeaderMap::new();
-                assert!(matches!(read(&mut input, &mut known, &mut fields), Ok(Begun::Head(_))), "{names:?}");
+                assert!(matches!(read(&mut input, false, &mut known, &mut fields), Ok(Begun::Head(_))), "{names:?}");
                 let expected: Vec<_> = names.iter().map(|name| name.to_ascii_lowercase()).collect();
                 assert_eq!(fields.keys().map(HeaderName::as_str).collect::<Vec<_>>(), expected);
                 assert!(known.0.len() <= MAX_KNOWN && known.0.iter().all(|(name, _)| name.len() <= MAX_KNOWN_NAME));
@@ -227,7 +233,9 @@ mod tests {
         for (value, passed_on) in [("close", false), ("Keep-Alive", false), ("upgrade", true), ("close, x-a", true)] {
             let mut input = BytesMut::from(format!("HTTP/1.1 200 OK\r\nConnection: {value}\r\n\r\n").as_bytes());
             let mut fields = HeaderMap::new();
-            let Ok(Begun::Head(head)) = read(&mut input, &mut Known::default(), &mut fields) else { panic!("{value}") };
+            let Ok(Begun::Head(head)) = read(&mut input, false, &mut Known::default(), &mut fields) else {
+                panic!("{value}")
+            };
             assert_eq!(fields.contains_key(CONNECTION), passed_on, "{value}");
             assert_eq!(head.keep_alive, !value.starts_with("close"), "{value}");
         }

@@ -17,6 +17,7 @@ mod framing;
 #[path = "../../../fuzz/answers.rs"]
 mod fuzz;
 mod head;
+mod input;
 mod io;
 mod out;
 mod receiving;

@@ -7,12 +7,15 @@ use http_body::{Frame, SizeHint};
 use super::chunked::{self, Chunked};
 use super::framing::{Framing, Malformed, framing};
 use super::head::{self, Begun, Known};
+use super::input::{take, taken};
 
 /// What has come of an answer, and what is still to come.
 #[derive(Debug)]
 pub(super) struct Receiving {
     /// What was read and not taken.
     pub(super) input: BytesMut,
+    /// Whether whoever takes it may hold on to it.
+    pub(super) detached: bool,
     known: Known,
     left: Left,
     /// Whether the connection can go on behind it.
@@ -49,7 +52,7 @@ const MAX_INTERIM: u16 = 1000;
 impl Receiving {
     pub(super) fn new() -> Self {
         let (input, known) = (BytesMut::new(), Known::default());
-        Receiving { input, known, left: Left::Nothing, keep_alive: true, interim: 0, seen: 0 }
+        Receiving { input, detached: false, known, left: Left::Nothing, keep_alive: true, interim: 0, seen: 0 }
     }
 
     /// From here on an answer is to come.
@@ -72,7 +75,7 @@ impl Receiving {
 
     fn read_head(&mut self, head_only: bool, fields: &mut HeaderMap) -> Result<Option<Response<()>>, Malformed> {
         while self.input.len() > self.seen {
-            match head::read(&mut self.input, &mut self.known, fields)? {
+            match head::read(&mut self.input, self.detached, &mut self.known, fields)? {
                 Begun::Head(head) => {
                     self.seen = 0;
                     let framing = framing(head.status, head.version, fields, head_only)?;
@@ -133,7 +136,7 @@ impl Receiving {
                 if *left == 0 {
                     self.left = Left::Nothing;
                 }
-                Next::Frame(Frame::data(self.input.split_to(here).freeze()))
+                Next::Frame(Frame::data(take(&mut self.input, here, self.detached)))
             }
             Left::UntilClose => Next::Frame(Frame::data(self.input.split().freeze())),
             Left::Broken => {
@@ -152,7 +155,7 @@ impl Receiving {
                     self.left = Left::Nothing;
                 }
                 match next {
-                    chunked::Next::Data(data) => Next::Frame(Frame::data(data)),
+                    chunked::Next::Data(data) => Next::Frame(Frame::data(taken(data, self.detached))),
                     chunked::Next::Trailers(trailers) => Next::Frame(Frame::trailers(trailers)),
                     chunked::Next::End => Next::End,
                     chunked::Next::More => Next::More,

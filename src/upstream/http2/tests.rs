@@ -111,7 +111,7 @@ async fn an_upstream_that_greets_and_goes_is_dialled_a_few_times_only() {
 }
 
 const ENDING: Ending = Ending { on_client_gone: OnClientGone::Abort, abort_grace: Duration::from_secs(30) };
-const HOW: How = How { worker: 0, ending: ENDING, slot: false };
+const HOW: How = How { worker: 0, ending: ENDING, slot: false, detached: false };
 
 async fn lease(pool: &Pool) -> Result<Lease, NoLease> {
     pool.lease(0, &Room::new(), &mut |_| (), || ()).await

@@ -16,6 +16,7 @@ const HOW: How = How {
     worker: 0,
     ending: Ending { on_client_gone: OnClientGone::Abort, abort_grace: Duration::from_secs(30) },
     slot: false,
+    detached: false,
 };
 
 /// What was told of a request.
