@@ -7,6 +7,7 @@
 mod cut;
 mod phase;
 mod slots;
+mod view;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
@@ -18,6 +19,7 @@ use http::HeaderValue;
 use tokio::time::Instant;
 
 pub use phase::Phase;
+pub use view::LiveView;
 
 use self::slots::Slots;
 use super::shared::Route;
@@ -87,25 +89,6 @@ const AT_ONCE: usize = 256;
 
 /// In place of a time.
 const NEVER: u64 = u64::MAX;
-
-/// What can be said of a request.
-#[derive(Debug, Clone)]
-pub struct LiveView {
-    /// Its id, the client's or ours.
-    pub request_id: HeaderValue,
-    /// What [`Waiter::tag`](crate::admission::Waiter::tag) finds it by.
-    pub tag: u64,
-    /// Since its arrival.
-    pub age: Duration,
-    /// How far it has come.
-    pub phase: Phase,
-    /// Its route, once it has been found.
-    pub route: Option<Arc<str>>,
-    /// What may be shown of its key, where somebody had to know it: who finds a permit is only asked where keys have caps.
-    pub key: Option<Arc<str>>,
-    /// Where it was sent to.
-    pub endpoint: Option<Arc<str>>,
-}
 
 impl Registry {
     pub(super) fn new(workers: usize) -> Self {
@@ -378,19 +361,6 @@ impl Live {
             // It has a place of its own then.
             Phase::Upgraded if route.upgrades().is_some() => false,
             _ => !(self.headed.load(Relaxed) && limiter.settings().hold == Hold::Head),
-        }
-    }
-
-    fn view(&self) -> LiveView {
-        let seen = self.seen();
-        LiveView {
-            request_id: self.id.clone(),
-            tag: self.tag,
-            age: self.start.elapsed(),
-            phase: self.phase(),
-            route: self.route().map(|route| route.names.route.clone()),
-            key: seen.key.clone(),
-            endpoint: seen.endpoint.clone(),
         }
     }
 
