@@ -58,9 +58,10 @@ pub(crate) fn of_day(now: Instant) -> SystemTime {
     {
         return time + since;
     }
-    let both = (now, SystemTime::now());
-    TOGETHER.set(Some(both));
-    both.1
+    // Not `now`, since when this thread may have had to stand back.
+    let (moment, time) = (Instant::now(), SystemTime::now());
+    TOGETHER.set(Some((moment, time)));
+    time - moment.saturating_duration_since(now)
 }
 
 /// Takes all of `work` to be done in one turn. It waits for nothing, and whoever reads or writes in it says that time

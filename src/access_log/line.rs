@@ -89,7 +89,7 @@ pub(super) fn write_json(entry: &Entry, pen: &mut Pen, room: &mut [u8]) -> Optio
     line.optional(name!("path", text), entry.target.as_ref().map(|target| target.path().as_bytes()));
     pen.answers.write(
         &mut line,
-        place(entry.names.as_ref()),
+        place(entry.names.as_ref()) ^ usize::from(entry.status),
         |last| last.is_of(entry),
         || Answer::of(entry),
         |line| {

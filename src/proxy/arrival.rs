@@ -7,6 +7,7 @@ use std::time::SystemTime;
 use http::header::ACCEPT;
 use http::{HeaderMap, HeaderValue, Request};
 use http_body::Body as _;
+use tokio::time::Instant;
 
 use super::census::{Census, Field};
 use super::client::Client;
@@ -42,6 +43,8 @@ pub(super) struct Arrival {
     /// Its content type, if that is one of gRPC's.
     pub(super) grpc: Option<HeaderValue>,
     pub(super) arrived: SystemTime,
+    /// The same, to measure from.
+    pub(super) start: Instant,
     pub(super) record: Record,
     /// Its route, once it has been found.
     route: Option<Arc<Route>>,
@@ -71,7 +74,8 @@ impl Arrival {
         let request_id = own.unwrap_or_else(new_request_id);
         let host = requested_host(request);
         let live = in_force.registry().enter(worker, &request_id);
-        let arrived = clock::of_day(live.as_ref().map_or_else(clock::now, |live| live.start));
+        let start = live.as_ref().map_or_else(clock::now, |live| live.start);
+        let arrived = clock::of_day(start);
         Arc::new(Arrival {
             worker,
             client: client.clone(),
@@ -88,6 +92,7 @@ impl Arrival {
             accept: census.has(Field::Accept).then(|| headers.get(ACCEPT).cloned()).flatten(),
             grpc: grpc::content_type(request),
             arrived,
+            start,
             route: None,
             costly: AtomicBool::new(is_costly(request.body(), census.has(Field::Expect))),
             told: OnceLock::new(),

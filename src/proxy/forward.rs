@@ -275,7 +275,7 @@ impl Forward {
             headers.remove(EXPECT);
         }
         if late && census.has(Field::Deadline) && route.settings.claim.deadline {
-            subtract_time(headers, || arrived.elapsed().unwrap_or_default());
+            subtract_time(headers, || self.arrival.start.elapsed());
         }
         if self.arrival.has_begun() {
             // The head that would name the coding has been sent.

@@ -47,7 +47,7 @@ pub struct How {
     /// Whether what is held stands for one of the upstream's [slots](Upstream::slots).
     pub slot: bool,
     /// Whether the answer may be held on to for longer than the exchange takes, as HTTP/2 does until it writes, and with
-    /// fields that may come again for longer. It then keeps nothing of the connection's.
+    /// fields that may come again for longer. It then keeps nothing of the connection's that is small.
     pub detached: bool,
 }
 

@@ -128,6 +128,30 @@ async fn a_waiter_over_http_2_is_told_too() {
 }
 
 #[tokio::test]
+async fn a_waiter_over_http_2_that_takes_no_whole_comment_gets_its_turn_all_the_same() {
+    let full = Full::start(telling()).await;
+    let client = Http2::with(full.gate.address, h2::client::Builder::new().initial_window_size(1)).await;
+    let fields = [("content-type", "application/json")];
+    let asked = client.post("/", &fields, br#"{"prompt": "hi", "stream": true}"#).await;
+    let (response, _) = asked.head().await.unwrap();
+    let mut body = response.into_body();
+    let (gate, mut upstream) = full.release().await;
+    let mut call = soon("the request", upstream.next()).await;
+    call.body().await.unwrap();
+    call.start_streaming(&[EVENTS]).await;
+    call.chunk("data: 1\n\n").await.unwrap();
+    call.finish().await;
+    let mut text = Vec::new();
+    while let Some(piece) = soon("a piece", body.data()).await {
+        let piece = piece.unwrap();
+        body.flow_control().release_capacity(piece.len()).unwrap();
+        text.extend_from_slice(&piece);
+    }
+    assert_eq!(text, b"data: 1\n\n");
+    permits_are_all_back(&gate, &mut upstream, 1).await;
+}
+
+#[tokio::test]
 async fn what_no_head_can_say_any_more_is_an_event() {
     let answers: [(&str, u16, Option<&str>); 4] = [
         ("HTTP/1.1 429 Slow Down\r\nContent-Length: 4\r\n\r\nslow", 429, None),
