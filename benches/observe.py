@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
 """What metrics and the access log cost a request: CPU of the process with both on, less that with both off.
 
-One worker each, on one core; the load and the upstream have the others. The two take turns in short windows, and what is
-shown is the median of the differences within pairs: absolute times swing with the machine. `--instructions` counts user
+One worker each, two at once on one core, each with a load of its own; the loads and the upstream have the others. So both have
+the same moments of a machine whose speed swings: taken one after the other, two windows of the same program differ by several times
+what is looked for here. They also share the caches, which makes either dearer than it is alone. What is shown is the median of the
+differences; first what it comes to between two that both have nothing on, which should be nothing. `--instructions` counts user
 instructions instead, which are the same on every machine, busy or not, and know nothing of the kernel.
 
     cargo build --release && python3 benches/observe.py [--pairs 15] [--seconds 2] [--instructions] [--at-most 1.5]
@@ -16,6 +18,7 @@ import os
 import statistics
 import sys
 import tempfile
+import threading
 
 sys.dont_write_bytecode = True
 import compare  # noqa: E402, beside this file
@@ -23,22 +26,32 @@ import instructions  # noqa: E402
 import proxies  # noqa: E402
 
 # None of those of a comparison, which may run beside it.
-proxies.UPSTREAM, proxies.SLUICEGATE = 18087, 18085
-OFF, ON, ADMIN = 18085, 18086, 18084
+proxies.UPSTREAM, proxies.SLUICEGATE = 18084, 18085
+OFF = proxies.SLUICEGATE
+# What is observed: where the access log goes, and where the admin listener is, without which nothing is counted.
 SETUPS = {
     "off": ("false", '"off"'),
-    "metrics": ("false", f'"127.0.0.1:{ADMIN}"'),
-    "both": ('"{dir}/access.log"', f'"127.0.0.1:{ADMIN}"'),
+    "also off": ("false", '"off"'),
+    "metrics": ("false", '"127.0.0.1:18081"'),
+    "nowhere": ('"/dev/null"', '"127.0.0.1:18082"'),
+    "both": ('"{dir}/access.log"', '"127.0.0.1:18083"'),
+}
+WHAT = {
+    "also off": "nothing at all",
+    "metrics": "metrics",
+    "nowhere": "metrics, and an access log that is thrown away",
+    "both": "metrics and access log",
 }
 
 
 def configure(setup, port, directory):
     """Writes a configuration as it is compared elsewhere, but for what is observed. Its name."""
     access, admin = SETUPS[setup]
+    setup_file = setup.replace(" ", "-")
     names = {**proxies.names(directory), "sluicegate_log": access.format(dir=directory), "SLUICEGATE": port, "admin": admin}
-    with open(f"{directory}/{setup}.toml", "w") as file:
+    with open(f"{directory}/{setup_file}.toml", "w") as file:
         file.write(proxies.SLUICEGATE_CONFIG.format(**names))
-    return f"{setup}.toml"
+    return f"{setup_file}.toml"
 
 
 def cost(process, port, seconds):
@@ -48,33 +61,47 @@ def cost(process, port, seconds):
     return [1e6 * (now - then) / answered for then, now in zip(before, proxies.cpu(process.pid))]
 
 
+def together(processes, ports, seconds):
+    """What a request costs each of them while all have load."""
+    costs = {}
+    loads = [threading.Thread(target=lambda setup=setup: costs.update({setup: cost(processes[setup], ports[setup], seconds)})) for setup in ports]
+    for load in loads:
+        load.start()
+    for load in loads:
+        load.join()
+    return costs
+
+
 def windows(processes, pairs, seconds):
-    ports = {"off": OFF, "both": ON}
+    ports = {setup: OFF + at for at, setup in enumerate(SETUPS)}
     running = {}
     for setup, port in ports.items():
         name = configure(setup, port, processes.directory)
         running[setup] = processes.start([proxies.BINARY, "-c", f"{processes.directory}/{name}"], proxies.PROXY_CORE, port)
         compare.load(compare.CASES["small"], port, 1)
-    differences = []
-    for pair in range(pairs):
-        # Who goes first takes turns as well: a machine that grows slower would be on one side.
-        order = list(ports) if pair % 2 == 0 else list(ports)[::-1]
-        costs = {setup: cost(running[setup], ports[setup], seconds) for setup in order}
-        user, system = (on - off for off, on in zip(costs["off"], costs["both"]))
-        differences.append((user + system, user, system))
-        off, on = sum(costs["off"]), sum(costs["both"])
-        print(f"off {off:.2f} us, on {on:.2f} us, difference {on - off:.2f} us: {user:.2f} user, {system:.2f} system", flush=True)
-        # It would grow by some hundred bytes for each request.
-        os.truncate(f"{processes.directory}/access.log", 0)
-    median, user, system = (statistics.median(column) for column in zip(*differences))
-    print(f"metrics and access log: {median:.2f} us of CPU for a request, the median of {pairs} pairs; by themselves {user:.2f} user, {system:.2f} system")
-    return median
+    medians = {}
+    for other, what in WHAT.items():
+        differences = []
+        for pair in range(pairs):
+            # Who begins takes turns, too.
+            order = [other, "off"] if pair % 2 else ["off", other]
+            costs = together(running, {setup: ports[setup] for setup in order}, seconds)
+            user, system = (on - off for off, on in zip(costs["off"], costs[other]))
+            differences.append((user + system, user, system))
+            print(f"off {sum(costs['off']):.2f} us, {other} {sum(costs[other]):.2f} us: {user:.2f} user, {system:.2f} system", flush=True)
+            # It would grow by some hundred bytes for each request.
+            os.truncate(f"{processes.directory}/access.log", 0)
+        medians[other], user, system = (statistics.median(column) for column in zip(*differences))
+        print(f"{what}: {medians[other]:.2f} us of CPU for a request, the median of {pairs} pairs; by themselves {user:.2f} user, {system:.2f} system")
+    return medians["both"]
 
 
 def counted(processes):
     few, many = instructions.FEW, instructions.MANY
     each = {}
     for setup in SETUPS:
+        if setup == "also off":
+            continue
         name = configure(setup, OFF, processes.directory)
         runs = [instructions.instructions(processes, None, "/small", requests, name) for requests in (few, many)]
         each[setup] = round((runs[1] - runs[0]) / (many - few))
