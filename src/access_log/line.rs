@@ -155,8 +155,8 @@ pub(super) fn write_text(entry: &Entry, pen: &mut Pen, room: &mut [u8]) -> Optio
     Some(room.len() - line.len())
 }
 
-/// As much of an id as stands in a line for people, at most: enough to find it by among the last thousand.
-const SHORT_ID: usize = 8;
+/// As many characters of an id as stand in a line for people, at most: enough to find one of ours by among the last thousand.
+pub const SHORT_ID: usize = 8;
 
 /// That lines are missing: rejections that were too many to be written, and lines that the reader was too slow for.
 pub(super) fn missing(suppressed: u64, dropped: u64, text: bool) -> String {

@@ -19,6 +19,7 @@ mod stamp;
 mod writer;
 
 pub use entry::{DRAINING, Entry, Left, Names, Open, Outcome, Traced};
+pub use line::SHORT_ID;
 pub use output::{OpenError, Output};
 pub use readers::{Readers, TraceCounts, Tracer};
 pub use settings::{AccessLog, Lines, LogFormat};

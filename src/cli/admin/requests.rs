@@ -5,11 +5,9 @@ use serde_json::{Value, json};
 
 use super::table::{fits, fitted, room};
 use super::{Reach, member};
+use crate::access_log::SHORT_ID;
 
 const TITLES: [&str; 7] = ["REQUEST", "AGE", "PHASE", "LIMIT", "ROUTE", "KEY", "ENDPOINT"];
-
-/// As many characters of an id as lines for people have.
-const SHORT_ID: usize = 8;
 
 /// Who runs and who waits, the oldest that runs and the next in line first; at one limit, or at each of them.
 pub(super) fn list(reach: &Reach, limit: Option<&str>, waiting: bool, as_json: bool) -> Result<String, String> {
