@@ -9,20 +9,24 @@ pub(crate) fn push(out: &mut Vec<u8>, number: u64) {
     }
 }
 
-/// The three digits of a number below 1000; of a larger one, its last three.
+/// The three digits of a number below 1000, with zeros in front, and a zero byte behind them. The first one is the lowest byte:
+/// to add to them, and to write them, is an instruction or two.
 #[inline]
-pub(crate) fn three(number: u32) -> [u8; 3] {
+pub(crate) fn three(number: u32) -> u32 {
     /// Milliseconds and microseconds are what most numbers of a line are.
-    static THREE: [[u8; 3]; 1000] = {
-        let mut all = [[0; 3]; 1000];
+    static THREE: [u32; 1024] = {
+        let mut all = [0; 1024];
         let mut number = 0;
         while number < 1000 {
-            all[number] = [b'0' + (number / 100) as u8, b'0' + (number / 10 % 10) as u8, b'0' + (number % 10) as u8];
+            let digits = [number / 100, number / 10 % 10, number % 10];
+            all[number] =
+                u32::from_le_bytes([b'0' + digits[0] as u8, b'0' + digits[1] as u8, b'0' + digits[2] as u8, 0]);
             number += 1;
         }
         all
     };
-    THREE[number as usize % 1000]
+    debug_assert!(number < 1000);
+    THREE[number as usize & 1023]
 }
 
 /// Writes `number` as hexadecimal digits, without zeros in front.
@@ -74,7 +78,7 @@ mod tests {
             assert_eq!(written(|text| push_hex(text, number)), format!("={number:x}"));
         }
         for number in 0..1000 {
-            assert_eq!(three(number), format!("{number:03}").as_bytes());
+            assert_eq!(three(number).to_le_bytes(), format!("{number:03}\0").as_bytes());
         }
     }
 

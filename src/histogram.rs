@@ -7,16 +7,36 @@ use std::time::Duration;
 pub const BOUNDS: [f64; 17] =
     [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0];
 
-/// The same in microseconds.
-const MICROS: [i32; BOUNDS.len()] = {
-    let mut micros = [0; BOUNDS.len()];
+/// The same in microseconds, and what is longer than any time.
+const MICROS: [u64; BOUNDS.len() + 1] = {
+    let mut micros = [u64::MAX; BOUNDS.len() + 1];
     let mut at = 0;
     while at < BOUNDS.len() {
-        micros[at] = (BOUNDS[at] * 1e6) as i32;
+        micros[at] = (BOUNDS[at] * 1e6) as u64;
         at += 1;
     }
     micros
 };
+
+/// How many of them have fewer binary digits than this. One at the most has as many: each is twice the one before or more.
+const SHORTER: [u8; 65] = {
+    let mut shorter = [0; 65];
+    let mut digits = 1;
+    while digits < shorter.len() {
+        let mut fewer = shorter[digits - 1];
+        if fewer < BOUNDS.len() as u8 && digits_of(MICROS[fewer as usize]) < digits {
+            fewer += 1;
+        }
+        assert!(fewer == BOUNDS.len() as u8 || digits_of(MICROS[fewer as usize]) >= digits);
+        shorter[digits] = fewer;
+        digits += 1;
+    }
+    shorter
+};
+
+const fn digits_of(number: u64) -> usize {
+    (u64::BITS - number.leading_zeros()) as usize
+}
 
 /// Counts from any number of threads. Reading it is no moment in time: what is counted meanwhile may be in it in part.
 #[derive(Debug, Default)]
@@ -37,14 +57,14 @@ pub struct Buckets {
 
 impl Histogram {
     pub(crate) fn count(&self, time: Duration) {
-        let micros = time.as_secs().saturating_mul(1_000_000).saturating_add(time.subsec_micros().into());
+        let nanos = time.as_secs().saturating_mul(1_000_000_000).saturating_add(time.subsec_nanos().into());
         // What is longer than a bound by less than a microsecond is longer.
-        let begun = micros.saturating_add(u64::from(!time.subsec_nanos().is_multiple_of(1000)));
-        let begun = i32::try_from(begun).unwrap_or(i32::MAX);
-        // All of them: that takes a few instructions, and no branch to be guessed.
-        let bucket = MICROS.iter().filter(|bound| **bound < begun).count();
+        let begun = nanos.div_ceil(1000);
+        // A look and a comparison, and no branch to be guessed.
+        let first = usize::from(SHORTER[digits_of(begun)]);
+        let bucket = first + usize::from(MICROS[first] < begun);
         self.buckets[bucket].fetch_add(1, Relaxed);
-        self.sum_micros.fetch_add(micros, Relaxed);
+        self.sum_micros.fetch_add(nanos / 1000, Relaxed);
     }
 
     pub(crate) fn read(&self) -> Buckets {
@@ -80,7 +100,7 @@ mod tests {
         }
         let histogram = Histogram::default();
         histogram.count(Duration::MAX);
-        assert_eq!((histogram.read().buckets[17], histogram.read().sum), (1, Duration::from_micros(u64::MAX)));
+        assert_eq!((histogram.read().buckets[17], histogram.read().sum), (1, Duration::from_micros(u64::MAX / 1000)));
     }
 
     #[test]

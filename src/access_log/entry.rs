@@ -18,10 +18,10 @@ use crate::telemetry::Trace;
 pub struct Entry {
     /// When it arrived.
     pub arrived: SystemTime,
-    /// The same, to measure from.
+    /// The same, to measure from: all other times are told as how long after this they were.
     pub start: Instant,
     /// When it ended.
-    pub end: Option<Instant>,
+    pub end: Option<Duration>,
     /// Its id, the client's or ours.
     pub request_id: HeaderValue,
     /// Its `traceparent`.
@@ -55,17 +55,17 @@ pub struct Entry {
     /// How many were ahead when it joined the queue.
     pub ahead: Option<u32>,
     /// When it was admitted.
-    pub admitted: Option<Instant>,
+    pub admitted: Option<Duration>,
     /// In flight at its limit then, itself included.
     pub in_flight: Option<u32>,
     /// When its permits came back.
-    pub released: Option<Instant>,
+    pub released: Option<Duration>,
     /// How urgent it was.
     pub priority: Option<&'static str>,
     /// How many permits of each limit it took.
     pub cost: Option<u32>,
     /// When it was sent again.
-    pub dialled: Option<Instant>,
+    pub dialled: Option<Duration>,
     /// How long it took to get a connection that was not there before.
     pub connected_in: Option<Duration>,
     /// Fields of its head that were asked for.
@@ -73,7 +73,7 @@ pub struct Entry {
     /// Bytes of its body that have come. `None` for none.
     pub request_bytes: Option<Arc<AtomicU64>>,
     /// When the head of the upstream's answer came.
-    pub headed: Option<Instant>,
+    pub headed: Option<Duration>,
     /// The address or name that it was sent to.
     pub endpoint: Option<Arc<str>>,
     /// Whether it went on a connection that was there before.
@@ -152,7 +152,12 @@ impl Entry {
 
     /// How long it took, up to its end.
     pub fn took(&self) -> Duration {
-        self.end.unwrap_or_else(clock::now).saturating_duration_since(self.start)
+        self.end.unwrap_or_else(|| self.age())
+    }
+
+    /// How long ago it came.
+    pub fn age(&self) -> Duration {
+        clock::now().saturating_duration_since(self.start)
     }
 
     /// Who seems to have left was cut by us.
@@ -199,9 +204,9 @@ pub struct Traced {
     /// What the client calls itself.
     pub user_agent: Option<HeaderValue>,
     /// When it had waited.
-    pub waited: Option<Instant>,
+    pub waited: Option<Duration>,
     /// When it was first sent to an endpoint.
-    pub sent: Option<Instant>,
+    pub sent: Option<Duration>,
     /// What it was sent there with: scheme, path and query.
     pub target: Option<(&'static str, Uri)>,
 }
@@ -285,11 +290,6 @@ impl Open {
     pub fn is_traced(&self) -> bool {
         self.tracer.is_some()
     }
-
-    /// It will not be written to the log.
-    pub fn silence(&mut self) {
-        self.log = None;
-    }
 }
 
 impl Drop for Open {
@@ -297,7 +297,7 @@ impl Drop for Open {
         if self.log.is_none() && self.tracer.is_none() {
             return;
         }
-        self.entry.end.get_or_insert_with(clock::now);
+        self.entry.end = Some(self.entry.took());
         if let Some(log) = &self.log {
             if log.is_cut() {
                 self.entry.was_cut();

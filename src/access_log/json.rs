@@ -72,16 +72,12 @@ impl<'a> Object<'a> {
         self.raw(name);
         match ip.to_canonical() {
             IpAddr::V4(ip) => {
-                let [first, others @ ..] = ip.octets();
-                self.digits(first.into());
-                for octet in others {
-                    self.raw(".");
-                    self.digits(octet.into());
-                }
+                let [a, b, c, d] = ip.octets().map(|octet| Few::digits(octet.into()));
+                self.put_few(a.then(Few::byte(b'.')).then(b).then(Few::byte(b'.')));
+                self.put_few(c.then(Few::byte(b'.')).then(d).then(Few::byte(b'"')));
             }
-            IpAddr::V6(ip) => _ = self.put(ip.to_string().as_bytes()),
+            IpAddr::V6(ip) => self.put_quoted(ip.to_string().as_bytes()),
         }
-        self.raw("\"");
     }
 
     #[inline(always)]
@@ -163,16 +159,25 @@ impl<'a> Object<'a> {
     #[inline(always)]
     fn digits(&mut self, value: u64) {
         match value {
-            0..10 => self.put_array([b'0' + value as u8]),
-            10..1000 => self.put_up_to_three(value as u32),
-            _ => self.put(itoa::Buffer::new().format(value).as_bytes()),
-        };
+            0..1000 => self.put_few(Few::digits(value as u32)),
+            _ => _ = self.put(itoa::Buffer::new().format(value).as_bytes()),
+        }
     }
 
+    /// All eight, of which those that are too many are written over.
     #[inline(always)]
-    fn put_up_to_three(&mut self, value: u32) -> bool {
-        let [hundreds, tens, ones] = digits::three(value);
-        if value < 100 { self.put_array([tens, ones]) } else { self.put_array([hundreds, tens, ones]) }
+    fn put_few(&mut self, Few { bytes, count }: Few) {
+        let room = std::mem::take(&mut self.room);
+        match room.first_chunk_mut() {
+            Some(here) => {
+                *here = bytes.to_le_bytes();
+                self.room = &mut room[count as usize..];
+            }
+            None => {
+                self.room = room;
+                self.put(&bytes.to_le_bytes()[..count as usize]);
+            }
+        }
     }
 
     #[inline(always)]
@@ -187,15 +192,15 @@ impl<'a> Object<'a> {
     #[inline(always)]
     pub(super) fn millis(&mut self, name: &'static str, value: Duration) {
         self.raw(name);
-        if value.is_zero() {
-            self.raw("0.000");
-            return;
-        }
         // Not `as_micros`, which counts in 128 bits.
         let micros = value.subsec_micros();
-        self.digits(value.as_secs().saturating_mul(1000) + u64::from(micros / 1000));
-        let [hundreds, tens, ones] = digits::three(micros % 1000);
-        self.put_array([b'.', hundreds, tens, ones]);
+        let (whole, fraction) = (micros / 1000, Few::fraction(micros % 1000));
+        if value.as_secs() == 0 {
+            self.put_few(Few::digits(whole).then(fraction));
+        } else {
+            self.digits(value.as_secs().saturating_mul(1000).saturating_add(whole.into()));
+            self.put_few(fraction);
+        }
     }
 
     #[inline(always)]
@@ -208,6 +213,40 @@ impl<'a> Object<'a> {
     pub(super) fn value(&mut self, name: &'static str, value: &serde_json::Value) {
         self.raw(name);
         self.put(&serde_json::to_vec(value).expect("a value can be written"));
+    }
+}
+
+/// A text of eight bytes at the most, as one number: to add to it, and to write it, is an instruction or two.
+#[derive(Clone, Copy)]
+struct Few {
+    /// The first one is the lowest. Zero beyond the last one.
+    bytes: u64,
+    count: u32,
+}
+
+impl Few {
+    /// A number below 1000.
+    #[inline(always)]
+    fn digits(number: u32) -> Few {
+        let zeros = u32::from(number < 10) + u32::from(number < 100);
+        Few { bytes: (digits::three(number) >> (8 * zeros)).into(), count: 3 - zeros }
+    }
+
+    /// Thousandths, with the point.
+    #[inline(always)]
+    fn fraction(thousandths: u32) -> Few {
+        Few { bytes: (digits::three(thousandths) << 8 | u32::from(b'.')).into(), count: 4 }
+    }
+
+    #[inline(always)]
+    fn byte(byte: u8) -> Few {
+        Few { bytes: byte.into(), count: 1 }
+    }
+
+    /// Another one behind it.
+    #[inline(always)]
+    fn then(self, next: Few) -> Few {
+        Few { bytes: self.bytes | next.bytes << (8 * self.count), count: self.count + next.count }
     }
 }
 
@@ -233,6 +272,8 @@ mod tests {
         object.optional_boolean(name!("boolean"), Some(false));
         object.millis(name!("millis"), Duration::from_micros(12_045));
         object.millis(name!("zero"), Duration::ZERO);
+        object.millis(name!("long"), Duration::new(61, 999_999_999));
+        object.millis(name!("ever"), Duration::MAX);
         object.value(name!("value"), &serde_json::json!({ "a": "b" }));
         object.end()
     }
@@ -242,7 +283,7 @@ mod tests {
         "\"ä\u{7f}\u{2028}\",",
         r#""array":"1970","ip":"192.0.2.1","ip":"10.0.255.19","ip":"2001:db8::1","plain":"::1","#,
         r#""number":0,"number":7,"number":10,"number":99,"number":100,"number":999,"number":1000,"#,
-        r#""number":18446744073709551615,"boolean":false,"millis":12.045,"zero":0.000,"value":{"a":"b"}}"#,
+        r#""number":18446744073709551615,"boolean":false,"millis":12.045,"zero":0.000,"long":61999.999,"ever":18446744073709551615.999,"value":{"a":"b"}}"#,
         "\n"
     );
 

@@ -109,7 +109,7 @@ pub(super) fn write_json(entry: &Entry, pen: &mut Pen, room: &mut [u8]) -> Optio
     line.optional_millis(name!("connect_ms"), entry.connected_in);
     line.optional_millis(
         name!("ttfb_ms"),
-        entry.admitted.zip(entry.headed).map(|(admitted, headed)| headed - admitted),
+        entry.admitted.zip(entry.headed).map(|(admitted, headed)| headed.saturating_sub(admitted)),
     );
     line.millis(name!("total_ms"), entry.took());
     line.optional_millis(name!("permit_ms"), permit(entry));
@@ -186,7 +186,7 @@ fn headers(entry: &Entry) -> Value {
 fn permit(entry: &Entry) -> Option<Duration> {
     let admitted = entry.admitted.filter(|_| entry.in_flight.is_some())?;
     let until = entry.released.or(entry.end)?;
-    Some(until.saturating_duration_since(admitted))
+    Some(until.saturating_sub(admitted))
 }
 
 /// Milliseconds with three places: microseconds.
@@ -229,7 +229,7 @@ mod tests {
         Entry {
             arrived: UNIX_EPOCH + Duration::from_millis(1_700_000_000_123),
             start,
-            end: Some(start + Duration::from_micros(12_345)),
+            end: Some(Duration::from_micros(12_345)),
             request_id: HeaderValue::from_static("id-1"),
             traceparent: Some(HeaderValue::from_static("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")),
             traced: None,
@@ -246,16 +246,16 @@ mod tests {
             limit: None,
             queued: Duration::ZERO,
             ahead: None,
-            admitted: Some(start),
+            admitted: Some(Duration::ZERO),
             in_flight: Some(2),
-            released: Some(start + Duration::from_millis(7)),
+            released: Some(Duration::from_millis(7)),
             priority: Some("normal"),
             cost: Some(1),
             dialled: None,
             connected_in: None,
             headers: ["a", "b"].map(|v| (HeaderName::from_static("x-a"), HeaderValue::from_static(v))).to_vec(),
             request_bytes: None,
-            headed: Some(start + Duration::from_millis(5)),
+            headed: Some(Duration::from_millis(5)),
             endpoint: None,
             reused: Some(true),
             retries: 0,

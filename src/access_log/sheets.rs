@@ -44,10 +44,10 @@ pub(super) struct Page {
 
 /// How much room a sheet has at first; a line takes half a KiB.
 const LEAST: usize = 16 << 10;
-/// How much it has when the next lines are dropped.
+/// So much need not wait for more.
+const ENOUGH: usize = 1 << 20;
+/// How much room it has when the next lines are dropped.
 const MOST: usize = 4 << 20;
-/// So much room is kept for the next lines.
-const KEPT: usize = 256 << 10;
 
 impl Sheets {
     pub(super) fn new(workers: usize, text: bool) -> Self {
@@ -64,12 +64,16 @@ impl Sheets {
 
     /// Writes an entry down. A worker beyond their number shares the sheet of another.
     pub(super) fn write(&self, worker: usize, entry: &Entry) {
-        let written = self.sheet(worker).write(entry);
+        let mut sheet = self.sheet(worker);
+        let before = sheet.page.used;
+        let written = sheet.write(entry);
+        let is_enough = before < ENOUGH && ENOUGH <= sheet.page.used;
+        drop(sheet);
         if !written {
             self.lacks(&self.counts.dropped);
         }
         // Behind the lock: who goes to sleep has said so before he looks at the sheet for the last time.
-        if self.asleep.load(Relaxed) && self.asleep.swap(false, Relaxed) {
+        if is_enough || self.asleep.load(Relaxed) && self.asleep.swap(false, Relaxed) {
             self.wake();
         }
     }
@@ -94,10 +98,11 @@ impl Sheets {
         let _ = self.writer.set(writer);
     }
 
-    /// Whoever writes a line from here on wakes the writing thread. Returns whether there is none by now.
+    /// Whoever writes a line from here on wakes the writing thread. Returns whether there is none by now; then hardly any
+    /// room is kept.
     pub(super) fn go_to_sleep(&self) -> bool {
         self.asleep.store(true, Relaxed);
-        let is_empty = (0..self.sheets.len()).all(|worker| self.sheet(worker).page.used == 0);
+        let is_empty = (0..self.sheets.len()).all(|worker| self.sheet(worker).page.shrink());
         if !is_empty {
             self.wake_up();
         }
@@ -171,16 +176,22 @@ impl Page {
             write(&self.room[..self.used]);
         }
         self.used = 0;
-        if self.room.len() > KEPT {
+    }
+
+    /// Gives back the room that many lines have taken. Returns whether it is empty; otherwise it keeps what it has.
+    pub(super) fn shrink(&mut self) -> bool {
+        let is_empty = self.used == 0;
+        if is_empty && self.room.len() > LEAST {
             self.room = Vec::new();
         }
+        is_empty
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::net::Ipv4Addr;
-    use std::time::SystemTime;
+    use std::time::{Duration, SystemTime};
 
     use http::HeaderValue;
     use tokio::time::Instant;
@@ -190,7 +201,7 @@ mod tests {
     fn entry(id: &'static str) -> Entry {
         let start = Instant::now();
         let mut entry = Entry::new(Ipv4Addr::LOCALHOST.into(), HeaderValue::from_static(id), SystemTime::now(), start);
-        entry.end = Some(start);
+        entry.end = Some(Duration::ZERO);
         entry
     }
 

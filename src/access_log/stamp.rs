@@ -31,7 +31,7 @@ impl Stamp {
         if self.second != since.as_secs() {
             self.turn(since.as_secs());
         }
-        self.text[MILLIS..MILLIS + 3].copy_from_slice(&digits::three(since.subsec_millis()));
+        self.text[MILLIS..MILLIS + 3].copy_from_slice(&digits::three(since.subsec_millis()).to_le_bytes()[..3]);
         self.text
     }
 

@@ -56,8 +56,8 @@ struct Next {
 
 /// How long the end of the process waits for a reader of the log.
 const LAST_LINES: Duration = Duration::from_secs(1);
-/// How long the first line waits for others.
-const GATHERED_FOR: Duration = Duration::from_millis(10);
+/// How long the first line waits for others, unless they are many. To be woken costs this thread what a hundred lines do.
+const GATHERED_FOR: Duration = Duration::from_millis(50);
 
 impl Writer {
     /// Starts the thread that writes the lines of so many workers to `output`.
@@ -155,7 +155,7 @@ impl Log {
         let Shared { sheets, burst, .. } = &*self.0;
         // What anybody can cause at no cost must not fill a disk.
         let rejected = matches!(entry.outcome, Outcome::Rejected | Outcome::Refused);
-        if rejected && !entry.end.is_none_or(|now| burst.may_write(now.into_std())) {
+        if rejected && !burst.may_write((entry.start + entry.took()).into_std()) {
             sheets.lacks(&sheets.counts.suppressed);
             return;
         }
@@ -163,8 +163,8 @@ impl Log {
     }
 }
 
-/// Writes lines in batches, a hundred a second at the most. A failing reader costs those that it has not taken, not the thread.
-/// What lines there are not is said about once a second, whether there are others or not.
+/// Writes lines in batches, twenty a second or as many at once as are worth it. A failing reader costs those that it has not
+/// taken, not the thread. What lines there are not is said about once a second, whether there are others or not.
 fn write(sheets: &Sheets, mut output: Output, given: &Given) {
     let counts = &sheets.counts;
     let mut pages = Vec::new();
@@ -193,6 +193,7 @@ fn write(sheets: &Sheets, mut output: Output, given: &Given) {
             thread::park_timeout(GATHERED_FOR);
             continue;
         }
+        pages.clear();
         // While it is known that some are missing, nobody wakes this thread for one more.
         if sheets.sleep_fast(|counts| missing.are_all_said(counts)) {
             thread::park();
@@ -236,7 +237,7 @@ mod tests {
         let start = Instant::now();
         let id = HeaderValue::from_static("a");
         let mut rejected = Entry::new(Ipv4Addr::LOCALHOST.into(), id, SystemTime::now(), start);
-        (rejected.outcome, rejected.end) = (Outcome::Rejected, Some(start));
+        (rejected.outcome, rejected.end) = (Outcome::Rejected, Some(Duration::ZERO));
         writer.log.write(0, &rejected);
         let said = takes.recv_timeout(Duration::from_secs(30)).expect("it is said");
         let line: serde_json::Value = serde_json::from_slice(&said).unwrap();

@@ -13,7 +13,7 @@ use super::census::{Census, Field};
 use super::client::Client;
 use super::cors::Reader;
 use super::grpc;
-use super::headers::{client_request_id, new_request_id, requested_host};
+use super::headers::{client_request_id, new_request_id};
 use super::negotiate::Form;
 use super::queue_events::Told;
 use super::quotas::Quotas;
@@ -46,7 +46,7 @@ pub(super) struct Arrival {
     /// The same, to measure from.
     pub(super) start: Instant,
     pub(super) record: Record,
-    /// Its route, once it has been found.
+    /// Its route, if there is one for it.
     route: Option<Arc<Route>>,
     /// Its body costs the connection after an answer of our own: it is too large to be read and dropped, or is one that may
     /// never come.
@@ -67,47 +67,41 @@ impl Arrival {
         worker: usize,
         client: &Arc<Client>,
         request: &Request<RequestBody>,
+        host: Option<HeaderValue>,
+        route: Option<&Arc<Route>>,
     ) -> Arc<Self> {
         let headers = request.headers();
         let census = Census::of(headers);
         let own = census.has(Field::RequestId).then(|| client_request_id(headers)).flatten();
         let request_id = own.unwrap_or_else(new_request_id);
-        let host = requested_host(request);
-        let live = in_force.registry().enter(worker, &request_id);
-        let start = live.as_ref().map_or_else(clock::now, |live| live.start);
+        let start = clock::now();
         let arrived = clock::of_day(start);
+        let response_headers = &in_force.response_headers;
         Arc::new(Arrival {
             worker,
             client: client.clone(),
             record: Record::begin(
-                &in_force.readers,
-                live,
+                in_force,
                 request,
-                Beginning { worker, client, id: &request_id, host: host.as_ref(), census, arrived },
+                Beginning { worker, client, id: &request_id, host: host.as_ref(), route, census, arrived, start },
             ),
             request_id,
             census,
             host,
-            reader: in_force.response_headers.cors.reader(headers),
+            reader: response_headers.cors.reader(headers),
             accept: census.has(Field::Accept).then(|| headers.get(ACCEPT).cloned()).flatten(),
             grpc: grpc::content_type(request),
             arrived,
             start,
-            route: None,
+            route: route.cloned(),
             costly: AtomicBool::new(is_costly(request.body(), census.has(Field::Expect))),
             told: OnceLock::new(),
-            queue_position: in_force.response_headers.queue_position,
-            quotas: Quotas::NONE,
+            queue_position: response_headers.queue_position,
+            quotas: route.map_or(Quotas::NONE, |route| Quotas::begin(response_headers.ratelimit, route)),
         })
     }
 
-    /// Its route has been found.
-    pub(super) fn takes(&mut self, route: &Arc<Route>, in_force: &Shared) {
-        self.quotas = Quotas::begin(in_force.response_headers.ratelimit, route);
-        self.route = Some(route.clone());
-    }
-
-    /// Its route, once it has been found.
+    /// Its route, if there is one for it.
     pub(super) fn route(&self) -> Option<&Arc<Route>> {
         self.route.as_ref()
     }

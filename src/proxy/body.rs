@@ -10,7 +10,7 @@ use http_body_util::Full;
 
 use super::deadline::Due;
 use super::queue_events::QueueEvents;
-use super::record::{Record, Released};
+use super::record::Record;
 use super::registry::Live;
 use super::relay::Relay;
 use super::request_ahead::ForwardedBody;
@@ -27,14 +27,13 @@ pub(super) type UpstreamBody = ResponseBody<Box<ForwardedBody>, Held>;
 pub(super) struct Held {
     /// `None` for `limit = "none"`, and once all of it has come back.
     permit: Option<Permit>,
-    released: Released,
     /// Dropped behind the permit: who is not shown any more holds nothing.
     live: Option<Arc<Live>>,
 }
 
 impl Held {
     pub(super) fn new(permit: Option<Permit>, record: &Record) -> Self {
-        Held { permit, released: record.downgrade(), live: record.live().cloned() }
+        Held { permit, live: record.live().cloned() }
     }
 
     /// The head of the answer has come: what is held until then comes back.
@@ -46,10 +45,10 @@ impl Held {
 
     /// Gives back what is held, and notes when that was.
     fn release(&mut self) {
-        if self.permit.take().is_some() && (self.live.is_some() || self.released.is_heard()) {
-            let now = clock::now();
-            self.released.at(now);
-            self.live.iter().for_each(|live| live.released(now));
+        if self.permit.take().is_some()
+            && let Some(live) = &self.live
+        {
+            live.released(clock::now());
         }
     }
 }

@@ -15,7 +15,7 @@ use super::census::Field;
 use super::client::Client;
 use super::deadline::within;
 use super::forward::{Forward, apart};
-use super::headers::{X_REQUEST_ID, new_request_id};
+use super::headers::{X_REQUEST_ID, new_request_id, requested_host};
 use super::matched::matched;
 use super::max_forwards;
 use super::negotiate::Form;
@@ -53,17 +53,25 @@ impl Proxy {
         let request = taken.as_mut().expect(PRESENT);
         // Looked at once: a request goes all its way by one plan.
         let in_force = self.in_force.load();
-        let arrival = Arrival::new(&in_force, self.worker, client, request);
+        let step = max_forwards::step(request);
+        let host = requested_host(request);
+        let route = match step {
+            max_forwards::Step::On => {
+                matched(&in_force.routes, host.as_ref().and_then(|host| host.to_str().ok()), request)
+            }
+            // It goes nowhere.
+            max_forwards::Step::Last => None,
+        };
+        let arrival = Arrival::new(&in_force, self.worker, client, request, host, route);
         arrival.record.counts(request.body_mut());
-        Passage::begin(arrival, |arrival| pass(&in_force, taken, arrival))
+        Passage::begin(arrival, |arrival| pass(in_force.preflight, step, taken, arrival))
     }
 
     /// Answers what the server refused before there was a request to handle.
     pub fn refuse(&self, client: &Client, refusal: Refusal) -> Response<Body> {
         let request_id = &new_request_id();
         let in_force = self.in_force.load();
-        let live = in_force.registry().enter(self.worker, request_id);
-        let record = &Record::of_refused(&in_force.readers, live, self.worker, client, request_id);
+        let record = &Record::of_refused(&in_force, self.worker, client, request_id);
         let form = Form::ProblemJson;
         let about = About {
             route: None,
@@ -89,7 +97,8 @@ impl Proxy {
         request: &Request<RequestBody>,
         refusal: Refusal,
     ) -> Response<Body> {
-        let arrival = Arrival::new(&self.in_force.load(), self.worker, client, request);
+        let host = requested_host(request);
+        let arrival = Arrival::new(&self.in_force.load(), self.worker, client, request, host, None);
         Reply::refused(refusal).into_response(&arrival.about())
     }
 
@@ -100,24 +109,23 @@ impl Proxy {
 }
 
 /// What becomes of a request before anything is waited for. Nobody else has the arrival yet.
-fn pass(in_force: &Shared, taken: &mut Option<Request<RequestBody>>, arrival: &mut Arc<Arrival>) -> Step {
-    let request = taken.as_mut().expect(PRESENT);
-    if max_forwards::step(request) == max_forwards::Step::Last {
+fn pass(
+    preflight: Preflight,
+    step: max_forwards::Step,
+    taken: &mut Option<Request<RequestBody>>,
+    arrival: &Arc<Arrival>,
+) -> Step {
+    let request = taken.as_ref().expect(PRESENT);
+    if step == max_forwards::Step::Last {
         return Step::turned_away(end_of_the_way(arrival), taken);
     }
-    let host = arrival.host.as_ref().and_then(|host| host.to_str().ok());
-    let Some(route) = matched(&in_force.routes, host, request) else {
+    let Some(route) = arrival.route() else {
         return Step::turned_away(Reply::no_route().into_response(&arrival.about()), taken);
     };
-    Arc::get_mut(arrival).expect("nobody else has it yet").takes(route, in_force);
-    if route.settings.handling.unlogged {
-        arrival.record.silence();
-    }
-    arrival.record.routed(route);
     if route.settings.upgrade == Upgrade::Deny && requested_upgrade(request.headers()).is_some() {
         return Step::turned_away(Reply::upgrade_denied().into_response(&arrival.about()), taken);
     }
-    let preflight = is_preflight(request).then_some(in_force.preflight);
+    let preflight = is_preflight(request).then_some(preflight);
     let mut claim = match route.settings.claim.claim(
         request.headers(),
         arrival.census.has(Field::Deadline),
@@ -261,7 +269,7 @@ mod tests {
     use std::net::Ipv4Addr;
 
     use super::*;
-    use crate::access_log::Readers;
+    use crate::access_log::{AccessLog, Lines, LogFormat, Output, Readers, Writer};
     use crate::config;
     use crate::proxy::TrustedProxies;
 
@@ -270,6 +278,35 @@ mod tests {
         let environment = keys.map(|(key, value)| (format!("SLUICEGATE_{key}"), (*value).to_owned())).collect();
         let sources = config::Sources { environment, ..config::Sources::default() };
         Shared::try_new(config::load(&sources).unwrap().settings.plan, 1, Readers::default()).unwrap()
+    }
+
+    #[test]
+    fn a_request_is_kept_while_somebody_can_look_or_its_line_is_written() {
+        let nowhere = Output::open(&AccessLog::File("/dev/null".into()), LogFormat::Json).unwrap().unwrap();
+        let writer = Writer::start(nowhere, Lines::default(), 1);
+        let read = || Readers { log: Some(writer.log()), tracer: None };
+        let unlogged = [("_ROUTES__DEFAULT__LOG", "false")];
+        for (readers, keys, open, kept) in [
+            (Readers::default(), &[][..], false, false),
+            (Readers::default(), &[][..], true, true),
+            (read(), &[][..], false, true),
+            (read(), &unlogged[..], false, false),
+            (read(), &unlogged[..], true, true),
+        ] {
+            let mut shared = shared(keys);
+            shared.readers = readers;
+            if open {
+                shared.registry().open();
+            }
+            let client = Arc::new(Client::new(Ipv4Addr::LOCALHOST.into(), &TrustedProxies::default()));
+            let request = Request::new(RequestBody::empty());
+            let route = Some(&shared.all_routes[0]);
+            let arrival = Arrival::new(&shared, 0, &client, &request, None, route);
+            assert_eq!(arrival.record.is_kept(), kept, "{keys:?} {open}");
+            assert_eq!(shared.registry().all().len(), usize::from(kept));
+            drop(arrival);
+            assert_eq!(shared.registry().all().len(), 0);
+        }
     }
 
     #[tokio::test]

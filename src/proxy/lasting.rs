@@ -91,28 +91,33 @@ impl Shared {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use http::HeaderValue;
     use tokio::time::advance;
 
     use super::*;
     use crate::access_log::Readers;
     use crate::config;
+    use crate::proxy::registry::Live;
 
     fn shared(keys: &[(&str, &str)]) -> Shared {
         let keys = [("UPSTREAM", "http://127.0.0.1:9"), ("LIMIT", "8")].iter().chain(keys);
         let environment = keys.map(|(key, value)| (format!("SLUICEGATE_{key}"), (*value).to_owned())).collect();
         let sources = config::Sources { environment, ..config::Sources::default() };
-        let shared = Shared::try_new(config::load(&sources).unwrap().settings.plan, 1, Readers::default()).unwrap();
-        shared.registry().open();
-        shared
+        Shared::try_new(config::load(&sources).unwrap().settings.plan, 1, Readers::default()).unwrap()
+    }
+
+    fn enter(shared: &Shared) -> Arc<Live> {
+        let id = HeaderValue::from_static("a");
+        shared.registry().enter(0, &id, Some(&shared.all_routes[0]), Instant::now())
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_lasts_is_counted_in_permits_once_it_has_been_held_for_a_minute() {
         let shared = shared(&[]);
-        let enter = |seats, phase| {
-            let live = shared.registry().enter(0, &HeaderValue::from_static("a")).expect("it is open");
-            live.routed(&shared.all_routes[0]);
+        let entered = |seats, phase| {
+            let live = enter(&shared);
             live.claims(seats);
             live.admitted(Instant::now());
             live.is_in(phase);
@@ -122,9 +127,9 @@ mod tests {
             let Lasting { upgrades, streams } = shared.registry().lasting(&shared.limiters()[0]);
             (upgrades, streams)
         };
-        let _older = [enter(1, Phase::Upgraded), enter(3, Phase::Response), enter(9, Phase::Upstream)];
+        let _older = [entered(1, Phase::Upgraded), entered(3, Phase::Response), entered(9, Phase::Upstream)];
         advance(LONG / 2).await;
-        let younger = enter(2, Phase::Upgraded);
+        let younger = entered(2, Phase::Upgraded);
         assert_eq!(lasting(), (0, 0));
         advance(LONG / 2).await;
         assert_eq!(lasting(), (1, 3));
@@ -138,8 +143,7 @@ mod tests {
     async fn what_holds_no_permit_of_the_limit_any_more_is_not_counted() {
         for key in [("_ROUTES__DEFAULT__HOLD", "head"), ("_ROUTES__DEFAULT__UPGRADE__SEPARATE", "5")] {
             let shared = shared(&[key]);
-            let live = shared.registry().enter(0, &HeaderValue::from_static("a")).expect("it is open");
-            live.routed(&shared.all_routes[0]);
+            let live = enter(&shared);
             live.admitted(Instant::now());
             live.is_in(Phase::Upgraded);
             advance(LONG).await;

@@ -1,6 +1,5 @@
 //! What is noted of a request: for the access log, and for those who look on.
 
-mod released;
 mod waiting;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,7 +11,6 @@ use http::{HeaderMap, HeaderValue, Request, Uri};
 use http_body::Body as _;
 use tokio::time::Instant;
 
-pub(super) use self::released::Released;
 use self::waiting::waited_in;
 use super::census::{Census, Field};
 use super::client::Client;
@@ -20,7 +18,7 @@ use super::recent::Asked;
 use super::registry::{Live, Phase};
 use super::reply::Reply;
 use super::request_body::{RequestBody, is_client_gone};
-use super::shared::Route;
+use super::shared::{Route, Shared};
 use crate::access_log::{Entry, Left, Log, Open, Outcome, Readers, Traced};
 use crate::admission::{Claim, Permit, Waited};
 use crate::clock;
@@ -41,16 +39,18 @@ struct Noted {
     /// Whether it is traced.
     traced: bool,
     /// Its place among those that are under way.
-    live: Option<Arc<Live>>,
+    live: Arc<Live>,
 }
 
 impl Drop for Noted {
     fn drop(&mut self) {
-        let now = clock::now();
         // If its exchange goes on, that holds it as well.
-        self.live.iter().for_each(|live| live.ended(now));
+        let end = self.live.ended(clock::now());
         if let Some(open) = &mut self.open {
-            open.get_mut().unwrap_or_else(PoisonError::into_inner).entry.end = Some(now);
+            let entry = &mut open.get_mut().unwrap_or_else(PoisonError::into_inner).entry;
+            entry.end = Some(end);
+            entry.released = self.live.released_after();
+            entry.endpoint = self.live.endpoint();
         }
     }
 }
@@ -63,9 +63,12 @@ pub(super) struct Beginning<'a> {
     pub(super) client: &'a Client,
     pub(super) id: &'a HeaderValue,
     pub(super) host: Option<&'a HeaderValue>,
+    pub(super) route: Option<&'a Arc<Route>>,
     /// Which fields it has.
     pub(super) census: Census,
     pub(super) arrived: SystemTime,
+    /// The same, to measure from.
+    pub(super) start: Instant,
 }
 
 impl Record {
@@ -74,22 +77,26 @@ impl Record {
 
     /// Begins the record of a request.
     pub(super) fn begin<B>(
-        readers: &Readers,
-        live: Option<Arc<Live>>,
+        in_force: &Shared,
         request: &Request<B>,
-        Beginning { worker, client, id, host, census, arrived }: Beginning<'_>,
+        Beginning { worker, client, id, host, route, census, arrived, start }: Beginning<'_>,
     ) -> Self {
         let headers = request.headers();
-        let Readers { log, tracer } = readers;
+        let Readers { log, tracer } = &in_force.readers;
+        let log = log.as_ref().filter(|_| !route.is_some_and(|route| route.settings.handling.unlogged));
         let tracer = tracer.as_ref().and_then(|tracer| Some((tracer, tracer.begin(headers)?)));
-        if log.is_none() && tracer.is_none() {
-            return Record(live.map(|live| Arc::new(Noted { open: None, traced: false, live: Some(live) })));
+        let is_read = log.is_some() || tracer.is_some();
+        let registry = in_force.registry();
+        if !is_read && !registry.is_open() {
+            return Record::UNKEPT;
         }
-        // One look at the clock is for all.
-        let start = live.as_ref().map_or_else(clock::now, |live| live.start);
+        let live = registry.enter(worker, id, route, start);
+        if !is_read {
+            return Record(Some(Arc::new(Noted { open: None, traced: false, live })));
+        }
         let (address, id) = (client.address_of(headers), id.clone());
         let traces = tracer.as_ref().map(|(tracer, _)| (*tracer).clone());
-        let to = log.clone();
+        let to = log.cloned();
         let mut open = boxed(|| Open::new(Entry::new(address, id, arrived, start), worker, to, traces));
         let begun = open.get_mut().unwrap_or_else(PoisonError::into_inner);
         let (traced, entry) = (begun.is_traced(), &mut begun.entry);
@@ -98,7 +105,8 @@ impl Record {
         entry.host = host.cloned();
         entry.target = Some(request.uri().clone());
         entry.version = request.version();
-        for name in log.iter().flat_map(Log::headers) {
+        entry.names = route.map(|route| route.names.logged.clone());
+        for name in log.into_iter().flat_map(Log::headers) {
             entry.headers.extend(headers.get_all(name).iter().map(|value| (name.clone(), value.clone())));
         }
         entry.traced = tracer.map(|(_, trace)| {
@@ -116,17 +124,14 @@ impl Record {
     }
 
     /// The record of what was refused before it was a request.
-    pub(super) fn of_refused(
-        readers: &Readers,
-        live: Option<Arc<Live>>,
-        worker: usize,
-        client: &Client,
-        id: &HeaderValue,
-    ) -> Self {
-        let entry = || Entry::new(client.peer(), id.clone(), clock::of_day(clock::now()), clock::now());
-        let open = readers.log.as_ref().map(|log| boxed(|| Open::new(entry(), worker, Some(log.clone()), None)));
-        let kept = open.is_some() || live.is_some();
-        Record(kept.then(|| Arc::new(Noted { open, traced: false, live })))
+    pub(super) fn of_refused(in_force: &Shared, worker: usize, client: &Client, id: &HeaderValue) -> Self {
+        let (log, registry, start) = (&in_force.readers.log, in_force.registry(), clock::now());
+        if log.is_none() && !registry.is_open() {
+            return Record::UNKEPT;
+        }
+        let entry = || Entry::new(client.peer(), id.clone(), clock::of_day(start), start);
+        let open = log.as_ref().map(|log| boxed(|| Open::new(entry(), worker, Some(log.clone()), None)));
+        Record(Some(Arc::new(Noted { open, traced: false, live: registry.enter(worker, id, None, start) })))
     }
 
     /// Whether anybody wants to know.
@@ -136,7 +141,7 @@ impl Record {
 
     /// Its place among those that are under way, if they are kept.
     pub(super) fn live(&self) -> Option<&Arc<Live>> {
-        self.0.as_ref()?.live.as_ref()
+        Some(&self.0.as_ref()?.live)
     }
 
     /// Resolves once an operator has ended it.
@@ -204,20 +209,6 @@ impl Record {
         Some(Asked { client_ip: *client_ip, method: method.clone(), target: target.clone() })
     }
 
-    /// Its route has no access log.
-    pub(super) fn silence(&self) {
-        if let Some(mut open) = self.open() {
-            open.silence();
-        }
-    }
-
-    pub(super) fn routed(&self, route: &Arc<Route>) {
-        if let Some(live) = self.live() {
-            live.routed(route);
-        }
-        self.note(|entry| entry.names = Some(route.names.logged.clone()));
-    }
-
     /// It is upgraded: its connection becomes something else.
     pub(super) fn upgraded(&self, status: u16) {
         self.headed(status, false, 0);
@@ -226,16 +217,11 @@ impl Record {
 
     /// Returns when that is, if anybody wants to know.
     pub(super) fn admitted(&self, permit: Option<&Permit>, limit: Option<usize>) -> Option<Instant> {
-        if !self.is_kept() {
-            return None;
-        }
-        let now = clock::now();
-        if let Some(live) = self.live() {
-            live.admitted(now);
-        }
+        let (live, now) = (self.live()?, clock::now());
+        let after = live.admitted(now);
         self.note(|entry| {
             entry.left = Some(Left::Upstream);
-            entry.admitted = Some(now);
+            entry.admitted = Some(after);
             entry.limit = limit;
             entry.in_flight = permit.map(Permit::in_flight);
             if let Some(waited) = permit.and_then(Permit::waited) {
@@ -264,34 +250,27 @@ impl Record {
     pub(super) fn connected(&self) {
         self.note(|entry| {
             let since = entry.dialled.or(entry.admitted);
-            entry.connected_in = since.map(|since| since.elapsed());
+            entry.connected_in = since.map(|since| entry.start.elapsed().saturating_sub(since));
         });
-    }
-
-    /// Its line, for what may outlive it.
-    pub(super) fn downgrade(&self) -> Released {
-        Released::of(self.0.as_ref().filter(|noted| noted.open.is_some()))
     }
 
     /// Where it was sent to last.
     pub(super) fn endpoint(&self) -> Option<Arc<str>> {
-        let entered = self.live().and_then(|live| live.endpoint());
-        entered.or_else(|| self.open()?.entry.endpoint.clone())
+        self.live()?.endpoint()
     }
 
     /// It goes to this endpoint.
     pub(super) fn sent_to(&self, endpoint: &Arc<str>) {
-        if let Some(live) = self.live() {
-            live.sent_to(endpoint);
+        let Some(noted) = &self.0 else { return };
+        // The first time is that of the admission.
+        if noted.live.sent_to(endpoint) {
+            self.note(|entry| entry.dialled = Some(entry.age()));
+        } else if noted.traced {
+            self.note(|entry| {
+                let age = entry.age();
+                entry.traced.iter_mut().for_each(|traced| traced.sent = Some(age));
+            });
         }
-        self.note(|entry| {
-            // The first time is that of the admission.
-            if entry.endpoint.replace(endpoint.clone()).is_some() {
-                entry.dialled = Some(clock::now());
-            } else if let Some(traced) = &mut entry.traced {
-                traced.sent = Some(clock::now());
-            }
-        });
     }
 
     /// Its client has a head, whatever becomes of the request.
@@ -304,15 +283,10 @@ impl Record {
 
     /// The upstream's head has come; its body is on its way. Returns when that is, if anybody wants to know.
     pub(super) fn headed(&self, status: u16, reused: bool, retries: u32) -> Option<Instant> {
-        if !self.is_kept() {
-            return None;
-        }
-        let now = clock::now();
-        if let Some(live) = self.live() {
-            live.headed(status, now);
-        }
+        let (live, now) = (self.live()?, clock::now());
+        let after = live.headed(status, now);
         self.note(|entry| {
-            entry.headed = Some(now);
+            entry.headed = Some(after);
             entry.set_status(status);
             entry.left = Some(Left::Response);
             entry.reused = Some(reused);

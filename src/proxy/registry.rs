@@ -2,18 +2,18 @@
 //!
 //! A request is entered when it arrives, in the shard of its worker, whose lock nobody else takes but who looks on. It is
 //! there until its client has had its answer and its exchange has ended, whichever is later: both hold it, and the last
-//! one takes it out. Nobody is entered before somebody [can look](Registry::open).
+//! one takes it out. Nobody is entered before somebody [can look](Registry::open), or has something written down of it.
 
 mod cut;
+mod moments;
 mod phase;
 mod slots;
 mod view;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
 
 use http::HeaderValue;
 use tokio::time::Instant;
@@ -21,12 +21,12 @@ use tokio::time::Instant;
 pub use phase::Phase;
 pub use view::LiveView;
 
+use self::moments::NEVER;
 use self::slots::Slots;
 use super::shared::Route;
 use super::traffic::{Counts, Traffic, TrafficCounts};
 use crate::access_log::Outcome;
 use crate::admission::{Hold, Keyed, Limiter, Limits};
-use crate::clock;
 
 /// All requests that are under way.
 #[derive(Debug)]
@@ -53,15 +53,18 @@ pub struct Live {
     id: HeaderValue,
     /// Nobody else's, ever. Not zero.
     tag: u64,
-    pub(super) start: Instant,
-    route: OnceLock<Arc<Route>>,
+    start: Instant,
+    /// Its route, if there is one for it.
+    route: Option<Arc<Route>>,
     phase: AtomicU8,
     /// Whether the head of its answer has come: a limit may hold until then and no longer.
     headed: AtomicBool,
     cancelled: AtomicBool,
     seen: Mutex<Seen>,
-    /// Microseconds from the start to its admission; none while it has not been admitted.
+    /// Nanoseconds from the start to its admission; none while it has not been admitted.
     admitted: AtomicU64,
+    /// The same, to when its permits came back.
+    released: AtomicU64,
     /// How many permits of each of its limits it asks for.
     seats: AtomicU32,
     /// What its client has been told: 499 as long as that is nothing.
@@ -87,9 +90,6 @@ struct Seen {
 /// How many are looked at before others may come or go.
 const AT_ONCE: usize = 256;
 
-/// In place of a time.
-const NEVER: u64 = u64::MAX;
-
 impl Registry {
     pub(super) fn new(workers: usize) -> Self {
         Registry { shards: (0..workers).map(|_| Arc::default()).collect(), open: AtomicBool::new(false) }
@@ -100,24 +100,33 @@ impl Registry {
         self.open.store(true, Relaxed);
     }
 
-    /// Enters a request, if anybody can look.
-    pub(super) fn enter(&self, worker: usize, id: &HeaderValue) -> Option<Arc<Live>> {
-        if !self.open.load(Relaxed) {
-            return None;
-        }
+    /// Whether anybody can look.
+    pub(super) fn is_open(&self) -> bool {
+        self.open.load(Relaxed)
+    }
+
+    /// Enters a request.
+    pub(super) fn enter(
+        &self,
+        worker: usize,
+        id: &HeaderValue,
+        route: Option<&Arc<Route>>,
+        start: Instant,
+    ) -> Arc<Live> {
         let shard = &self.shards[worker];
         let number = shard.count.fetch_add(1, Relaxed);
         let live = Arc::new(Live {
             id: id.clone(),
             // Those of one worker are this far apart.
             tag: number * self.shards.len() as u64 + worker as u64 + 1,
-            start: clock::now(),
-            route: OnceLock::new(),
+            start,
+            route: route.cloned(),
             phase: AtomicU8::new(Phase::Queued as u8),
             headed: AtomicBool::new(false),
             cancelled: AtomicBool::new(false),
             seen: Mutex::default(),
             admitted: AtomicU64::new(NEVER),
+            released: AtomicU64::new(NEVER),
             seats: AtomicU32::new(1),
             status: AtomicU16::new(499),
             begun: AtomicBool::new(false),
@@ -128,7 +137,7 @@ impl Registry {
         });
         let shown = Arc::downgrade(&live);
         live.slot.store(shard.lock().enter(shown), Relaxed);
-        Some(live)
+        live
     }
 
     /// All of them, the oldest first.
@@ -213,12 +222,8 @@ impl Live {
         self.tag
     }
 
-    pub(super) fn routed(&self, route: &Arc<Route>) {
-        let _ = self.route.set(route.clone());
-    }
-
     pub(super) fn route(&self) -> Option<&Arc<Route>> {
-        self.route.get()
+        self.route.as_ref()
     }
 
     pub(super) fn claims(&self, seats: u32) {
@@ -234,32 +239,6 @@ impl Live {
             self.headed.store(true, Relaxed);
         }
         self.phase.store(phase as u8, Relaxed);
-    }
-
-    pub(super) fn admitted(&self, now: Instant) {
-        self.is_in(Phase::Upstream);
-        let micros = now.saturating_duration_since(self.start).as_micros();
-        self.admitted.store(u64::try_from(micros).unwrap_or(NEVER), Relaxed);
-    }
-
-    pub(super) fn headed(&self, status: u16, now: Instant) {
-        self.is_in(Phase::Response);
-        self.has_status(status);
-        if let Some(after) = self.since_admission(now) {
-            self.counts().headed(after);
-        }
-    }
-
-    /// Its permits have come back.
-    pub(super) fn released(&self, now: Instant) {
-        if let Some(after) = self.since_admission(now) {
-            self.counts().released(after);
-        }
-    }
-
-    pub(super) fn since_admission(&self, now: Instant) -> Option<Duration> {
-        let micros = Some(self.admitted.load(Relaxed)).filter(|micros| *micros != NEVER)?;
-        Some(now.saturating_duration_since(self.start).saturating_sub(Duration::from_micros(micros)))
     }
 
     pub(super) fn has_status(&self, status: u16) {
@@ -284,16 +263,6 @@ impl Live {
         let _ = self.outcome.compare_exchange(gone, completed, Relaxed, Relaxed);
     }
 
-    /// Its client has had what there was for it, or has left.
-    pub(super) fn ended(&self, now: Instant) {
-        let (outcome, counts) = (self.outcome(), self.counts());
-        if outcome == Outcome::ClientGone {
-            counts.aborted(self.phase());
-        }
-        counts.ended(self.status.load(Relaxed), outcome, now.saturating_duration_since(self.start));
-        self.is_in(Phase::Abandoned);
-    }
-
     fn counts(&self) -> &Counts {
         self.route().map_or(&self.shard.unrouted, |route| route.traffic.of(self.worker))
     }
@@ -304,8 +273,9 @@ impl Live {
         }
     }
 
-    pub(super) fn sent_to(&self, endpoint: &Arc<str>) {
-        self.seen().endpoint = Some(endpoint.clone());
+    /// Whether it was sent before.
+    pub(super) fn sent_to(&self, endpoint: &Arc<str>) -> bool {
+        self.seen().endpoint.replace(endpoint.clone()).is_some()
     }
 
     pub(super) fn endpoint(&self) -> Option<Arc<str>> {

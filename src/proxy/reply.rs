@@ -359,7 +359,7 @@ fn queue_value(waited: Waited, millis: u64) -> HeaderValue {
     value.extend_from_slice(b";wait=");
     digits::push(&mut value, millis / 1000);
     value.push(b'.');
-    value.extend_from_slice(&digits::three((millis % 1000) as u32));
+    value.extend_from_slice(&digits::three((millis % 1000) as u32).to_le_bytes()[..3]);
     HeaderValue::from_maybe_shared(Bytes::from(value)).expect("digits and punctuation")
 }
 

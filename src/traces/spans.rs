@@ -7,7 +7,6 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use http::uri::Authority;
 use http::{HeaderValue, Method, Uri, Version};
-use tokio::time::Instant;
 
 use super::messages::{Event, KeyValue, Span, SpanKind, Status, StatusCode, Value, attribute};
 use crate::access_log::{Entry, Left, Outcome, Traced};
@@ -16,14 +15,15 @@ use crate::telemetry::SpanId;
 /// The span of the request, that of its wait if it waited, and that of its exchange with the upstream if there was one.
 pub(super) fn spans(entry: &Entry) -> Vec<Span> {
     let Some(traced) = &entry.traced else { return Vec::new() };
-    let of = Of { entry, traced, end: entry.end.unwrap_or(entry.start) };
+    let of = Of { entry, traced, end: entry.end.unwrap_or_default() };
     [Some(of.server()), of.queue(), of.client()].into_iter().flatten().collect()
 }
 
 struct Of<'a> {
     entry: &'a Entry,
     traced: &'a Traced,
-    end: Instant,
+    /// As all times, by how long it was after the arrival.
+    end: Duration,
 }
 
 /// Attributes, of which those without a value are left out.
@@ -90,7 +90,7 @@ impl Of<'_> {
             parent_span_id: self.traced.trace.parent.map_or_else(Vec::new, Vec::from),
             attributes: attributes.0,
             status: failed.then(|| failure(self.entry.reason)),
-            ..self.span(self.traced.trace.server, name, SpanKind::Server, self.entry.start, self.end)
+            ..self.span(self.traced.trace.server, name, SpanKind::Server, Duration::ZERO, self.end)
         }
     }
 
@@ -98,7 +98,7 @@ impl Of<'_> {
     fn queue(&self) -> Option<Span> {
         let waited = Some(self.entry.waited()).filter(|waited| self.entry.ahead.is_some() || !waited.is_zero())?;
         let end = self.traced.waited.unwrap_or(self.end);
-        let begin = end.checked_sub(waited).unwrap_or(end).max(self.entry.start);
+        let begin = end.saturating_sub(waited);
         let attributes = Attributes::default()
             .text("sluicegate.limit", self.entry.limit())
             .number("sluicegate.queue_position", self.entry.ahead)
@@ -152,12 +152,12 @@ impl Of<'_> {
         Some(format!("{scheme}://{place}{}", target.path()))
     }
 
-    fn below(&self, id: SpanId, name: &str, kind: SpanKind, begin: Instant, end: Instant) -> Span {
+    fn below(&self, id: SpanId, name: &str, kind: SpanKind, begin: Duration, end: Duration) -> Span {
         let parent_span_id = self.traced.trace.server.to_vec();
         Span { parent_span_id, ..self.span(id, name, kind, begin, end) }
     }
 
-    fn span(&self, id: SpanId, name: &str, kind: SpanKind, begin: Instant, end: Instant) -> Span {
+    fn span(&self, id: SpanId, name: &str, kind: SpanKind, begin: Duration, end: Duration) -> Span {
         let state = self.traced.state.as_ref().and_then(text).unwrap_or_default();
         Span {
             trace_id: self.traced.trace.id.to_vec(),
@@ -173,9 +173,9 @@ impl Of<'_> {
     }
 
     /// By the clock as it was when the request came.
-    fn nanos(&self, at: Instant) -> u64 {
+    fn nanos(&self, at: Duration) -> u64 {
         let since = self.entry.arrived.duration_since(UNIX_EPOCH).unwrap_or_default();
-        u64::try_from((since + at.saturating_duration_since(self.entry.start)).as_nanos()).unwrap_or(u64::MAX)
+        u64::try_from((since + at).as_nanos()).unwrap_or(u64::MAX)
     }
 }
 

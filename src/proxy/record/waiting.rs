@@ -3,7 +3,6 @@
 use super::Record;
 use crate::access_log::Entry;
 use crate::admission::Waited;
-use crate::clock;
 
 impl Record {
     /// It waits at a limit, where its place in line is this (1 is next).
@@ -19,7 +18,8 @@ impl Record {
 pub(super) fn waited_in(entry: &mut Entry, waited: Waited) {
     entry.queued = waited.wait;
     entry.ahead = Some(waited.position.saturating_sub(1));
-    if let Some(traced) = &mut entry.traced {
-        traced.waited = Some(clock::now());
+    if entry.traced.is_some() {
+        let age = entry.age();
+        entry.traced.iter_mut().for_each(|traced| traced.waited = Some(age));
     }
 }

@@ -1,22 +1,12 @@
 use super::*;
 
 fn enter(registry: &Registry, worker: usize, id: &'static str) -> Arc<Live> {
-    registry.enter(worker, &HeaderValue::from_static(id)).expect("it is open")
-}
-
-#[test]
-fn nobody_is_entered_before_somebody_can_look() {
-    let registry = Registry::new(1);
-    assert!(registry.enter(0, &HeaderValue::from_static("a")).is_none());
-    registry.open();
-    let _a = enter(&registry, 0, "a");
-    assert_eq!(registry.all().len(), 1);
+    registry.enter(worker, &HeaderValue::from_static(id), None, Instant::now())
 }
 
 #[test]
 fn a_place_is_free_again_once_nobody_holds_it_and_no_tag_comes_twice() {
     let registry = Registry::new(2);
-    registry.open();
     let (a, b) = (enter(&registry, 0, "a"), enter(&registry, 1, "b"));
     let also_a = a.clone();
     drop(a);
@@ -33,7 +23,6 @@ fn a_place_is_free_again_once_nobody_holds_it_and_no_tag_comes_twice() {
 #[test]
 fn whoever_polls_a_request_is_woken_when_it_is_cancelled() {
     let registry = Registry::new(1);
-    registry.open();
     let (a, b) = (enter(&registry, 0, "a"), enter(&registry, 0, "b"));
     let mut polled = tokio_test::task::spawn(std::future::poll_fn(|cx| a.poll_cancelled(cx)));
     assert!(polled.poll().is_pending());
