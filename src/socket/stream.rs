@@ -4,10 +4,14 @@ use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::task::{Context, Poll};
 
+use socket2::SockRef;
 use tokio::io::{Interest, ReadBuf, Ready};
 use tokio::net::{TcpStream, UnixStream};
 
 use crate::clock;
+
+/// More in one call are an error on Linux (`UIO_MAXIOV`), and fewer than all is what a write may take.
+const MOST_PARTS: usize = 1024;
 
 /// A connected stream, as the kernel has it.
 #[derive(Debug)]
@@ -91,8 +95,11 @@ impl Stream {
         written
     }
 
+    /// Sends the parts: `sendmsg` goes to the socket, where `writev` asks all that files are asked on its way there.
     pub(super) fn try_write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        let written = either!(self, stream => stream.try_write_vectored(bufs));
+        let bufs = &bufs[..bufs.len().min(MOST_PARTS)];
+        let send = || SockRef::from(self).send_vectored(bufs);
+        let written = either!(self, stream => stream.try_io(Interest::WRITABLE, send));
         clock::passes();
         written
     }
@@ -113,5 +120,34 @@ impl From<TcpStream> for Stream {
 impl From<UnixStream> for Stream {
     fn from(stream: UnixStream) -> Self {
         Stream::Unix(stream)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncReadExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn parts_that_are_too_many_for_one_call_are_written_in_more() {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let ours = Stream::from(ours);
+        ours.ready(Interest::WRITABLE).await.unwrap();
+        let parts = vec![IoSlice::new(b"ab"); MOST_PARTS + 1];
+        assert_eq!(ours.try_write_vectored(&parts).unwrap(), 2 * MOST_PARTS);
+        let mut read = vec![0; 2 * MOST_PARTS];
+        theirs.read_exact(&mut read).await.unwrap();
+        assert_eq!(read, b"ab".repeat(MOST_PARTS));
+    }
+
+    #[tokio::test]
+    async fn parts_for_somebody_who_has_left_are_an_error_and_no_signal() {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let ours = Stream::from(ours);
+        drop(theirs);
+        ours.ready(Interest::WRITABLE).await.unwrap();
+        let written = ours.try_write_vectored(&[IoSlice::new(b"a"), IoSlice::new(b"b")]);
+        assert_eq!(written.unwrap_err().kind(), io::ErrorKind::BrokenPipe);
     }
 }
