@@ -3,9 +3,10 @@
 
 Each proxy runs on one core with the same limit and the same forwarding fields, and no access log unless the case says so. The
 load and the upstream have the other cores (with more than one worker, the proxies have all). The proxies take turns in short windows, and ratios are taken within a round:
-absolute times swing with the machine, ratios hardly.
+absolute times swing with the machine, ratios hardly. They are started anew several times, for one process has its memory where the caches are kinder to it than
+another of the same program.
 
-    cargo build --release && python3 benches/compare.py [--rounds 7] [--seconds 3] [--only CASE ...] [--write]
+    cargo build --release && python3 benches/compare.py [--starts 3] [--rounds 3] [--seconds 3] [--only CASE ...] [--write]
 
 Debian's packages are installed where they are missing and it may: haproxy nginx-light wrk nghttp2-client curl. With --write the
 tables go into docs/benchmarks.md, too.
@@ -113,14 +114,15 @@ class Bench:
         self.processes.stop()
         self.held.close()
 
+    def residents(self):
+        return {name: f"{proxies.resident(process.pid) / 1024:.1f}" for name, (_, process) in self.proxies.items()}
+
     def rates(self, rounds, seconds):
-        rows = measured(self.case, self.proxies, rounds, seconds)
-        columns = ["CPU us/request", "requests/s", "user", "system"]
-        residents = {name: f"{proxies.resident(process.pid) / 1024:.1f}" for name, (_, process) in self.proxies.items()}
-        return compared(rows, columns, ["{:.1f}", "{:,.0f}", "{:.1f}", "{:.1f}"], ("MiB", residents))
+        return measured(self.case, self.proxies, rounds, seconds)
 
     def latency(self, rounds, seconds):
-        rate = PACE * statistics.median(load(self.case, proxies.HAPROXY, 1) for _ in range(3))
+        """Of each, and without any, for each round: p50 and p99, and by how much they are over those without any, in microseconds."""
+        rate = self.case.setdefault("rate", PACE * statistics.median(load(self.case, proxies.HAPROXY, 1) for _ in range(3)))
         ports = {"direct": proxies.UPSTREAM, **{name: port for name, (port, _) in self.proxies.items()}}
         rows = {name: [] for name in ports}
         for name, port in ports.items():
@@ -129,15 +131,10 @@ class Bench:
             for name, port in ports.items():
                 times = paced(self.case["path"], port, rate, seconds, self.directory)
                 rows[name].append((quantile(times, 0.5), quantile(times, 0.99)))
-        added = {name: [(m, n, m - a, n - b) for (m, n), (a, b) in zip(rows[name], rows["direct"])] for name in ports}
-        lines = [f"{rate:,.0f} requests/s on {CLIENTS} connections.", "",
-                 "| | p50, us | p99, us | p50 over direct | p99 over direct |", "| --- | --- | --- | --- | --- |"]
-        for name, windows in added.items():
-            cells = [f"{statistics.median(column):.0f}" for column in zip(*windows)]
-            lines.append(f"| {name} | {' | '.join(cells[:2] if name == 'direct' else cells)} |" + (" | |" if name == "direct" else ""))
-        return "\n".join(lines)
+        return {name: [(m, n, m - a, n - b) for (m, n), (a, b) in zip(rows[name], rows["direct"])] for name in ports}
 
     def download(self, rounds, _):
+        """Of each proxy, for each round: seconds of CPU for a GiB, GiB a second, and user and system of the former."""
         rows = {name: [] for name in self.proxies}
         for turn in range(rounds + 1):
             for name, (port, process) in self.proxies.items():
@@ -150,8 +147,7 @@ class Bench:
                 user, system = (b - a for a, b in zip(before, after))
                 if turn:  # The first is to warm up.
                     rows[name].append((user + system, 1 / elapsed, user, system))
-        residents = {name: f"{proxies.resident(process.pid) / 1024:.1f}" for name, (_, process) in self.proxies.items()}
-        return compared(rows, ["CPU s/GiB", "GiB/s", "user", "system"], ["{:.2f}"] * 4, ("MiB", residents))
+        return rows
 
 
 def measured(case, running, rounds, seconds):
@@ -175,44 +171,69 @@ def ratio(rows, name, other):
     return f"{statistics.median(ratios):.2f}" if ratios else "–"
 
 
-def scale(case, rounds, seconds):
+def scale(case, starts, rounds, seconds):
     """With more workers, on all cores but those of the upstream and the load, where there are others."""
     lines = ["CPU us/request.", "", "| workers | connections | haproxy | nginx | sluicegate | x HAProxy | x nginx |", "| --- |" + " --- |" * 6]
     for workers in WORKERS:
-        with tempfile.TemporaryDirectory(prefix="sluicegate-compare-") as directory:
-            processes = proxies.Processes(directory, workers=workers)
-            try:
-                processes.start_upstream()
-                cores = proxies.PROXY_CORE if workers == 1 else set(proxies.CORES)
-                running = {name: (port, processes.start_proxy(name, cores)) for name, port in proxies.PORTS.items()}
-                for connections in CONNECTIONS:
-                    rows = measured({**case, "clients": connections}, running, rounds, seconds)
-                    times = [f"{statistics.median(row[0] for row in rows[name]):.1f}" for name in running]
-                    ratios = [ratio(rows, "sluicegate", other) for other in ("haproxy", "nginx")]
-                    lines.append(f"| {' | '.join([str(workers), str(connections), *times, *ratios])} |")
-            finally:
-                processes.stop()
+        gathered = {connections: {} for connections in CONNECTIONS}
+        for _ in range(starts):
+            with tempfile.TemporaryDirectory(prefix="sluicegate-compare-") as directory:
+                processes = proxies.Processes(directory, workers=workers)
+                try:
+                    processes.start_upstream()
+                    cores = proxies.PROXY_CORE if workers == 1 else set(proxies.CORES)
+                    running = {name: (port, processes.start_proxy(name, cores)) for name, port in proxies.PORTS.items()}
+                    for connections, rows in gathered.items():
+                        extend(rows, measured({**case, "clients": connections}, running, rounds, seconds))
+                finally:
+                    processes.stop()
+        for connections, rows in gathered.items():
+            times = [f"{statistics.median(row[0] for row in windows):.1f}" for windows in rows.values()]
+            ratios = [ratio(rows, "sluicegate", other) for other in ("haproxy", "nginx")]
+            lines.append(f"| {' | '.join([str(workers), str(connections), *times, *ratios])} |")
     return "\n".join(lines)
 
 
-def compared(rows, columns, formats, last):
+def extend(rows, more):
+    for name, windows in more.items():
+        rows.setdefault(name, []).extend(windows)
+
+
+def compared(rows, columns, formats, residents):
     """Medians, and the medians of the ratios within each round. What is compared comes first."""
-    title, cells = last
-    lines = [f"| proxy | {' | '.join(columns)} | x HAProxy | x nginx | {title} |", "| --- |" + " --- |" * (len(columns) + 3)]
+    lines = [f"| proxy | {' | '.join(columns)} | x HAProxy | x nginx | MiB |", "| --- |" + " --- |" * (len(columns) + 3)]
     for name, windows in rows.items():
         values = [form.format(statistics.median(column)) for form, column in zip(formats, zip(*windows))]
         values += [ratio(rows, name, other) for other in ("haproxy", "nginx")]
-        lines.append(f"| {name} | {' | '.join(values)} | {cells[name]} |")
+        lines.append(f"| {name} | {' | '.join(values)} | {residents[name]} |")
+    return "\n".join(lines)
+
+
+def latencies(rows, rate):
+    lines = [f"{rate:,.0f} requests/s on {CLIENTS} connections.", "",
+             "| | p50, us | p99, us | p50 over direct | p99 over direct |", "| --- | --- | --- | --- | --- |"]
+    for name, windows in rows.items():
+        cells = [f"{statistics.median(column):.0f}" for column in zip(*windows)]
+        lines.append(f"| {name} | {' | '.join(cells[:2] if name == 'direct' else cells)} |" + (" | |" if name == "direct" else ""))
     return "\n".join(lines)
 
 
 def run(case, wanted):
-    if case.get("measure") == "memory":
+    measure = case.get("measure", "rates")
+    if measure == "memory":
         return memory.table(wanted.connections, wanted.requests)
-    if case.get("measure") == "scale":
-        return scale(case, wanted.rounds, wanted.seconds)
-    with tempfile.TemporaryDirectory(prefix="sluicegate-compare-") as directory, Bench(case, directory) as bench:
-        return getattr(bench, case.get("measure", "rates"))(wanted.rounds, wanted.seconds)
+    if measure == "scale":
+        return scale(case, wanted.starts, wanted.rounds, wanted.seconds)
+    rows, residents = {}, {}
+    for _ in range(wanted.starts):
+        with tempfile.TemporaryDirectory(prefix="sluicegate-compare-") as directory, Bench(case, directory) as bench:
+            extend(rows, getattr(bench, measure)(wanted.rounds, wanted.seconds))
+            residents = bench.residents()
+    if measure == "latency":
+        return latencies(rows, case["rate"])
+    if measure == "download":
+        return compared(rows, ["CPU s/GiB", "GiB/s", "user", "system"], ["{:.2f}"] * 4, residents)
+    return compared(rows, ["CPU us/request", "requests/s", "user", "system"], ["{:.1f}", "{:,.0f}", "{:.1f}", "{:.1f}"], residents)
 
 
 def write(tables):
@@ -226,7 +247,8 @@ def write(tables):
 
 def main():
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("--rounds", type=int, default=7)
+    arguments.add_argument("--starts", type=int, default=3, help="of the proxies")
+    arguments.add_argument("--rounds", type=int, default=3, help="after each start")
     arguments.add_argument("--seconds", type=int, default=3, help="of a window")
     arguments.add_argument("--connections", type=int, default=10_000, help="that idle, for their memory")
     arguments.add_argument("--requests", type=int, default=5_000, help="that wait or are in flight, for their memory")
@@ -234,7 +256,7 @@ def main():
     arguments.add_argument("--write", action="store_true", help="the tables into docs/benchmarks.md, too")
     wanted = arguments.parse_args()
     proxies.install()
-    parts = [f"{proxies.versions()}. Medians of {wanted.rounds} rounds of {wanted.seconds} s."]
+    parts = [f"{proxies.versions()}. Medians of {wanted.starts} times {wanted.rounds} rounds of {wanted.seconds} s."]
     print(parts[0], flush=True)
     for name in wanted.only:
         parts.append(f"### {CASES[name]['title']}\n\n{run(CASES[name], wanted)}")
