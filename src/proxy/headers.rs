@@ -109,18 +109,26 @@ fn request_start(arrived: SystemTime) -> HeaderValue {
     let mut text = Vec::with_capacity(15);
     text.extend_from_slice(b"t=");
     digits::push(&mut text, arrived.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64);
-    HeaderValue::from_maybe_shared(Bytes::from(text)).expect("digits")
+    once(HeaderValue::from_maybe_shared(Bytes::from(text)).expect("digits"))
+}
+
+/// A value that hardly ever comes again. HTTP/2 is told to keep it out of the table of fields (RFC 7541 §6.2.3): it would push
+/// out what does come again, and each new one would be compared with all before it.
+pub(super) fn once(mut value: HeaderValue) -> HeaderValue {
+    value.set_sensitive(true);
+    value
 }
 
 /// The client's request id, if it is at most 128 visible ASCII characters.
 pub(super) fn client_request_id(headers: &HeaderMap) -> Option<HeaderValue> {
     let id = headers.get(X_REQUEST_ID)?;
-    ((1..=128).contains(&id.len()) && id.as_bytes().iter().all(u8::is_ascii_graphic)).then(|| id.clone())
+    ((1..=128).contains(&id.len()) && id.as_bytes().iter().all(u8::is_ascii_graphic)).then(|| once(id.clone()))
 }
 
 /// 128 random bits.
 pub(super) fn new_request_id() -> HeaderValue {
-    HeaderValue::from_bytes(&digits::hex::<16, 32>(fastrand::u128(..).to_be_bytes())).expect("hexadecimal digits")
+    let id = HeaderValue::from_bytes(&digits::hex::<16, 32>(fastrand::u128(..).to_be_bytes()));
+    once(id.expect("hexadecimal digits"))
 }
 
 /// The host that a request is for: of its target if that has one, else of its `Host` field (RFC 9112 §3.2.2).
@@ -224,6 +232,7 @@ mod tests {
         }
         assert_eq!(new_request_id().len(), 32);
         assert_ne!(new_request_id(), new_request_id());
+        assert!(id("a").unwrap().is_sensitive() && new_request_id().is_sensitive());
     }
 
     #[test]

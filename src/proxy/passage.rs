@@ -75,7 +75,10 @@ impl Passage {
     /// A panic's own message has gone to standard error.
     #[cold]
     fn fail(&mut self) -> Response<Body> {
-        tracing::error!(request_id = ?self.arrival.request_id, "a request failed in the proxy");
+        tracing::error!(
+            request_id = self.arrival.request_id.to_str().unwrap_or_default(),
+            "a request failed in the proxy"
+        );
         self.give_up(Reply::internal())
     }
 

@@ -12,7 +12,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use super::body::Body;
 use super::cors::Reader;
 use super::grpc;
-use super::headers::X_REQUEST_ID;
+use super::headers::{X_REQUEST_ID, once};
 use super::names::LimitName;
 use super::negotiate::Form;
 use super::prepared::Prepared;
@@ -343,7 +343,7 @@ pub(super) fn tell_wait(headers: &mut HeaderMap, waited: Waited) {
     headers.insert(X_QUEUE, queue_value(waited, millis));
     if millis > 0 {
         let value = HeaderValue::try_from(format!("queue;dur={millis}")).expect("a token and digits");
-        headers.append(SERVER_TIMING, value);
+        headers.append(SERVER_TIMING, once(value));
     }
 }
 
@@ -360,7 +360,7 @@ fn queue_value(waited: Waited, millis: u64) -> HeaderValue {
     digits::push(&mut value, millis / 1000);
     value.push(b'.');
     value.extend_from_slice(&digits::three((millis % 1000) as u32).to_le_bytes()[..3]);
-    HeaderValue::from_maybe_shared(Bytes::from(value)).expect("digits and punctuation")
+    once(HeaderValue::from_maybe_shared(Bytes::from(value)).expect("digits and punctuation"))
 }
 
 /// A number of seconds. What is told most is a minute at the most, and takes no memory.

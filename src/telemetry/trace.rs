@@ -40,7 +40,10 @@ impl Trace {
         text[36..52].copy_from_slice(&digits::hex::<8, 16>(self.client));
         // Flags that nobody has given a meaning to are not ours to pass on in this version.
         text[53..].copy_from_slice(&digits::hex::<1, 2>([self.flags & KNOWN_FLAGS]));
-        HeaderValue::from_bytes(&text).expect("digits and dashes")
+        let mut value = HeaderValue::from_bytes(&text).expect("digits and dashes");
+        // Nothing for HTTP/2's table of fields: it never comes again.
+        value.set_sensitive(true);
+        value
     }
 
     /// The trace's id as it is written.
